@@ -1,0 +1,39 @@
+# Every target does all its set-up itself; tools/bootstrap says what that is and where it stops.
+
+# Debian keeps mosquitto where an ordinary user's PATH does not look.
+export PATH := $(PATH):/usr/local/sbin:/usr/sbin
+export PYTHON
+CARBONMETER := .venv/bin/carbonmeter
+VENV_PYTHON := .venv/bin/python
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint bench pins clean
+
+help: ## list the targets
+	@echo 'carbonmeter: signed readings from a meter board to a verified uplink'
+	@echo
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' Makefile | expand -t 16
+	@echo
+	@echo 'PYTHON=python3.x before the first of them chooses the interpreter (3.11 or newer).'
+
+setup: ## make .venv and install what is pinned, once
+	@bash tools/bootstrap
+
+demo: setup ## a meter, a gateway and a far end, live; SECONDS=20 or TRACE=file.csv DAYS=7
+	@$(CARBONMETER) demo $(if $(SECONDS),--seconds '$(SECONDS)') $(if $(TRACE),--trace '$(TRACE)') \
+	    $(if $(DAYS),--days '$(DAYS)') $(ARGS)
+
+test: setup ## linters, types, import contracts, board compiler, all tests; ARGS='-k name' for pytest
+	@$(VENV_PYTHON) -m meter_tools.checks all $(ARGS)
+
+lint: setup ## what make test does before its tests
+	@$(VENV_PYTHON) -m meter_tools.checks lint
+
+bench: setup ## the gateway's rate beside OpenSSL's; ARGS='...' for the benchmark
+	@$(VENV_PYTHON) -m meter_tools.bench $(ARGS)
+
+pins: setup ## renew constraints.txt from pyproject.toml
+	@bash tools/pin
+
+clean: ## remove .venv and everything built
+	rm -rf .venv build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

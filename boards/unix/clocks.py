@@ -1,0 +1,77 @@
+"""The unix board's two clocks: the host's own time, and a replay's driven time.
+
+In a replay the meter owns virtual time. It writes the virtual UTC in milliseconds to a file, eight bytes
+big-endian, whenever it would have slept; simulated instruments and the gateway read that file. A replay
+then runs as fast as the machine allows, and every interval ends exactly where the trace says.
+"""
+
+import asyncio
+import time
+
+
+class HostClock:
+    """Monotonic milliseconds since this process began."""
+
+    def __init__(self):
+        self._last = time.ticks_ms()
+        self._ticks = 0
+
+    def ticks_ms(self):
+        now = time.ticks_ms()
+        self._ticks += time.ticks_diff(now, self._last)
+        self._last = now
+        return self._ticks
+
+    async def sleep_until(self, ticks, wake):
+        """Return at `ticks` or as soon as `wake` is set."""
+        while not wake.is_set():
+            rest = ticks - self.ticks_ms()
+            if rest <= 0:
+                return
+            try:
+                await asyncio.wait_for_ms(wake.wait(), rest)
+            except asyncio.TimeoutError:
+                return
+
+
+class DrivenClock:
+    """Virtual time in `path`, which never passes `until_ms`.
+
+    `holds()` says that somebody waits for an answer in real time: virtual time then stands still, for at
+    most a second, so that a round trip costs a replay no virtual hours.
+    """
+
+    def __init__(self, path, until_ms, pace_ms):
+        self._path = path
+        self._until_ms = until_ms
+        self._pace_ms = pace_ms
+        self._now_ms = self._read()
+        self._boot_ms = self._now_ms
+        self.holds = lambda: False
+
+    @property
+    def ended(self):
+        return self._now_ms >= self._until_ms
+
+    def ticks_ms(self):
+        return self._now_ms - self._boot_ms
+
+    async def sleep_until(self, ticks, wake):
+        for _ in range(200):
+            if not self.holds():
+                break
+            await asyncio.sleep_ms(5)
+        # Links, receipts and the console get their turn in every virtual sleep.
+        await asyncio.sleep_ms(self._pace_ms)
+        if wake.is_set():
+            return
+        if self.ended:
+            await asyncio.sleep_ms(20)
+            return
+        self._now_ms = min(max(self._now_ms, ticks + self._boot_ms), self._until_ms)
+        with open(self._path, "r+b") as file:
+            file.write(self._now_ms.to_bytes(8, "big"))
+
+    def _read(self):
+        with open(self._path, "rb") as file:
+            return int.from_bytes(file.read(8), "big")

@@ -1,0 +1,4 @@
+from board import board
+from meter_firmware.app import run
+
+run(board())

@@ -1,0 +1,212 @@
+"""The firmware's wiring: `run(board)` is all that a board's main.py calls. Only this file and boards do I/O.
+
+A board has: `maker`, `model`, `serial`; `clock` with `ticks_ms()` and `sleep_until(ticks, wake)`;
+`link_ms()`, monotonic milliseconds that no replay accelerates; `random(n)`; `mount()` -> root of its file
+system; `journal_bytes`; `make_signer(memory)`; `software_files()` -> [(name, path)]; `authority_keys()` ->
+COSE_Keys; `master(bus)` -> ModbusMaster; `make_link(kid)`; `finished()`; `say(line)` on the console.
+"""
+
+import asyncio
+import hashlib
+
+from meter_protocol import events
+from meter_protocol import fields as f
+from meter_protocol import types as t
+from meter_protocol.errors import ProtocolError
+
+from meter_firmware import parameters, sealing, sensors, software
+from meter_firmware.chain_log import ChainLog
+from meter_firmware.clock import MeterClock
+from meter_firmware.delivery import Delivery
+from meter_firmware.inbox import Inbox
+from meter_firmware.journal import Journal
+from meter_firmware.memory import Memory
+from meter_firmware.meter import Meter
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+TIME_RETRY_MS = 2000
+TIME_RENEWAL_MS = 3600000
+REFUSAL_EVENT_MS = 600000
+"""Refused parameter sets become events at most this often: forged ones must not fill the journal."""
+
+
+def run(board: "Any") -> None:
+    asyncio.run(App(board).run())
+
+
+class App:
+    def __init__(self, board: "Any") -> None:
+        self._board = board
+        root = board.mount()
+        memory = Memory(root + "/memory")
+        sealer = sealing.Sealer(board.make_signer(memory))
+        self._sealer = sealer
+        software_id = software.software_id(board.software_files())
+        self._clock = MeterClock()
+        journal = Journal(root + "/journal", board.journal_bytes)
+        self._log = ChainLog(journal, memory, sealer, self._clock, software_id)
+        self._link = board.make_link(sealer.kid)
+        self._delivery = Delivery(self._log, self._link, board.link_ms)
+        self._meter = Meter(
+            self._log, self._clock, board.clock, board.link_ms, self._make_driver, self._delivery.notify
+        )
+        self._inbox = Inbox(
+            {
+                t.RECEIPT: self._take_receipt,
+                t.REFUSAL: self._take_refusal,
+                t.RESEND_REQUEST: self._take_resend_request,
+                t.TIME_REPLY: self._take_time_reply,
+                t.PARAMETER_SET: self._take_parameters,
+            }
+        )
+        self._link.receive = self._inbox.receive
+        self._set: "dict[int, Any] | None" = None
+        self._refusal_said_ms: "int | None" = None
+        self._boot(journal, software_id)
+
+    def _boot(self, journal: "Journal", software_id: bytes) -> None:
+        board, log = self._board, self._log
+        identity = {
+            f.PUBLIC_KEY: self._sealer.cose_key,
+            f.SERIAL: board.serial,
+            f.MAKER: board.maker,
+            f.MODEL: board.model,
+            f.KEY_PROTECTION: self._sealer.protection,
+            f.SOFTWARE_ID: software_id,
+            f.CERTIFICATE: None,
+        }
+        now = board.clock.ticks_ms()
+        log.open(identity, board.random, now)
+        if journal.quarantined:
+            log.event(events.JOURNAL_QUARANTINED, {events.SEGMENTS: journal.quarantined[:64]}, now)
+        if not self._sealer.self_test():
+            log.event(events.SELF_TEST_FAILED, {events.REASON: "signer"}, now)
+        stored = log.parameters()
+        if stored is not None:
+            try:
+                opened = parameters.open_set(stored, board.authority_keys(), self._sealer.thumbprint, None)
+                self._set = opened.fields
+            except ProtocolError as error:
+                self._say_refused(stored, error.reason)
+        self._meter.start(self._set)
+        board.say("meter " + board.serial + " thumbprint " + self._sealer.thumbprint.hex())
+
+    async def run(self) -> None:
+        tasks = [
+            asyncio.create_task(self._link.run()),
+            asyncio.create_task(self._delivery.run()),
+            asyncio.create_task(self._keep_time()),
+        ]
+        metering = asyncio.create_task(self._meter.run())
+        while not self._board.finished():
+            await asyncio.sleep_ms(20)
+        self._meter.stop()
+        await metering
+        while not self._delivery.drained and not self._board.drained_late():
+            await asyncio.sleep_ms(20)
+        for task in tasks:
+            task.cancel()
+        self._board.say(self.summary())
+
+    def summary(self) -> str:
+        refused = " ".join([reason + "=" + str(n) for reason, n in sorted(self._inbox.refused.items())])
+        return "sealed %d sent %d resent %d drained %s epoch %s sequence %d refused %s" % (
+            self._log.sealed,
+            self._delivery.sent,
+            self._delivery.resent,
+            "yes" if self._delivery.drained else "no",
+            self._log.epoch.hex(),
+            self._log.sequence,
+            refused or "none",
+        )
+
+    def _make_driver(self, entry: "dict[int, Any]") -> "Any":
+        return sensors.make(
+            entry[f.INSTRUMENT_DRIVER],
+            self._board.master(entry[f.INSTRUMENT_BUS]),
+            entry[f.INSTRUMENT_ADDRESS],
+            entry[f.INSTRUMENT_OPTIONS],
+        )
+
+    # Time
+
+    async def _keep_time(self) -> None:
+        """Challenge the gateway until it has set the clock, and again every hour."""
+        while True:
+            if self._set is not None and self._link.connected:
+                await self._ask_time()
+            await asyncio.sleep_ms(TIME_RENEWAL_MS if self._clock.is_set else TIME_RETRY_MS)
+
+    async def _ask_time(self) -> None:
+        nonce = self._board.random(16)
+        time_ms, status, uncertainty_ms = self._clock.stamp(self._board.clock.ticks_ms())
+        request, _ = self._sealer.seal(
+            t.TIME_REQUEST,
+            {
+                f.VERSION: f.PROTOCOL_VERSION,
+                f.TIME_MS: time_ms,
+                f.CLOCK_STATUS: status,
+                f.CLOCK_UNCERTAINTY_MS: uncertainty_ms,
+                f.METER: self._sealer.thumbprint,
+                f.NONCE: nonce,
+            },
+        )
+        # The signature took its time; the round trip begins when the bytes leave.
+        self._clock.ask(nonce, self._board.clock.ticks_ms())
+        await self._link.send(request)
+
+    def _take_time_reply(self, raw: bytes) -> None:
+        received = self._board.clock.ticks_ms()
+
+        def objection(fields: "dict[int, Any]") -> "str | None":
+            if fields[f.METER] != self._sealer.thumbprint:
+                return "not_for_us"
+            return None if fields[f.NONCE] == self._clock.pending_nonce else "time_reply_unsolicited"
+
+        reply = sealing.open_sealed(raw, t.TIME_REPLY, self._keys(f.CLOCK_KEYS), objection)
+        correction = self._clock.correction(reply.fields, received)
+        if correction is None:
+            raise ProtocolError("time_reply_late")
+        self._meter.correct_clock(correction, raw)
+
+    # Receipts and requests
+
+    def _take_receipt(self, raw: bytes) -> None:
+        self._delivery.take_receipt(raw, self._keys(f.RECEIPT_KEYS))
+
+    def _take_refusal(self, raw: bytes) -> None:
+        self._delivery.take_refusal(raw, self._keys(f.RECEIPT_KEYS), self._board.clock.ticks_ms())
+
+    def _take_resend_request(self, raw: bytes) -> None:
+        self._delivery.take_resend_request(raw, self._keys(f.RECEIPT_KEYS), self._board.clock.ticks_ms())
+
+    def _keys(self, role: int) -> "list[bytes]":
+        """Gateway keys are trusted only from the sealed parameters."""
+        return [] if self._set is None else self._set[role]
+
+    # Parameters
+
+    def _take_parameters(self, raw: bytes) -> None:
+        current = None if self._set is None else self._set[f.SET_VERSION]
+        try:
+            opened = parameters.open_set(raw, self._board.authority_keys(), self._sealer.thumbprint, current)
+        except ProtocolError as error:
+            # The gateway repeats a set until it sees it applied: the one in force again is no event.
+            if error.reason not in ("parameters_not_newer", "not_for_us"):
+                self._say_refused(raw, error.reason)
+            raise
+        self._set = opened.fields
+        self._meter.change_parameters(opened)
+        self._delivery.hurry()
+
+    def _say_refused(self, raw: bytes, reason: str) -> None:
+        now_ms = self._board.link_ms()
+        if self._refusal_said_ms is not None and now_ms - self._refusal_said_ms < REFUSAL_EVENT_MS:
+            return
+        self._refusal_said_ms = now_ms
+        details = {events.REASON: reason, events.DIGEST: hashlib.sha256(raw).digest()}
+        self._log.event(events.PARAMETERS_REFUSED, details, self._board.clock.ticks_ms())
+        self._delivery.notify()

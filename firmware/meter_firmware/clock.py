@@ -1,0 +1,82 @@
+"""The meter's clock (DESIGN, Clock): monotonic ticks of its own, UTC only by signed challenge.
+
+Time and clock status are separate. Until the first accepted reply the status is `relative` and times are
+milliseconds since boot. An accepted reply sets UTC = the gateway's time + half the round trip, uncertain by
+the gateway's own uncertainty + the other half. Between replies the uncertainty grows with the ticks' drift.
+"""
+
+from meter_protocol import fields as f
+
+DRIFT_PPM = 50
+"""Bound of a quartz on an unconditioned board; a board with a better one may say so."""
+
+MAX_ROUND_TRIP_MS = 10000
+"""A reply that took longer is late: its half round trip would say little about the time."""
+
+STEP_MS = 1000
+"""A correction below this is a slew inside the stated uncertainty and leaves the running interval alone."""
+
+
+class MeterClock:
+    """UTC over ticks, the board's monotonic milliseconds since boot; every moment comes in as an argument."""
+
+    def __init__(self, drift_ppm: int = DRIFT_PPM) -> None:
+        self._drift_ppm = drift_ppm
+        self._offset_ms = 0
+        self._status = f.CLOCK_RELATIVE
+        self._uncertainty_ms = 0
+        self._set_at_ticks = 0
+        self._nonce: "bytes | None" = None
+        self._asked_at_ticks = 0
+
+    @property
+    def is_set(self) -> bool:
+        return self._status != f.CLOCK_RELATIVE
+
+    def time_at(self, ticks: int) -> int:
+        return ticks + self._offset_ms
+
+    def ticks_at(self, time_ms: int) -> int:
+        return time_ms - self._offset_ms
+
+    def stamp(self, ticks: int) -> "tuple[int, int, int | None]":
+        """(TIME_MS, CLOCK_STATUS, CLOCK_UNCERTAINTY_MS) of the moment `ticks`."""
+        if not self.is_set:
+            return ticks, f.CLOCK_RELATIVE, None
+        drift_ms = (abs(ticks - self._set_at_ticks) * self._drift_ppm + 999999) // 1000000
+        return self.time_at(ticks), self._status, self._uncertainty_ms + drift_ms
+
+    def ask(self, nonce: bytes, ticks: int) -> None:
+        """Remember the challenge that the next time request carries; an older one is void."""
+        self._nonce = nonce
+        self._asked_at_ticks = ticks
+
+    @property
+    def pending_nonce(self) -> "bytes | None":
+        return self._nonce
+
+    def correction(self, reply: "dict[int, object]", ticks: int) -> "tuple[int, int, int] | None":
+        """(new offset, status, uncertainty) that an authentic reply to our nonce gives, or None if it may not.
+
+        The nonce is spent by this call, so the same reply again is unsolicited. Late replies and replies
+        from a gateway that has no time scale change nothing.
+        """
+        self._nonce = None
+        round_trip_ms = ticks - self._asked_at_ticks
+        status = reply[f.CLOCK_STATUS]
+        if not 0 <= round_trip_ms <= MAX_ROUND_TRIP_MS:
+            return None
+        if status not in (f.CLOCK_INFORMATIVE, f.CLOCK_SYNCHRONISED):
+            return None
+        half = round_trip_ms // 2
+        new_offset = reply[f.TIME_MS] + half - ticks  # type: ignore[operator]
+        uncertainty_ms = reply[f.CLOCK_UNCERTAINTY_MS] + round_trip_ms - half  # type: ignore[operator]
+        return new_offset, status, uncertainty_ms  # type: ignore[return-value]
+
+    def is_step(self, new_offset_ms: int) -> bool:
+        """Whether taking this offset is more than a slew, so that the interval must be closed first."""
+        return not self.is_set or abs(new_offset_ms - self._offset_ms) >= STEP_MS
+
+    def take(self, correction: "tuple[int, int, int]", ticks: int) -> None:
+        self._offset_ms, self._status, self._uncertainty_ms = correction
+        self._set_at_ticks = ticks

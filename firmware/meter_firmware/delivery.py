@@ -1,0 +1,267 @@
+"""From the journal to the gateway: in order, as often as it takes, freed only by a verified receipt.
+
+The journal is the queue. A cursor walks over its records; what was sent stays until the gateway's signed
+receipt names it, because a broker's PUBACK proves nothing. When receipts stop coming the cursor goes back
+and the same bytes are sent again, at growing distances.
+"""
+
+import asyncio
+import hashlib
+
+from meter_protocol import chain, cose
+from meter_protocol import events
+from meter_protocol import fields as f
+from meter_protocol import types as t
+
+from meter_firmware import sealing
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Callable
+
+    from meter_firmware.chain_log import ChainLog
+
+    Place = tuple[bytes, int]
+
+FRAME_BYTES = 4096
+"""One frame or publish: about a dozen messages, small enough for a board's TLS record."""
+
+WINDOW_BYTES = 16384
+"""Sent and not yet receipted: what a broker without a gateway behind it may swallow for nothing."""
+
+RETRY_MS = 10000
+RETRY_LIMIT_MS = 300000
+RECEIPT_FILE_MS = 60000
+"""The last receipt is evidence, not state: writing it once a minute spares the flash."""
+
+
+class Delivery:
+    """`now_ms` gives monotonic milliseconds of the link's own time, which no replay accelerates."""
+
+    def __init__(self, log: "ChainLog", link: "Any", now_ms: "Callable[[], int]") -> None:
+        self._log = log
+        self._journal = log.journal
+        self._link = link
+        self._now_ms = now_ms
+        self._cursor: "Place | None" = None
+        self._outstanding: "list[tuple[bytes, int, int]]" = []
+        self._wake = asyncio.Event()
+        self._retry_ms = RETRY_MS
+        self._progress_ms = 0
+        self._receipt: "bytes | None" = None
+        self._receipt_kept_ms: "int | None" = None
+        self.sent = 0
+        self.resent = 0
+        self._highest_sent: "Place | None" = None
+
+    def notify(self) -> None:
+        """A message was journalled."""
+        self._wake.set()
+
+    def hurry(self) -> None:
+        """A gateway that knows us has spoken: send what waits now, not at the end of a long back-off."""
+        self._outstanding = []
+        self._cursor = None
+        self._retry_ms = RETRY_MS
+        self._wake.set()
+
+    @property
+    def drained(self) -> bool:
+        return self._journal.first_unreceipted is None
+
+    async def run(self) -> None:
+        while True:
+            if not self._link.connected:
+                await asyncio.sleep_ms(50)
+                continue
+            self._wake.clear()
+            if self._window() < WINDOW_BYTES and await self._send_next():
+                continue
+            await self._wait()
+            self._retry_if_due()
+
+    async def _send_next(self) -> bool:
+        """Send one frame from the cursor on; False if there is nothing to send or the link failed."""
+        places, frame = self._next_frame()
+        if not places:
+            return False
+        if not self._outstanding:
+            self._progress_ms = self._now_ms()
+        cursor = self._cursor
+        # Receipts and requests may come in while the link is busy: what they move must not be moved back.
+        if not await self._link.send(frame):
+            return False
+        for epoch, sequence, size in places:
+            self._outstanding.append((epoch, sequence, size))
+            self._count((epoch, sequence))
+        if self._cursor == cursor:
+            self._cursor = (places[-1][0], places[-1][1] + 1)
+        return True
+
+    def _window(self) -> int:
+        return sum([size for _, _, size in self._outstanding])
+
+    def _next_frame(self) -> "tuple[list[tuple[bytes, int, int]], bytes]":
+        start = self._cursor or self._journal.first_unreceipted
+        places: "list[tuple[bytes, int, int]]" = []
+        frame = bytearray()
+        if start is None:
+            return places, b""
+        for epoch, sequence, raw in self._journal.records(start):
+            if places and len(frame) + len(raw) > FRAME_BYTES:
+                break
+            places.append((epoch, sequence, len(raw)))
+            frame.extend(raw)
+        return places, bytes(frame)
+
+    def _count(self, place: "Place") -> None:
+        self.sent += 1
+        highest = self._highest_sent
+        if highest is not None and highest[0] == place[0] and place[1] <= highest[1]:
+            self.resent += 1
+        else:
+            self._highest_sent = place
+
+    async def _wait(self) -> None:
+        """Until something was journalled, receipted or asked for, and at most a second."""
+        try:
+            await asyncio.wait_for_ms(self._wake.wait(), 1000)
+        except asyncio.TimeoutError:
+            return
+
+    def _retry_if_due(self) -> None:
+        if self._outstanding and self._now_ms() - self._progress_ms >= self._retry_ms:
+            self._outstanding = []
+            self._cursor = None
+            self._retry_ms = min(2 * self._retry_ms, RETRY_LIMIT_MS)
+
+    # Answers of the gateway. Each raises ProtocolError if the message is not believed or of no use.
+
+    def take_receipt(self, raw: bytes, receipt_keys: "list[bytes]") -> None:
+        """Free everything up to the sequence that a verified receipt names."""
+
+        def objection(fields: "dict[int, Any]") -> "str | None":
+            if fields[f.METER] != self._log.sealer.thumbprint:
+                return "not_for_us"
+            place = (fields[f.EPOCH], fields[f.SEQUENCE])
+            stored = self._journal.read(place[0], place[1])
+            if stored is None or _hash_of(stored) != fields[f.HASH]:
+                return "receipt_not_ours"
+            return None if self._is_unreceipted(place) or self._is_outstanding(place) else "receipt_stale"
+
+        receipt = sealing.open_sealed(raw, t.RECEIPT, receipt_keys, objection)
+        place = (receipt.fields[f.EPOCH], receipt.fields[f.SEQUENCE])
+        self._outstanding = [
+            entry for entry in self._outstanding if entry[0] != place[0] or entry[1] > place[1]
+        ]
+        self._progress_ms = self._now_ms()
+        self._retry_ms = RETRY_MS
+        self._wake.set()
+        if not self._is_unreceipted(place):
+            # A restored gateway receipts again what it once had: the window moves, nothing is left to free.
+            return
+        self._journal.free(place[0], place[1])
+        self._receipt = raw
+        now_ms = self._now_ms()
+        if self._receipt_kept_ms is None or now_ms - self._receipt_kept_ms >= RECEIPT_FILE_MS or self.drained:
+            self._log.keep_receipt(raw)
+            self._receipt_kept_ms = now_ms
+
+    def take_refusal(self, raw: bytes, receipt_keys: "list[bytes]", ticks: int) -> None:
+        """Skip the one message whose bytes the gateway refuses for good; the chain says that it was skipped."""
+        refused: "list[tuple[bytes, int, bytes]]" = []
+
+        def objection(fields: "dict[int, Any]") -> "str | None":
+            if fields[f.METER] != self._log.sealer.thumbprint:
+                return "not_for_us"
+            first = self._journal.first_unreceipted
+            if first is None:
+                return "refusal_not_ours"
+            size = 0
+            for epoch, sequence, stored in self._journal.records(first):
+                if hashlib.sha256(stored).digest() == fields[f.DIGEST]:
+                    refused.append((epoch, sequence, stored))
+                    return None
+                size += len(stored)
+                if size > WINDOW_BYTES:
+                    break
+            return "refusal_not_ours"
+
+        refusal = sealing.open_sealed(raw, t.REFUSAL, receipt_keys, objection)
+        epoch, sequence, stored = refused[0]
+        self._log.event(
+            events.MESSAGE_REFUSED,
+            {
+                events.LAST_EPOCH: epoch,
+                events.LAST_SEQUENCE: sequence,
+                events.LAST_HASH: None,
+                events.REASON: refusal.fields[f.REASON],
+                events.DIGEST: refusal.fields[f.DIGEST],
+            },
+            ticks,
+        )
+        self._cursor = (epoch, sequence + 1)
+        self._outstanding = []
+        self._wake.set()
+
+    def take_resend_request(self, raw: bytes, receipt_keys: "list[bytes]", ticks: int) -> None:
+        """Go back to the sequence asked for, or say in the chain that its bytes are gone."""
+
+        def objection(fields: "dict[int, Any]") -> "str | None":
+            if fields[f.METER] != self._log.sealer.thumbprint:
+                return "not_for_us"
+            if fields[f.EPOCH] == self._log.epoch and fields[f.SEQUENCE] > self._log.sequence:
+                return "resend_of_nothing"
+            return None
+
+        request = sealing.open_sealed(raw, t.RESEND_REQUEST, receipt_keys, objection)
+        epoch, sequence = request.fields[f.EPOCH], request.fields[f.SEQUENCE]
+        if self._journal.read(epoch, sequence) is None:
+            oldest = self._oldest()
+            self._say_unavailable(epoch, sequence, oldest, ticks)
+            self._cursor = oldest
+        else:
+            self._cursor = (epoch, sequence)
+        self._outstanding = []
+        self._wake.set()
+
+    def _say_unavailable(self, epoch: bytes, sequence: int, oldest: "Place | None", ticks: int) -> None:
+        last = None
+        if oldest is not None and oldest[0] == epoch:
+            last = oldest[1] - 1
+        self._log.event(
+            events.RESEND_UNAVAILABLE,
+            {
+                events.LAST_EPOCH: epoch,
+                events.FIRST_SEQUENCE: sequence,
+                events.LAST_SEQUENCE: last,
+                events.LAST_HASH: None,
+                events.LAST_RECEIPT: self._receipt or self._log.last_receipt(),
+            },
+            ticks,
+        )
+
+    def _oldest(self) -> "Place | None":
+        for epoch, sequence, _ in self._journal.records():
+            return epoch, sequence
+        return None
+
+    def _is_outstanding(self, place: "Place") -> bool:
+        return any([entry[0] == place[0] and entry[1] == place[1] for entry in self._outstanding])
+
+    def _is_unreceipted(self, place: "Place") -> bool:
+        first = self._journal.first_unreceipted
+        if first is None:
+            return False
+        if first[0] == place[0]:
+            return place[1] >= first[1]
+        # Another epoch: it is unreceipted if it was opened after the oldest unreceipted one.
+        for epoch, _, _ in self._journal.records(first):
+            if epoch == place[0]:
+                return True
+        return False
+
+
+def _hash_of(raw: bytes) -> bytes:
+    sign1 = cose.split(raw)
+    return chain.message_hash(sign1.protected, sign1.payload)

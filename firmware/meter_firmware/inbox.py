@@ -1,0 +1,51 @@
+"""What comes in from the gateway: split, sorted by type, each to the one place that verifies and obeys it.
+
+Only documented types act (WELMEC 7.2 P3, P4); everything else is counted and dropped. A flood costs little:
+sizes and counts are bounded here, and every consumer looks at the cheap fields before the signature.
+"""
+
+from meter_protocol import cose
+from meter_protocol import types as t
+from meter_protocol.errors import ProtocolError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Callable
+
+MAX_INBOUND = 8192
+MAX_MESSAGES = 16
+
+
+class Inbox:
+    """`consumers` maps a typ to the function that takes the raw message or raises ProtocolError."""
+
+    def __init__(self, consumers: "dict[str, Callable[[bytes], None]]") -> None:
+        self._consumers = consumers
+        self.taken = 0
+        self.refused: "dict[str, int]" = {}
+
+    def receive(self, payload: bytes) -> None:
+        try:
+            if len(payload) > MAX_INBOUND:
+                raise ProtocolError("cose_too_large")
+            received = cose.split_sequence(payload)
+            if len(received) > MAX_MESSAGES:
+                raise ProtocolError("cose_too_many_messages")
+        except ProtocolError as error:
+            self._count(error.reason)
+            return
+        for raw in received:
+            try:
+                self._take(raw)
+                self.taken += 1
+            except ProtocolError as error:
+                self._count(error.reason)
+
+    def _take(self, raw: bytes) -> None:
+        typ = cose.split(raw).typ
+        if typ not in self._consumers:
+            raise ProtocolError("unknown_type")
+        self._consumers[typ](raw)
+
+    def _count(self, reason: str) -> None:
+        self.refused[reason] = self.refused.get(reason, 0) + 1

@@ -1,0 +1,88 @@
+"""A byte stream under asyncio, over anything of MicroPython's that reads and writes without blocking.
+
+Sockets, TLS sockets and `machine.UART` fit as they are. Reading waits in the event loop's poll. Writing tries
+and, while the peer takes nothing, tries again every few milliseconds: this keeps no stream registered for
+writing, so that a stream can be closed under a waiting writer, and it is all that a TLS handshake needs.
+"""
+
+import asyncio
+import time
+
+from meter_firmware.links import LinkError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+RETRY_MS = 5
+
+
+class ByteStream:
+    def __init__(self, raw: "Any") -> None:
+        self._raw = raw
+        self._reader = asyncio.StreamReader(raw)
+        self._closed = False
+
+    async def read_into(self, buffer: memoryview) -> int:
+        """Wait for bytes and say how many came; LinkError `peer_closed` at the end of the stream."""
+        while True:
+            count = await self._reader.readinto(buffer)
+            if count:
+                return int(count)
+            if count is not None:
+                raise LinkError("peer_closed")
+
+    async def write_all(self, data: "bytes | memoryview", timeout_ms: int) -> None:
+        """LinkError `write_stalled` if it takes longer; part of the data may be out by then."""
+        deadline = time.ticks_add(time.ticks_ms(), timeout_ms)
+        view = memoryview(data)
+        done = 0
+        while True:
+            if self._closed:
+                raise LinkError("stream_closed")
+            done += self._write_some(view[done:])
+            if done == len(view):
+                return
+            if time.ticks_diff(deadline, time.ticks_ms()) <= 0:
+                raise LinkError("write_stalled")
+            await asyncio.sleep_ms(RETRY_MS)
+
+    def write_now(self, data: bytes) -> None:
+        """What goes out at once, goes; used for a farewell that nobody waits for."""
+        try:
+            self._write_some(memoryview(data))
+        except (LinkError, OSError):
+            return
+
+    def close(self) -> None:
+        """No task may be reading any more; writers end by themselves."""
+        self._closed = True
+        self._raw.close()
+
+    def _write_some(self, view: memoryview) -> int:
+        return self._raw.write(view) or 0
+
+
+class TlsStream(ByteStream):
+    """The handshake runs in steps inside the first writes and reads; a bad certificate is refused there."""
+
+    async def read_into(self, buffer: memoryview) -> int:
+        try:
+            return await super().read_into(buffer)
+        except (ValueError, OSError) as error:
+            raise _tls_error(error)
+
+    def _write_some(self, view: memoryview) -> int:
+        try:
+            return super()._write_some(view)
+        except (ValueError, OSError) as error:
+            raise _tls_error(error)
+
+
+def _tls_error(error: Exception) -> LinkError:
+    """A certificate that does not verify is a ValueError here; Mbed TLS's own codes are negative."""
+    if isinstance(error, ValueError):
+        return LinkError("tls_certificate_refused")
+    if isinstance(error, OSError) and error.errno is not None and error.errno < 0:
+        return LinkError("tls_failed")
+    return LinkError("peer_lost")

@@ -1,0 +1,191 @@
+"""The chain on a real journal on LittleFS: boots, epochs, parameters, and what a power cut may leave behind."""
+
+import os
+
+import vfs
+from meter_firmware import blockdev
+from meter_firmware.chain_log import ChainLog
+from meter_firmware.clock import MeterClock
+from meter_firmware.journal import Journal
+from meter_firmware.memory import Memory
+from meter_firmware.sealing import SealedMessage, Sealer, SoftwareSigner
+from meter_protocol import chain, cose, events, keys, messages
+from meter_protocol import fields as f
+from meter_protocol import types as t
+
+SIGNER = SoftwareSigner(b"\x11" * 32)
+SOFTWARE = b"\x01" * 32
+_counter = [0]
+
+
+class Flash:
+    """A fresh file system; `boot()` is a power cycle on it."""
+
+    def __init__(self):
+        _counter[0] += 1
+        self.path = "flash%d.bin" % _counter[0]
+        self.mounted = None
+
+    def boot(self, software=SOFTWARE):
+        if self.mounted:
+            vfs.umount(self.mounted)
+        self.mounted = "/%s" % self.path[:-4]
+        blockdev.mount(blockdev.FileBlockDevice(self.path, 128), self.mounted)
+        memory = Memory(self.mounted + "/memory")
+        sealer = Sealer(SIGNER)
+        log = ChainLog(Journal(self.mounted + "/journal", 131072), memory, sealer, MeterClock(), software)
+        identity = {
+            f.PUBLIC_KEY: sealer.cose_key,
+            f.SERIAL: "T1",
+            f.MAKER: "test",
+            f.MODEL: "test",
+            f.KEY_PROTECTION: f.KEY_SOFTWARE,
+            f.SOFTWARE_ID: software,
+            f.CERTIFICATE: None,
+        }
+        log.open(identity, os.urandom, 0)
+        return log, memory
+
+
+def _everything(log):
+    opened = []
+    for _, _, raw in log.journal.records():
+        sign1 = cose.split(raw)
+        fields = messages.decode(sign1.typ, sign1.payload)
+        opened.append((sign1.typ, fields, chain.message_hash(sign1.protected, sign1.payload)))
+    return opened
+
+
+def _check_chain(opened):
+    previous, sequence, epoch = chain.GENESIS, -1, None
+    for _, fields, digest in opened:
+        if fields[f.EPOCH] != epoch:
+            previous, sequence, epoch = chain.GENESIS, -1, fields[f.EPOCH]
+        assert fields[f.SEQUENCE] == sequence + 1
+        assert fields[f.PREVIOUS] == previous
+        previous, sequence = digest, sequence + 1
+
+
+def _codes(opened):
+    return [fields[f.EVENT_CODE] for typ, fields, _ in opened if typ == t.EVENT]
+
+
+def _readings(total):
+    return {f.KIND: f.KIND_REGULAR, f.DURATION_MS: 1000, f.READINGS: {1: [0, total]}}
+
+
+def _parameter_set(version):
+    authority = Sealer(SoftwareSigner(b"\x22" * 32))
+    fields = {
+        f.VERSION: 1,
+        f.TIME_MS: 0,
+        f.CLOCK_STATUS: f.CLOCK_UNKNOWN,
+        f.CLOCK_UNCERTAINTY_MS: None,
+        f.METER: Sealer(SIGNER).thumbprint,
+        f.SET_VERSION: version,
+        f.INTERVAL_S: 900,
+        f.SAMPLE_PERIOD_MS: 60000,
+        f.INSTRUMENTS: [],
+        f.CHANNELS: [],
+        f.RECEIPT_KEYS: [keys.encode_p256(SIGNER.public_key())],
+        f.CLOCK_KEYS: [],
+    }
+    raw, digest = authority.seal(t.PARAMETER_SET, fields)
+    return SealedMessage(raw, fields, digest)
+
+
+def test_first_boot_opens_an_epoch_with_its_identity():
+    log, _ = Flash().boot()
+    opened = _everything(log)
+    assert [typ for typ, _, _ in opened] == [t.IDENTITY, t.EVENT]
+    assert opened[0][1][f.CONTEXT] == chain.NO_CONTEXT
+    assert opened[1][1][f.CONTEXT] == chain.context_digest(opened[0][2], None, SOFTWARE)
+    assert opened[1][1][f.BOOT] == 1
+    _check_chain(opened)
+
+
+def test_the_chain_goes_on_over_boots():
+    flash = Flash()
+    log, _ = flash.boot()
+    log.append(t.READINGS, _readings(5), 10)
+    log, _ = flash.boot()
+    log.append(t.READINGS, _readings(6), 10)
+    opened = _everything(log)
+    _check_chain(opened)
+    assert _codes(opened) == [events.BOOT, events.BOOT]
+    assert [fields[f.BOOT] for _, fields, _ in opened] == [0, 1, 1, 2, 2]
+    assert len({fields[f.EPOCH] for _, fields, _ in opened}) == 1
+
+
+def test_new_software_is_said_and_is_in_the_context():
+    flash = Flash()
+    flash.boot()
+    log, _ = flash.boot(b"\x02" * 32)
+    opened = _everything(log)
+    boot = opened[-1][1]
+    assert boot[f.DETAILS][events.SOFTWARE_ID] == b"\x02" * 32
+    assert boot[f.CONTEXT] == chain.context_digest(opened[0][2], None, b"\x02" * 32)
+
+
+def test_applied_parameters_are_in_the_chain_and_in_the_context():
+    log, memory = Flash().boot()
+    parameter_set = _parameter_set(1)
+    log.apply_parameters(parameter_set, 5)
+    log.append(t.READINGS, _readings(5), 10)
+    opened = _everything(log)
+    assert opened[-2][1][f.DETAILS] == {events.PARAMETER_SET: parameter_set.raw}
+    identity_hash = opened[0][2]
+    assert opened[-2][1][f.CONTEXT] == chain.context_digest(identity_hash, None, SOFTWARE)
+    assert opened[-1][1][f.CONTEXT] == chain.context_digest(identity_hash, parameter_set.hash, SOFTWARE)
+    assert memory.read("parameters") == parameter_set.raw
+
+
+def test_a_set_whose_event_was_cut_off_is_not_in_force():
+    flash = Flash()
+    log, memory = flash.boot()
+    memory.write("parameters.pending", _parameter_set(1).raw)
+    log, memory = flash.boot()
+    assert log.parameters() is None
+    assert memory.read("parameters.pending") is None
+
+
+def test_a_set_whose_event_is_the_head_is_in_force():
+    flash = Flash()
+    log, memory = flash.boot()
+    parameter_set = _parameter_set(1)
+    memory.write("parameters.pending", parameter_set.raw)
+    log.event(events.PARAMETERS_APPLIED, {events.PARAMETER_SET: parameter_set.raw}, 0)
+    log, memory = flash.boot()
+    assert log.parameters() == parameter_set.raw
+    opened = _everything(log)
+    assert opened[-1][1][f.CONTEXT] == chain.context_digest(opened[0][2], parameter_set.hash, SOFTWARE)
+
+
+def test_a_lost_epoch_file_opens_a_new_epoch_that_names_the_old_head():
+    flash = Flash()
+    log, memory = flash.boot()
+    log.apply_parameters(_parameter_set(1), 5)
+    log.append(t.READINGS, _readings(5), 10)
+    old_epoch, old_sequence = log.epoch, log.sequence
+    memory.remove("epoch")
+    log, _ = flash.boot()
+    assert log.epoch != old_epoch
+    opened = [entry for entry in _everything(log) if entry[1][f.EPOCH] == log.epoch]
+    assert _codes(opened) == [events.EPOCH_OPENED, events.PARAMETERS_APPLIED, events.BOOT]
+    details = opened[1][1][f.DETAILS]
+    assert (details[events.LAST_EPOCH], details[events.LAST_SEQUENCE]) == (old_epoch, old_sequence)
+    assert details[events.LAST_HASH] is not None
+    _check_chain(_everything(log))
+
+
+def test_registers_are_found_in_the_newest_readings():
+    flash = Flash()
+    log, memory = flash.boot()
+    log.append(t.READINGS, {f.KIND: 0, f.DURATION_MS: 1, f.READINGS: {1: [0, 5], 2: [0, 50]}}, 10)
+    log.append(t.READINGS, {f.KIND: f.KIND_OUTAGE, f.DURATION_MS: None, f.READINGS: {2: [16, 60]}}, 20)
+    assert log.last_readings() == {1: [0, 5], 2: [16, 60]}
+    log, memory = flash.boot()
+    assert log.last_readings() == {1: [0, 5], 2: [16, 60]}
+    memory.remove("epoch")
+    log, memory = flash.boot()
+    assert log.last_readings() == {1: [0, 5], 2: [16, 60]}

@@ -1,0 +1,78 @@
+"""The clock exchange: challenge, half round trip, and everything that must not set a clock."""
+
+from meter_firmware.clock import MAX_ROUND_TRIP_MS, MeterClock
+from meter_protocol import fields as f
+
+NOON = 1700000000000
+
+
+def _reply(time_ms=NOON, status=f.CLOCK_SYNCHRONISED, uncertainty_ms=10):
+    if status not in (f.CLOCK_INFORMATIVE, f.CLOCK_SYNCHRONISED):
+        uncertainty_ms = None
+    return {f.TIME_MS: time_ms, f.CLOCK_STATUS: status, f.CLOCK_UNCERTAINTY_MS: uncertainty_ms}
+
+
+def _set(clock, reply, asked, received):
+    clock.ask(b"n" * 16, asked)
+    correction = clock.correction(reply, received)
+    if correction is not None:
+        clock.take(correction, received)
+    return correction
+
+
+def test_before_the_first_reply_time_is_relative():
+    assert MeterClock().stamp(1234) == (1234, f.CLOCK_RELATIVE, None)
+
+
+def test_half_the_round_trip_is_added_and_the_rest_is_uncertainty():
+    clock = MeterClock()
+    _set(clock, _reply(), 5000, 5041)
+    assert clock.stamp(5041) == (NOON + 20, f.CLOCK_SYNCHRONISED, 10 + 21)
+
+
+def test_uncertainty_grows_with_drift():
+    clock = MeterClock(drift_ppm=50)
+    _set(clock, _reply(), 0, 0)
+    assert clock.stamp(1000000)[2] == 10 + 50
+    assert clock.stamp(1)[2] == 11
+
+
+def test_the_gateways_own_status_is_carried():
+    clock = MeterClock()
+    _set(clock, _reply(status=f.CLOCK_INFORMATIVE), 0, 10)
+    assert clock.stamp(10)[1] == f.CLOCK_INFORMATIVE
+
+
+def test_a_gateway_without_a_time_scale_sets_nothing():
+    for status in (f.CLOCK_UNKNOWN, f.CLOCK_RELATIVE):
+        clock = MeterClock()
+        assert _set(clock, _reply(status=status), 0, 10) is None
+        assert not clock.is_set
+
+
+def test_a_late_reply_sets_nothing():
+    clock = MeterClock()
+    assert _set(clock, _reply(), 0, MAX_ROUND_TRIP_MS + 1) is None
+    assert _set(clock, _reply(), 0, MAX_ROUND_TRIP_MS) is not None
+
+
+def test_a_nonce_serves_once():
+    clock = MeterClock()
+    clock.ask(b"n" * 16, 0)
+    clock.correction(_reply(), 10)
+    assert clock.pending_nonce is None
+
+
+def test_small_corrections_are_slews_and_large_ones_steps():
+    clock = MeterClock()
+    assert clock.is_step(0)
+    _set(clock, _reply(NOON), 0, 0)
+    assert not clock.is_step(NOON + 999)
+    assert clock.is_step(NOON + 1000)
+    assert clock.is_step(NOON - 1000)
+
+
+def test_ticks_and_time_are_inverse():
+    clock = MeterClock()
+    _set(clock, _reply(), 700, 720)
+    assert clock.ticks_at(clock.time_at(123456)) == 123456

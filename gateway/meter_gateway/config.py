@@ -1,0 +1,228 @@
+"""The gateway's one configuration file, as values (docs/configuration.md lists every key).
+
+`load_config` gives a complete, checked GatewayConfig or raises ConfigError with one line that names file, key
+and remedy. Relative paths are relative to the file. Whatever can be known to be wrong before the gateway
+starts (a file that is absent, a private key that others can read) is refused here and not at three in the
+morning. Nothing else is read or opened; certificates and bindings are loaded by `traceability.load_trust`.
+"""
+
+import stat
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from meter_protocol import cbor
+from pydantic import BeforeValidator, Field, ValidationInfo, model_validator
+
+from meter_gateway.validated_toml import ConfigError, Table, problem, read
+
+__all__ = ["ConfigError", "GatewayConfig", "load_config"]
+
+# Nobody outside the owner's group reads a secret, and only its owner changes it.
+_TOO_OPEN = stat.S_IRWXO | stat.S_IWGRP
+
+_NEW_KEY = (
+    "make one with: (umask 077; openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out {})"
+)
+
+
+def _path(value: Any, info: ValidationInfo) -> Any:
+    if not isinstance(value, str):
+        raise problem("must be a path in quotes", 'write for example "folder/file"')
+    if not value or "\0" in value:
+        raise problem("is not a path", "name a file or folder, absolute or relative to this file")
+    base: Path = (info.context or {})["base"]
+    return base / Path(value).expanduser()
+
+
+def _file(value: Any, info: ValidationInfo) -> Any:
+    path: Path = _path(value, info)
+    if not path.is_file():
+        raise problem(f"{path} is not a file", "correct the path or create the file")
+    return path
+
+
+def _secret_file(value: Any, info: ValidationInfo) -> Any:
+    path: Path = _file(value, info)
+    _refuse_open(path)
+    return path
+
+
+def _key_file(value: Any, info: ValidationInfo) -> Any:
+    path: Path = _path(value, info)
+    if not path.is_file():
+        raise problem(f"{path} is not a file", _NEW_KEY.format(path))
+    _refuse_open(path)
+    return path
+
+
+def _refuse_open(path: Path) -> None:
+    mode = stat.S_IMODE(path.stat().st_mode)
+    if mode & _TOO_OPEN:
+        raise problem(f"{path} holds a secret and has mode {mode:04o}", f"run: chmod 600 {path}")
+
+
+def _files(value: Any, info: ValidationInfo) -> Any:
+    """File names and patterns -> the files, in an order that does not depend on the file system."""
+    if not isinstance(value, list):
+        raise problem("must be a list of files or patterns", 'write for example ["certificates/*.toml"]')
+    found: dict[Path, None] = {}
+    for entry in value:
+        pattern: Path = _path(entry, info)
+        matches = [pattern] if pattern.is_file() else list(pattern.parent.glob(pattern.name))
+        files = sorted(match for match in matches if match.is_file())
+        if not files:
+            raise problem(f"no file matches {pattern}", "correct the pattern or take it out of the list")
+        found.update(dict.fromkeys(files))
+    return tuple(found)
+
+
+def _clock_source(value: Any, info: ValidationInfo) -> Any:
+    if value == "system":
+        return None
+    if isinstance(value, str) and value.startswith("file:"):
+        return _path(value.removeprefix("file:"), info)
+    raise problem('must be "system" or "file:<path>"', 'write source = "system"')
+
+
+def _list(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _host_and_port(value: Any) -> Any:
+    host, _, port = value.rpartition(":") if isinstance(value, str) else ("", "", "")
+    if not host or not port.isascii() or not port.isdecimal() or int(port) > 65535:
+        raise problem("must be host:port", 'write for example tcp = "127.0.0.1:7600"')
+    return host.removeprefix("[").removesuffix("]"), int(port)
+
+
+AnyPath = Annotated[Path, BeforeValidator(_path)]
+ExistingFile = Annotated[Path, BeforeValidator(_file)]
+SecretFile = Annotated[Path, BeforeValidator(_secret_file)]
+KeyFile = Annotated[Path, BeforeValidator(_key_file)]
+Files = Annotated[tuple[Path, ...], BeforeValidator(_files)]
+ClockSource = Annotated[Path | None, BeforeValidator(_clock_source)]
+Name = Annotated[str, Field(min_length=1, max_length=64)]
+Host = Annotated[str, Field(min_length=1, max_length=253)]
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+class GatewaySection(Table):
+    name: Name = Field(examples=['"boiler house"'])
+    state_dir: AnyPath = Field(examples=['"state"'])
+    scheme: Annotated[str, Field(min_length=1)] = Field(default="house", examples=['"house"'])
+    """Name of a scheme that comes with the gateway, or the path of a scheme file ending in .toml."""
+
+
+class KeysSection(Table):
+    """Private keys by role; one key in two roles would let a stolen clock key sign receipts."""
+
+    receipt: KeyFile = Field(examples=['"keys/receipt.pem"'])
+    verdict: KeyFile = Field(examples=['"keys/verdict.pem"'])
+    clock: KeyFile = Field(examples=['"keys/clock.pem"'])
+
+    @model_validator(mode="after")
+    def _separate(self) -> "KeysSection":
+        if len({self.receipt.resolve(), self.verdict.resolve(), self.clock.resolve()}) < 3:
+            raise problem("one key file has two roles", "give receipt, verdict and clock a key each")
+        return self
+
+
+class ClockSection(Table):
+    """How far the gateway's own time can be believed. `source` None is the system's clock."""
+
+    source: ClockSource = Field(default=None, examples=['"system"'])
+    trusted: bool = Field(default=False, examples=["true"])
+    uncertainty_ms: int = Field(default=1000, ge=0, le=3_600_000, examples=["1000"])
+    max_skew_ms: int = Field(default=0, ge=0, le=3_600_000, examples=["0"])
+
+
+class _Mqtt(Table):
+    host: Host = Field(examples=['"127.0.0.1"'])
+    port: Port = Field(default=1883, examples=["1883"])
+    username: Name | None = Field(default=None, examples=['"gateway"'])
+    password_file: SecretFile | None = Field(default=None, examples=['"secrets/mqtt.password"'])
+    tls: bool = Field(default=False, examples=["true"])
+    ca_file: ExistingFile | None = Field(default=None, examples=['"broker-ca.pem"'])
+
+    @model_validator(mode="after")
+    def _complete(self) -> "_Mqtt":
+        if self.password_file is not None and self.username is None:
+            raise problem("password_file without username", "add username = …")
+        if self.ca_file is not None and not self.tls:
+            raise problem("ca_file without tls", "add tls = true")
+        return self
+
+
+class MqttListener(_Mqtt):
+    type: Literal["mqtt"] = Field(examples=['"mqtt"'])
+
+
+class SerialListener(Table):
+    """A line to one or more meters: a serial port, or a TCP address where each connection is a line."""
+
+    type: Literal["serial"] = Field(examples=['"serial"'])
+    port: Annotated[str, Field(min_length=1)] | None = Field(default=None, examples=['"/dev/ttyUSB0"'])
+    baud: Literal[9600, 19200, 38400, 57600, 115200, 230400, 460800, 921600] = Field(
+        default=115200, examples=["115200"]
+    )
+    tcp: Annotated[tuple[str, int] | None, BeforeValidator(_host_and_port)] = Field(
+        default=None, examples=['"127.0.0.1:7600"']
+    )
+
+    @model_validator(mode="after")
+    def _one_line(self) -> "SerialListener":
+        if (self.port is None) == (self.tcp is None):
+            raise problem("needs either port or tcp", 'write port = "/dev/ttyUSB0" or tcp = "127.0.0.1:7600"')
+        return self
+
+
+Listener = Annotated[MqttListener | SerialListener, Field(discriminator="type")]
+
+
+class UplinkMqtt(_Mqtt):
+    """Where verified readings and their verdicts go."""
+
+
+class UplinkSection(Table):
+    mqtt: UplinkMqtt | None = Field(default=None)
+
+
+class LimitsSection(Table):
+    """Bounds on what a peer can make the gateway do or keep before any signature is checked."""
+
+    max_message_bytes: int = Field(default=cbor.MAX_SIZE, ge=1024, le=cbor.MAX_SIZE, examples=["8192"])
+    max_payload_bytes: int = Field(default=262_144, ge=8192, le=16_777_216, examples=["262144"])
+    messages_per_second: int = Field(default=20_000, ge=1, le=1_000_000, examples=["20000"])
+    rejected_ring: int = Field(default=1000, ge=0, le=1_000_000, examples=["1000"])
+    unknown_identities: int = Field(default=256, ge=0, le=65_536, examples=["256"])
+    unknown_identities_per_peer: int = Field(default=8, ge=0, le=65_536, examples=["8"])
+
+
+class ParametersSection(Table):
+    authority_keys: Files = Field(default=(), examples=['["keys/authority.pub.pem"]'])
+
+
+class TraceabilitySection(Table):
+    certificates: Files = Field(default=(), examples=['["certificates/*.toml"]'])
+    bindings: Files = Field(default=(), examples=['["bindings.toml"]'])
+    max_clock_uncertainty_ms: int = Field(default=60_000, ge=0, le=86_400_000, examples=["60000"])
+
+
+class GatewayConfig(Table):
+    """The whole file. `path` is the file itself, for messages and for `doctor`."""
+
+    gateway: GatewaySection
+    keys: KeysSection
+    clock: ClockSection = ClockSection()
+    listener: Annotated[tuple[Listener, ...], BeforeValidator(_list)] = Field(
+        min_length=1, examples=["the table [[listener]]"]
+    )
+    uplink: UplinkSection = UplinkSection()
+    limits: LimitsSection = LimitsSection()
+    parameters: ParametersSection = ParametersSection()
+    traceability: TraceabilitySection = TraceabilitySection()
+
+
+def load_config(path: Path) -> GatewayConfig:
+    """The configuration in `path`; ConfigError says in one line what to correct."""
+    return read(path, GatewayConfig)

@@ -1,0 +1,192 @@
+"""The gateway's fast reading of bytes. It accepts and refuses exactly what `meter_protocol` does.
+
+Nearly every message is a readings message in its usual outer form, so that form has a fast path here. All
+else, and every doubt, goes to `meter_protocol`, which accepts it or raises with its reason: whatever this file
+does not recognise costs time, never an opinion. The tests hold both against each other.
+
+A deterministic encoding of a fixed schema is a regular language, so one regular expression checks at once that
+every integer is in its shortest form, every key in its place and every reading in one of its shapes (SPEC §5).
+What is not regular is checked on the decoded value: channels ascend, the map is as long as it says, and
+minimum <= mean <= maximum.
+"""
+
+import re
+from typing import Any, NamedTuple
+
+import cbor2
+from meter_protocol import cbor, cose, messages
+from meter_protocol import fields as f
+from meter_protocol import types as t
+from meter_protocol.errors import ProtocolError
+
+from meter_gateway.model import Fields
+
+
+class Parts(NamedTuple):
+    """One COSE_Sign1 taken apart; nothing in it is believed yet."""
+
+    protected: bytes
+    payload: bytes
+    signature: bytes
+    to_be_signed: bytes
+
+
+_SIGN1_LONG = b"\xd2\x84\x58"
+_SIG_STRUCTURE = b"\x84\x6aSignature1"
+_SIGNATURE_HEAD = b"\x58\x40"
+_SHORTEST_USUAL = 160
+"""No readings message is shorter, and every index below stays inside one that is as long."""
+
+
+def split(message: bytes) -> Parts:
+    """The parts of one message and its Sig_structure (RFC 9052 §4.4); ProtocolError as `cose.split`."""
+    cut = _cut(message, 0)
+    if cut is None or cut[2] + 2 + cose.SIGNATURE_SIZE != len(message) or len(message) > cbor.MAX_SIZE:
+        parts = cose.split(message)
+        to_be_signed = cose.to_be_signed(parts.protected, parts.payload)
+        return Parts(parts.protected, parts.payload, parts.signature, to_be_signed)
+    header_end, start, end = cut
+    # The byte strings' heads are the same in the message and in its Sig_structure, so both are copied as one.
+    to_be_signed = _SIG_STRUCTURE + message[2:header_end] + b"\x40" + message[header_end + 1 : end]
+    return Parts(message[4:header_end], message[start:end], message[end + 2 :], to_be_signed)
+
+
+def split_sequence(payload: bytes) -> tuple[list[bytes], bytes, str | None]:
+    """The whole messages of a frame or publish, then what follows them and the reason why it is refused.
+
+    One broken message must not cost the good ones before it: they are signed and stand alone.
+    """
+    whole: list[bytes] = []
+    start, size = 0, len(payload)
+    while start < size:
+        if len(whole) == cose.MAX_MESSAGES:
+            return whole, payload[start:], "cose_too_many_messages"
+        cut = _cut(payload, start)
+        if cut is None:
+            return _split_unusual(whole, payload[start:])
+        end = cut[2] + 2 + cose.SIGNATURE_SIZE
+        whole.append(payload[start:end])
+        start = end
+    return whole, b"", None
+
+
+def _split_unusual(whole: list[bytes], rest: bytes) -> tuple[list[bytes], bytes, str | None]:
+    """No message that SPEC allows comes here: its header alone is longer than what `_cut` does not take."""
+    try:
+        messages_of_rest = cose.split_sequence(rest)
+    except ProtocolError as error:
+        return whole, rest, error.reason
+    taken = cose.MAX_MESSAGES - len(whole)
+    if len(messages_of_rest) > taken:
+        kept = messages_of_rest[:taken]
+        return whole + kept, rest[sum(map(len, kept)) :], "cose_too_many_messages"
+    return whole + messages_of_rest, b"", None
+
+
+def _cut(data: bytes, start: int) -> tuple[int, int, int] | None:
+    """(end of the protected header, start of the payload, its end) of a message in its usual outer form."""
+    if len(data) - start < _SHORTEST_USUAL or data[start : start + 3] != _SIGN1_LONG or data[start + 3] < 24:
+        return None
+    header_end = start + 4 + data[start + 3]
+    if header_end + 4 > len(data):
+        return None
+    heads = data[header_end : header_end + 2]
+    if heads == b"\xa0\x59":
+        size = (data[header_end + 2] << 8) | data[header_end + 3]
+        payload_start, shortest = header_end + 4, 0x100
+    elif heads == b"\xa0\x58":
+        size = data[header_end + 2]
+        payload_start, shortest = header_end + 3, 24
+    else:
+        return None
+    end = payload_start + size
+    if size < shortest or data[end : end + 2] != _SIGNATURE_HEAD or len(data) < end + 2 + cose.SIGNATURE_SIZE:
+        return None
+    return header_end, payload_start, end
+
+
+def decode(typ: str, payload: bytes) -> Fields:
+    """The fields of a payload; ProtocolError as `messages.decode`."""
+    if typ == t.READINGS and len(payload) <= cbor.MAX_SIZE and _READINGS.fullmatch(payload):
+        fields = _readings_fields(payload)
+        if fields is not None:
+            return fields
+    return messages.decode(typ, payload)
+
+
+def _readings_fields(payload: bytes) -> Fields | None:
+    """The decoded value if it is one that the expression meant; None leaves the answer to meter_protocol."""
+    try:
+        # A null behind the payload comes back as the pair's second item only if the payload ends where its own
+        # counts say: cbor2 itself neither minds bytes that follow nor tells where it stopped.
+        fields, end = cbor2.loads(b"\x82" + payload + b"\xf6", allow_duplicate_keys=False)
+    except cbor2.CBORDecodeError:
+        return None
+    readings = fields[f.READINGS]
+    channels = list(readings)
+    if end is not None or channels != sorted(channels):
+        return None
+    if _EXTREMES_HEAD in payload and not all(map(_extremes_hold, readings.values())):
+        return None
+    return fields  # type: ignore[no-any-return]
+
+
+def _extremes_hold(reading: list[Any]) -> bool:
+    return len(reading) < 7 or reading[1] == 0 or reading[5] <= reading[3] <= reading[6]
+
+
+# The grammar below is read with DOTALL: `.` is any byte.
+_UNSIGNED = (
+    rb"(?:[\x00-\x17]"
+    rb"|\x18[\x18-\xff]"
+    rb"|\x19(?!\x00).{2}"
+    rb"|\x1a(?!\x00\x00).{4}"
+    rb"|\x1b(?!\x00{4})[\x00-\x7f].{7})"
+)
+_SIGNED = (
+    rb"(?:[\x00-\x17\x20-\x37]"
+    rb"|[\x18\x38][\x18-\xff]"
+    rb"|[\x19\x39](?!\x00).{2}"
+    rb"|[\x1a\x3a](?!\x00\x00).{4}"
+    rb"|[\x1b\x3b](?!\x00{4})[\x00-\x7f].{7})"
+)
+_SEVERAL = _UNSIGNED.replace(rb"\x00-\x17", rb"\x02-\x17", 1)
+_STATUS = rb"(?:[\x00-\x17]|\x18[\x18-\xff])"
+_FAULT = rb"(?:[\x01-\x17]|\x18[\x18-\xff])"
+_CHANNEL = rb"(?:[\x01-\x17]|\x18[\x18-\xff]|\x19(?!\x00).{2})"
+_NULL = rb"\xf6"
+_EXTREMES_HEAD = b"\x87"
+_SHAPES = (
+    (rb"\x82", _STATUS, _UNSIGNED),
+    (rb"\x82", _FAULT, _NULL),
+    (rb"\x83", _STATUS, _UNSIGNED, _UNSIGNED),
+    (rb"\x84", _FAULT, _NULL, _UNSIGNED, _UNSIGNED),
+    (rb"\x85", _STATUS, _SEVERAL, _UNSIGNED, _SIGNED, _UNSIGNED),
+    (rb"\x85", _STATUS, rb"\x01", _UNSIGNED, _SIGNED, _NULL),
+    (rb"\x85", _FAULT, rb"\x00", _UNSIGNED, _NULL, _NULL),
+    (rb"\x87", _STATUS, _SEVERAL, _UNSIGNED, _SIGNED, _UNSIGNED, _SIGNED, _SIGNED),
+    (rb"\x87", _STATUS, rb"\x01", _UNSIGNED, _SIGNED, _NULL, _SIGNED, _SIGNED),
+    (rb"\x87", _FAULT, rb"\x00", _UNSIGNED, _NULL, _NULL, _NULL, _NULL),
+)
+_READING = rb"(?:" + rb"|".join(map(b"".join, _SHAPES)) + rb")"
+_READINGS = re.compile(
+    rb"\xac\x00\x01"  # twelve keys; version 1
+    rb"\x01\x48.{8}"  # epoch
+    rb"\x02"
+    + _UNSIGNED  # sequence
+    + rb"\x03"
+    + _UNSIGNED  # boot
+    + rb"\x04\x58\x20.{32}"  # previous
+    rb"\x05\x50.{16}"  # context
+    rb"\x06"
+    + _SIGNED  # time_ms
+    + rb"(?:\x07[\x01\x02]\x08"
+    + _UNSIGNED  # a clock with a time scale states its uncertainty
+    + rb"|\x07[\x00\x03]\x08"
+    + _NULL
+    + rb")"
+    rb"\x0a[\x00-\x02]"  # kind
+    rb"\x0b(?:" + _UNSIGNED + rb"|" + _NULL + rb")"  # duration_ms
+    rb"\x0c(?:[\xa1-\xb7]|\xb8[\x18-\x40])(?:" + _CHANNEL + _READING + rb")+",  # readings
+    re.DOTALL,
+)

@@ -1,0 +1,178 @@
+"""Is a calibration in force for a channel over a whole interval, and if not, why not.
+
+1. Only certificates that are bound to the channel for the whole interval are asked.
+2. In force = from the beginning of the calibration date to the end of the due date, both included, over the
+   whole interval as widened by its clock uncertainty. The owner's due date counts, whoever set it.
+3. A withdrawn certificate was never in force. A superseded one is until then. What happened to the instrument
+   (adjusted, damaged, verification failed) ends every earlier certificate of its serial, not only one.
+4. Of several in force, the latest calibration speaks. If none is, the latest one says why: all its reasons.
+
+Between two changes the answer is constant, so it is given as a Piece of time that the hot path can keep.
+"""
+
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
+
+from meter_protocol.quantities import Quantity
+
+from meter_gateway.traceability.binding import Binding
+from meter_gateway.traceability.certificate import (
+    Certificate,
+    EndKind,
+    Result,
+    VerificationResult,
+)
+
+DAY_MS = 86_400_000
+BEGINNING_MS = -(1 << 62)
+END_MS = 1 << 62
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC).date()
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """One result of one certificate, as it speaks for one channel; times are Unix ms, ends exclusive."""
+
+    certificate: Certificate
+    result: Result
+    bound_from_ms: int
+    bound_to_ms: int
+    calibrated_ms: int
+    due_ms: int | None
+    ends: tuple[tuple[str, int], ...]
+    """(finding code, at_ms) of everything that ended it before it was due."""
+
+    replaced: bool
+    """A corrected report took its place (ISO/IEC 17025 7.8.8), so that it is used no longer at all."""
+
+    def covers(self, start_ms: int, end_ms: int) -> bool:
+        return self.bound_from_ms <= start_ms and end_ms <= self.bound_to_ms
+
+    def codes(self, start_ms: int, end_ms: int) -> list[str]:
+        """Why it is not in force over the interval; empty if it is."""
+        codes = []
+        if self.replaced:
+            codes.append("certificate_superseded")
+        if start_ms < self.calibrated_ms:
+            codes.append("certificate_not_yet_valid")
+        if self.due_ms is None:
+            codes.append("certificate_due_unknown")
+        elif end_ms > self.due_ms:
+            codes.append("certificate_expired")
+        codes.extend(code for code, at_ms in self.ends if end_ms > at_ms)
+        return codes
+
+    def changes(self) -> Iterable[int]:
+        yield from (self.bound_from_ms, self.bound_to_ms, self.calibrated_ms)
+        if self.due_ms is not None:
+            yield self.due_ms
+        yield from (at_ms for _, at_ms in self.ends)
+
+
+@dataclass(frozen=True, slots=True)
+class InForce:
+    """The result that speaks for a channel, or the codes that say why none does."""
+
+    bound: Bound | None
+    codes: tuple[str, ...]
+
+
+def in_force(candidates: Sequence[Bound], start_ms: int, end_ms: int) -> InForce:
+    asked = [bound for bound in candidates if bound.covers(start_ms, end_ms)]
+    if not asked:
+        return InForce(None, ("certificate_missing",))
+    valid = [bound for bound in asked if not bound.codes(start_ms, end_ms)]
+    if valid:
+        return InForce(max(valid, key=_recency), ())
+    # A calibration of the future is no reason for the past, unless there is no other.
+    begun = [bound for bound in asked if bound.calibrated_ms <= start_ms] or asked
+    return InForce(None, tuple(sorted(max(begun, key=_recency).codes(start_ms, end_ms))))
+
+
+def _recency(bound: Bound) -> tuple[int, str]:
+    return bound.calibrated_ms, bound.certificate.identifier
+
+
+def constant_span(changes: Sequence[int], start_ms: int, end_ms: int) -> tuple[int, int] | None:
+    """The widest span around the interval in which nothing changes; None if something changes inside it.
+
+    `changes` is sorted.
+    """
+    place = bisect_right(changes, start_ms)
+    low = changes[place - 1] if place else BEGINNING_MS
+    high = changes[place] if place < len(changes) else END_MS
+    return (low, high) if end_ms <= high else None
+
+
+class Register:
+    """All certificates by identifier, with what each of them says about its instruments."""
+
+    def __init__(self, certificates: Iterable[Certificate], utc_offset_minutes: int) -> None:
+        self._midnight_ms = -utc_offset_minutes * 60_000
+        self._certificates = {certificate.identifier: certificate for certificate in certificates}
+        self._replaced = {old for entry in self._certificates.values() for old in entry.replaces}
+        self._instrument_ends = sorted(
+            (serial, at_ms, code)
+            for certificate in self._certificates.values()
+            for serial, at_ms, code in self._ends_of_instruments(certificate)
+        )
+
+    def __contains__(self, identifier: str) -> bool:
+        return identifier in self._certificates
+
+    def __getitem__(self, identifier: str) -> Certificate:
+        return self._certificates[identifier]
+
+    def bound(self, binding: Binding, quantity: Quantity) -> list[Bound]:
+        """What the binding's certificates say about this quantity of its instrument."""
+        return [
+            self._bound(binding, certificate, result)
+            for certificate in (self._certificates[identifier] for identifier in binding.certificates)
+            for result in certificate.results
+            if result.quantity is quantity and result.instrument.serial == binding.serial
+        ]
+
+    def _bound(self, binding: Binding, certificate: Certificate, result: Result) -> Bound:
+        calibrated_ms = self._start_of(certificate.calibrated_on)
+        due_ms = None if certificate.due_on is None else self._start_of(certificate.due_on) + DAY_MS
+        return Bound(
+            certificate=certificate,
+            result=result,
+            bound_from_ms=binding.from_ms,
+            bound_to_ms=END_MS if binding.to_ms is None else binding.to_ms,
+            calibrated_ms=calibrated_ms,
+            due_ms=due_ms,
+            ends=tuple(self._ends(certificate, binding.serial)),
+            replaced=certificate.identifier in self._replaced,
+        )
+
+    def _ends(self, certificate: Certificate, serial: str) -> Iterable[tuple[str, int]]:
+        for end in certificate.ends:
+            if end.kind is EndKind.SUPERSEDED:
+                yield "certificate_superseded", end.at_ms
+            elif end.kind is EndKind.WITHDRAWN:
+                yield "certificate_withdrawn", BEGINNING_MS
+        calibrated_ms = self._start_of(certificate.calibrated_on)
+        own = set(self._ends_of_instruments(certificate))
+        for ended, at_ms, code in self._instrument_ends:
+            # A calibration on the very day of an adjustment is the one made after it, unless it says otherwise.
+            is_earlier = calibrated_ms + DAY_MS <= at_ms or (ended, at_ms, code) in own
+            if ended == serial and is_earlier:
+                yield code, at_ms
+
+    def _ends_of_instruments(self, certificate: Certificate) -> Iterable[tuple[str, int, str]]:
+        codes = {EndKind.ADJUSTED: "instrument_adjusted", EndKind.DAMAGED: "instrument_damaged"}
+        for result in certificate.results:
+            serial = result.instrument.serial
+            for end in certificate.ends:
+                if end.kind in codes:
+                    yield serial, end.at_ms, codes[end.kind]
+            if isinstance(result, VerificationResult) and not result.passed:
+                yield serial, self._start_of(certificate.calibrated_on), "verification_failed"
+
+    def _start_of(self, day: date) -> int:
+        return (day - _EPOCH) // timedelta(days=1) * DAY_MS + self._midnight_ms

@@ -1,0 +1,328 @@
+"""Every finding code of the gateway, what it says in English and Chinese, and the rule it comes from.
+
+A code is a fact, never an opinion: whether it keeps a reading from being accepted is for a scheme to say
+(policy.py). Codes are stable; a code that is no longer produced stays in the table. docs/findings.md shows
+the same table and a test compares the two. "Clause" names the requirement: VIM is JCGM 200:2012, WELMEC is
+guide 7.2 with its requirement letters, SPEC is protocol/SPEC.md.
+"""
+
+from typing import NamedTuple
+
+from meter_gateway.model import Finding
+
+
+class Meaning(NamedTuple):
+    en: str
+    zh: str
+    clause: str
+
+
+FINDINGS: dict[str, Meaning] = {
+    # continuity.py
+    "chain_broken": Meaning(
+        "The message does not continue the one before it: its previous hash is another.",
+        "报文与前一条不衔接：所载前一哈希不符。",
+        "SPEC §4; WELMEC T3",
+    ),
+    "chain_fork": Meaning(
+        "The meter signed two different messages with one sequence number; it is barred until this is resolved.",
+        "表计对同一序号签署了两条不同报文；问题解决前该表停止采信。",
+        "SPEC §4; WELMEC T4",
+    ),
+    "sequence_gap": Meaning(
+        "Messages before this one are missing, and the meter attested that it no longer has them.",
+        "此前报文缺失，且表计已签名声明不再保存。",
+        "SPEC §4; WELMEC T8",
+    ),
+    "context_mismatch": Meaning(
+        "Identity, parameters or software at sealing were not those that the chain announced.",
+        "封签时的身份、参数或软件与链中声明的不一致。",
+        "SPEC §4; WELMEC L1",
+    ),
+    "boot_backwards": Meaning(
+        "The boot counter is lower than before.",
+        "启动计数小于此前数值。",
+        "SPEC §4; WELMEC P5",
+    ),
+    "boot_unannounced": Meaning(
+        "The meter restarted and no boot event says with which software.",
+        "表计已重启，但没有说明所用软件的启动事件。",
+        "SPEC §6; WELMEC P2",
+    ),
+    "identity_missing": Meaning(
+        "The chain's identity message is not known, so neither the meter's key protection nor its software is.",
+        "未获得链的身份报文，密钥保护方式与软件均不明。",
+        "SPEC §4; WELMEC P2",
+    ),
+    "epoch_opened": Meaning(
+        "The meter opened a new chain after an earlier one; what links them is its own statement.",
+        "表计在原有链之后另起新链，两链的联系仅凭其自身声明。",
+        "SPEC §4",
+    ),
+    # intervals and clock.py
+    "interval_overlap": Meaning(
+        "The interval begins before the previous one ended.",
+        "本时段起点早于上一时段终点。",
+        "SPEC §5",
+    ),
+    "interval_outage": Meaning(
+        "The reading covers a time in which the board or its bus was down; its distribution in time is lost.",
+        "读数覆盖停电或总线中断期间，时间分布已丢失。",
+        "SPEC §5",
+    ),
+    "interval_partial": Meaning(
+        "The interval was closed early, at a boot, a clock step or a change of parameters.",
+        "时段因启动、校时或参数变更而提前结束。",
+        "SPEC §5",
+    ),
+    "clock_unknown": Meaning(
+        "The meter's clock had no time.",
+        "表计时钟无时间。",
+        "SPEC §4; WELMEC L1",
+    ),
+    "clock_relative": Meaning(
+        "The clock was not yet set since the meter started; the time counts from its boot.",
+        "启动后尚未校时，时间自启动起计。",
+        "SPEC §4",
+    ),
+    "clock_informative": Meaning(
+        "The clock is not synchronised to a trusted source; its time is for information.",
+        "时钟未与可信时源同步，时间仅供参考。",
+        "SPEC §4",
+    ),
+    "clock_uncertainty_large": Meaning(
+        "The uncertainty of the clock is larger than the configured limit.",
+        "时钟不确定度超过设定限值。",
+        "docs/configuration.md, max_clock_uncertainty_ms",
+    ),
+    "time_in_future": Meaning(
+        "The message says a time later than its reception, beyond both clocks' uncertainty.",
+        "报文时间晚于接收时间，且超出双方时钟不确定度。",
+        "SPEC §4",
+    ),
+    "time_unresolved": Meaning(
+        "The time is only bounded by the previous message and the reception, and was judged over that whole span.",
+        "时间仅由前一报文与接收时刻界定，按整个区间评定。",
+        "SPEC §4",
+    ),
+    "time_unbounded": Meaning(
+        "No earlier message bounds the time from below, so it could not be judged against any certificate.",
+        "没有更早的报文界定时间下限，无法对照任何证书评定。",
+        "SPEC §4",
+    ),
+    "gateway_clock_untrusted": Meaning(
+        "The gateway's own clock was not trusted at reception, so a time in the future could not be recognised.",
+        "接收时网关自身时钟不可信，无法识别超前时间。",
+        "docs/configuration.md, [clock]",
+    ),
+    # protection.py
+    "key_software": Meaning(
+        "The signing key is an ordinary file of the meter: whoever owns the board can copy it.",
+        "签名密钥为表计中的普通文件，持有板卡者即可复制。",
+        "WELMEC T5",
+    ),
+    "key_native": Meaning(
+        "The signing key lies in the processor's flash, without a secure element.",
+        "签名密钥存放在处理器闪存中，无安全芯片。",
+        "WELMEC T5",
+    ),
+    "key_protection_unproven": Meaning(
+        "The meter says that its key is in a secure element, and no maker's certificate proves it.",
+        "表计自称密钥位于安全芯片，但无制造商证书证明。",
+        "WELMEC T5",
+    ),
+    # parameters.py
+    "parameters_missing": Meaning(
+        "No parameter set is known for the chain, so the values have neither unit nor scale.",
+        "链中没有已知参数集，读数既无单位也无量程换算。",
+        "SPEC §5; WELMEC P7",
+    ),
+    "parameters_invalid": Meaning(
+        "The parameter set that the meter applied is not one that the protocol allows.",
+        "表计所用参数集不符合协议规定。",
+        "SPEC §7; WELMEC P7",
+    ),
+    "parameters_unauthorised": Meaning(
+        "No configured parameter authority signed the parameter set for this meter.",
+        "参数集未经已配置的参数授权方为本表签署。",
+        "SPEC §7; WELMEC P7",
+    ),
+    "parameters_rolled_back": Meaning(
+        "The parameter set has a lower version than the one it replaced.",
+        "参数集版本低于被替换的版本。",
+        "SPEC §7; WELMEC P7",
+    ),
+    "parameters_refused": Meaning(
+        "The meter was given a parameter set and refused it.",
+        "表计收到参数集并予以拒绝。",
+        "SPEC §6",
+    ),
+    "reading_not_in_parameters": Meaning(
+        "The channel is unknown to the parameter set, or its reading is not of the declared kind.",
+        "通道不在参数集中，或读数类型与声明不符。",
+        "SPEC §5.1",
+    ),
+    "reading_missing": Meaning(
+        "The parameter set declares the channel, and the message has no reading of it.",
+        "参数集声明了该通道，但报文中没有其读数。",
+        "SPEC §5.1",
+    ),
+    # status.py
+    "no_response": Meaning(
+        "The instrument did not answer.",
+        "仪表无应答。",
+        "SPEC §5.1, status 1",
+    ),
+    "bad_response": Meaning(
+        "The instrument answered something that could not be understood.",
+        "仪表应答无法解析。",
+        "SPEC §5.1, status 2",
+    ),
+    "implausible": Meaning(
+        "The value is not plausible; it is kept as it was read.",
+        "读数不合理，按原值保留。",
+        "SPEC §5.1, status 4",
+    ),
+    "missed_samples": Meaning(
+        "Fewer samples than expected were taken in the interval.",
+        "时段内采样数少于应有数。",
+        "SPEC §5.1, status 8",
+    ),
+    "gap_before": Meaning(
+        "The register was not read at the previous interval's end; the quantity covers more than one interval.",
+        "上一时段末未读到寄存器，本量覆盖多个时段。",
+        "SPEC §5.1, status 16",
+    ),
+    "wrapped": Meaning(
+        "The instrument's register wrapped around and was unwrapped.",
+        "仪表寄存器翻转，已按模数还原。",
+        "SPEC §5.1, status 32",
+    ),
+    "discontinuity": Meaning(
+        "The instrument's register jumped; no quantity was derived from the jump.",
+        "仪表寄存器跳变，未据此计量。",
+        "SPEC §5.1, status 64",
+    ),
+    "wrong_instrument": Meaning(
+        "The instrument on the bus is not the one that the parameters name.",
+        "总线上的仪表不是参数集所指定的仪表。",
+        "SPEC §5.1, status 128; VIM 2.41",
+    ),
+    "register_backwards": Meaning(
+        "The register total is lower than before.",
+        "累计量小于此前数值。",
+        "SPEC §5.1; WELMEC P5",
+    ),
+    # event facts
+    "self_test_failed": Meaning(
+        "The meter's self-test failed.",
+        "表计自检失败。",
+        "SPEC §6; WELMEC P5",
+    ),
+    "journal_overflow": Meaning(
+        "The meter's journal was full; readings were not recorded until it was freed.",
+        "表计日志已满，释放前未记录读数。",
+        "SPEC §6; WELMEC L8",
+    ),
+    "journal_quarantined": Meaning(
+        "Part of the meter's journal was unreadable and was set aside.",
+        "表计日志部分不可读，已隔离。",
+        "SPEC §6; WELMEC L6",
+    ),
+    # calibration.py
+    "certificate_missing": Meaning(
+        "No certificate is bound to the channel for the whole interval.",
+        "整个时段内该通道没有绑定证书。",
+        "VIM 2.41",
+    ),
+    "certificate_not_yet_valid": Meaning(
+        "The instrument was calibrated or verified only after the interval began.",
+        "时段开始之后仪表才完成校准或检定。",
+        "VIM 2.41",
+    ),
+    "certificate_expired": Meaning(
+        "The recalibration or verification due date passed before the interval ended.",
+        "时段结束前已超过复校日期或检定有效期。",
+        "ISO/IEC 17025:2017, 6.4",
+    ),
+    "certificate_due_unknown": Meaning(
+        "The certificate has no due date and its owner has set none, so it is never in force.",
+        "证书无到期日且使用方未规定，不能视为有效。",
+        "ISO/IEC 17025:2017, 6.4",
+    ),
+    "certificate_superseded": Meaning(
+        "Another certificate took its place before the interval ended.",
+        "时段结束前该证书已被替代。",
+        "ISO/IEC 17025:2017, 7.8.8",
+    ),
+    "certificate_withdrawn": Meaning(
+        "The certificate was withdrawn as wrong; no reading may ever have been judged by it.",
+        "证书因有误被撤回，任何读数均不得据其评定。",
+        "ISO/IEC 17025:2017, 7.10",
+    ),
+    "instrument_adjusted": Meaning(
+        "The instrument was adjusted after its calibration and not calibrated again.",
+        "仪表校准后又经调整，且未重新校准。",
+        "VIM 3.11",
+    ),
+    "instrument_damaged": Meaning(
+        "The instrument was damaged after its calibration and not calibrated again.",
+        "仪表校准后损坏，且未重新校准。",
+        "ISO/IEC 17025:2017, 6.4.9",
+    ),
+    "verification_failed": Meaning(
+        "The instrument failed its latest verification.",
+        "仪表最近一次检定不合格。",
+        "VIM 2.44",
+    ),
+    "instrument_mismatch": Meaning(
+        "The certificate is bound for another instrument than the one that the parameters name.",
+        "证书绑定的仪表编号与参数集所载不一致。",
+        "VIM 2.41",
+    ),
+    "from_class": Meaning(
+        "The certificate states a class and no errors; the uncertainty comes from the class (MPE/√3, rectangular).",
+        "证书仅给出准确度等级，不确定度由等级得出（MPE/√3，矩形分布）。",
+        "GUM 4.3.7",
+    ),
+    # operating_point.py
+    "outside_calibrated_range": Meaning(
+        "The operating point left the range that the certificate covers.",
+        "工作点超出证书覆盖范围。",
+        "VIM 4.7",
+    ),
+    "range_by_mean": Meaning(
+        "Only the mean operating point is known; within the interval it may have left the range.",
+        "仅知工作点平均值，时段内可能曾超出范围。",
+        "VIM 4.7",
+    ),
+    "range_unknown": Meaning(
+        "The certificate states no range for a quantity that the meter reports as the channel's operating point.",
+        "证书未给出表计可报告的工作点量的范围。",
+        "VIM 4.7",
+    ),
+    "operating_point_unknown": Meaning(
+        "The operating point of this interval is not known, so the range could not be judged.",
+        "本时段工作点未知，无法评定是否在范围内。",
+        "VIM 4.7",
+    ),
+}
+
+_CACHE: dict[tuple[str, int | None], Finding] = {}
+
+
+def finding(code: str, channel: int | None = None) -> Finding:
+    """One object per code and channel: they recur in every message and are compared and hashed a lot."""
+    known = _CACHE.get((code, channel))
+    if known is None:
+        known = _CACHE[code, channel] = Finding(code, channel)
+    return known
+
+
+def in_order(findings: list[Finding]) -> tuple[Finding, ...]:
+    """Each finding once, in an order that does not depend on how it was found."""
+    return tuple(sorted(set(findings), key=_order))
+
+
+def _order(found: Finding) -> tuple[int, str]:
+    return (found.channel or 0, found.code)

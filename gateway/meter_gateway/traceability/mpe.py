@@ -1,0 +1,84 @@
+"""Maximum permissible errors by accuracy class, from the dated and sourced tables in mpe/*.toml.
+
+A verification certificate states a class and no errors. Its instrument's error then lies anywhere within
+±MPE: a rectangular distribution with standard uncertainty MPE/√3 (GUM 4.3.7), marked as coming from a class
+and not from a calibration. MPE tables are data, because they differ by standard, edition and jurisdiction.
+"""
+
+import math
+from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from meter_gateway.traceability.typed_values import AsTuple, Number, Text
+from meter_gateway.validated_toml import Table, read
+
+_ROOT_DIGITS = 20
+
+
+class _Band(Table):
+    """`from`–`to` are multiples of the table's reference point, such as the basic current Ib."""
+
+    start: Number = Field(alias="from", ge=0, examples=["0.1"])
+    end: Number | None = Field(default=None, alias="to", gt=0, examples=["1.0"])
+    mpe_percent: Number = Field(gt=0, examples=["1.0"])
+
+
+class _Class(Table):
+    name: Text = Field(examples=['"1"'])
+    band: Annotated[tuple[_Band, ...], AsTuple] = Field(min_length=1)
+
+
+class MpeTable(Table):
+    """`tag` as in the source register: S read in the source, C recomputed, M from memory and to be confirmed."""
+
+    id: Text = Field(examples=['"iec-62053-21"'])
+    title: Text = Field(examples=['"Static meters for active energy, classes 1 and 2"'])
+    source: Text = Field(examples=['"IEC 62053-21"'])
+    tag: Literal["S", "C", "M"] = Field(examples=['"M"'])
+    reference_point: Text = Field(examples=['"basic current Ib"'])
+    accuracy_class: Annotated[tuple[_Class, ...], AsTuple] = Field(alias="class", min_length=1)
+
+    def classes(self) -> tuple[str, ...]:
+        return tuple(entry.name for entry in self.accuracy_class)
+
+    def mpe_percent(self, class_name: str, at: Decimal | None = None) -> Decimal | None:
+        """The limit at a multiple of the reference point; without one, the largest of the class.
+
+        None where the class or the point is not in the table: no limit is made up.
+        """
+        bands = [band for entry in self.accuracy_class if entry.name == class_name for band in entry.band]
+        if at is not None:
+            bands = [band for band in bands if band.start <= at and (band.end is None or at <= band.end)]
+        return max((band.mpe_percent for band in bands), default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class ClassContribution:
+    """A rectangular contribution, relative to the indication."""
+
+    half_width_percent: Decimal
+    standard_uncertainty_percent: Decimal
+
+
+def class_contribution(mpe_percent: Decimal) -> ClassContribution:
+    """u = MPE/√3, rounded up in the last of 20 decimals so that it never claims too little."""
+    square = Fraction(mpe_percent) ** 2 / 3 * 10 ** (2 * _ROOT_DIGITS)
+    root = math.isqrt(math.floor(square))
+    if root * root != square:
+        root += 1
+    return ClassContribution(mpe_percent, Decimal(root).scaleb(-_ROOT_DIGITS))
+
+
+def load_tables(folder: Path | None = None) -> dict[str, MpeTable]:
+    if folder is not None:
+        tables = [read(path, MpeTable) for path in sorted(folder.glob("*.toml"))]
+    else:
+        with resources.as_file(resources.files("meter_gateway") / "mpe") as packaged:
+            tables = [read(path, MpeTable) for path in sorted(packaged.glob("*.toml"))]
+    return {table.id: table for table in tables}

@@ -1,0 +1,72 @@
+"""The kinds of value that certificates, bindings and MPE tables share as TOML, each with its own remedy."""
+
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Annotated, Any
+
+from meter_protocol.quantities import BY_NAME, Quantity
+from pydantic import BeforeValidator, Field
+
+from meter_gateway.validated_toml import problem
+
+# Anything printed on a certificate fits; what does not is a slip of the keyboard.
+_MAX_DIGITS = 18
+_MAX_EXPONENT = 18
+
+
+def _decimal(value: Any) -> Any:
+    if isinstance(value, bool) or not isinstance(value, int | Decimal):
+        raise problem("must be a number without quotes", "write for example 0.05")
+    number = Decimal(value)
+    if not number.is_finite():
+        raise problem("must be a finite number", "write for example 0.05")
+    if len(number.as_tuple().digits) > _MAX_DIGITS or abs(number.adjusted()) > _MAX_EXPONENT:
+        raise problem("is not a number of a certificate", f"use at most {_MAX_DIGITS} digits")
+    return number
+
+
+def _day(value: Any) -> Any:
+    if type(value) is not date:
+        raise problem("must be a date without quotes", "write for example 2026-01-31")
+    return value
+
+
+def _instant(value: Any) -> Any:
+    if not isinstance(value, datetime) or value.tzinfo is None:
+        raise problem("must be a time with its offset", "write for example 2026-01-31T09:30:00+08:00")
+    return value
+
+
+def _hex32(value: Any) -> Any:
+    try:
+        octets = bytes.fromhex(value) if isinstance(value, str) else b""
+    except ValueError:
+        octets = b""
+    if len(octets) != 32:
+        raise problem("must be 64 hexadecimal digits", "copy it whole")
+    return octets
+
+
+def _quantity(value: Any) -> Any:
+    if not isinstance(value, str) or value not in BY_NAME:
+        raise problem(f"{value!r} is not a quantity", f"choose one of {', '.join(sorted(BY_NAME))}")
+    return BY_NAME[value]
+
+
+def _tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def milliseconds(instant: datetime) -> int:
+    """Unix time in ms, without the float of datetime.timestamp()."""
+    seconds = int(instant.replace(microsecond=0).timestamp())
+    return seconds * 1000 + instant.microsecond // 1000
+
+
+Number = Annotated[Decimal, BeforeValidator(_decimal)]
+Day = Annotated[date, BeforeValidator(_day)]
+Instant = Annotated[datetime, BeforeValidator(_instant)]
+Hex32 = Annotated[bytes, BeforeValidator(_hex32)]
+QuantityName = Annotated[Quantity, BeforeValidator(_quantity), Field(strict=False)]
+AsTuple = BeforeValidator(_tuple)
+Text = Annotated[str, Field(min_length=1, max_length=200)]

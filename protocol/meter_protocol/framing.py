@@ -1,0 +1,112 @@
+"""Frames on a serial line (SPEC §9): 0x00, COBS(payload + CRC-32), 0x00.
+
+COBS leaves no zero byte inside a frame, so a receiver that lost its place waits for the next zero and is
+back. A delimiter stands at both ends: noise between two frames then spoils neither. The CRC-32 (IEEE 802.3,
+big-endian) finds transmission faults only; authenticity is the signature's work.
+"""
+
+from binascii import crc32
+
+from meter_protocol.errors import EncodeError
+
+MAX_PAYLOAD = 16384
+
+_DELIMITER = 0
+
+
+def frame(payload: bytes) -> bytes:
+    if len(payload) > MAX_PAYLOAD:
+        raise EncodeError("larger than any receiver takes")
+    checked = payload + (crc32(payload) & 0xFFFFFFFF).to_bytes(4, "big")
+    return b"\x00" + cobs_encode(checked) + b"\x00"
+
+
+class Deframer:
+    """Turns a byte stream, cut anywhere, into intact payloads; counts what it had to throw away."""
+
+    def __init__(self, max_payload: int = MAX_PAYLOAD) -> None:
+        # COBS adds one byte in 254 and one more; the CRC adds four.
+        self._max_payload = max_payload
+        self._limit = max_payload + 4 + (max_payload + 4) // 254 + 1
+        self._buffer = bytearray()
+        self._skipping = False
+        self.discarded = 0
+
+    def feed(self, data: bytes) -> "list[bytes]":
+        payloads: "list[bytes]" = []
+        start = 0
+        while True:
+            end = data.find(b"\x00", start)
+            if end < 0:
+                self._collect(data[start:])
+                return payloads
+            self._collect(data[start:end])
+            payload = self._close()
+            if payload is not None:
+                payloads.append(payload)
+            start = end + 1
+
+    def _collect(self, piece: bytes) -> None:
+        if self._skipping:
+            return
+        if len(self._buffer) + len(piece) > self._limit:
+            self._skipping = True
+            self._buffer = bytearray()
+        else:
+            self._buffer.extend(piece)
+
+    def _close(self) -> "bytes | None":
+        encoded = bytes(self._buffer)
+        skipped = self._skipping
+        self._buffer = bytearray()
+        self._skipping = False
+        if not encoded and not skipped:
+            return None
+        checked = None if skipped else cobs_decode(encoded)
+        if checked is None or len(checked) < 4:
+            self.discarded += 1
+            return None
+        payload = checked[:-4]
+        intact = (crc32(payload) & 0xFFFFFFFF).to_bytes(4, "big") == checked[-4:]
+        if not intact or len(payload) > self._max_payload:
+            self.discarded += 1
+            return None
+        return payload
+
+
+def cobs_encode(data: bytes) -> bytes:
+    """Consistent Overhead Byte Stuffing (Cheshire and Baker, 1999): no zero byte in the result."""
+    out = bytearray()
+    start = 0
+    while True:
+        end = data.find(b"\x00", start, start + 254)
+        if end < 0 and len(data) - start >= 254:
+            out.append(255)
+            out.extend(data[start : start + 254])
+            start += 254
+            if start == len(data):
+                return bytes(out)
+            continue
+        if end < 0:
+            end = len(data)
+        out.append(end - start + 1)
+        out.extend(data[start:end])
+        if end == len(data):
+            return bytes(out)
+        start = end + 1
+
+
+def cobs_decode(encoded: bytes) -> "bytes | None":
+    """The data, or None if the bytes are not a COBS encoding."""
+    out = bytearray()
+    i = 0
+    while i < len(encoded):
+        code = encoded[i]
+        block = encoded[i + 1 : i + code]
+        if code == 0 or len(block) != code - 1 or 0 in block:
+            return None
+        out.extend(block)
+        i += code
+        if code < 255 and i < len(encoded):
+            out.append(0)
+    return bytes(out)

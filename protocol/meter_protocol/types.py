@@ -1,0 +1,69 @@
+"""The message types of v1: the `typ` header (RFC 9596) of each and the role of the key that signs it.
+
+`typ` separates the domains: a receipt can never be taken for a reading, whoever signed it, because every
+consumer asks for one type and one role. The list is closed; two types are reserved for later parts of the
+product and carry only the common header until SPEC gives them a body.
+"""
+
+PREFIX = "application/vnd.carbonmeter."
+
+READINGS = PREFIX + "readings"
+EVENT = PREFIX + "event"
+IDENTITY = PREFIX + "identity"
+RECEIPT = PREFIX + "receipt"
+REFUSAL = PREFIX + "refusal"
+RESEND_REQUEST = PREFIX + "resend-request"
+TIME_REQUEST = PREFIX + "time-request"
+TIME_REPLY = PREFIX + "time-reply"
+PARAMETER_SET = PREFIX + "parameter-set"
+UPDATE_MANIFEST = PREFIX + "update-manifest"
+COMPARISON = PREFIX + "comparison"
+VERDICT_BATCH = PREFIX + "verdict-batch"
+
+ROLE_METER = "meter"
+ROLE_RECEIPT = "gateway receipt"
+ROLE_CLOCK = "gateway clock"
+ROLE_VERDICT = "gateway verdict"
+ROLE_PARAMETERS = "parameter authority"
+ROLE_UPDATES = "update authority"
+
+ROLE_OF_TYPE = {
+    READINGS: ROLE_METER,
+    EVENT: ROLE_METER,
+    IDENTITY: ROLE_METER,
+    TIME_REQUEST: ROLE_METER,
+    RECEIPT: ROLE_RECEIPT,
+    REFUSAL: ROLE_RECEIPT,
+    RESEND_REQUEST: ROLE_RECEIPT,
+    TIME_REPLY: ROLE_CLOCK,
+    PARAMETER_SET: ROLE_PARAMETERS,
+    UPDATE_MANIFEST: ROLE_UPDATES,
+    COMPARISON: ROLE_VERDICT,
+    VERDICT_BATCH: ROLE_VERDICT,
+}
+
+CHAIN_TYPES = (READINGS, EVENT, IDENTITY)
+"""Types that have a place in a meter's chain; every other message stands alone."""
+
+MAX_MESSAGE = 8192
+MAX_STANDALONE = 512
+MAX_PARAMETER_SET = 7680
+"""Leaves room for the parameters_applied event that seals the whole signed set, which is itself a message."""
+
+_MAX_SIZES = {
+    RECEIPT: MAX_STANDALONE,
+    REFUSAL: MAX_STANDALONE,
+    RESEND_REQUEST: MAX_STANDALONE,
+    TIME_REQUEST: MAX_STANDALONE,
+    TIME_REPLY: MAX_STANDALONE,
+    VERDICT_BATCH: MAX_STANDALONE,
+    PARAMETER_SET: MAX_PARAMETER_SET,
+}
+
+
+def max_size(typ: str) -> int:
+    """Bytes of the largest whole message; small where a gateway writes and a board decodes."""
+    return _MAX_SIZES.get(typ, MAX_MESSAGE)
+
+
+RESERVED_TYPES = (UPDATE_MANIFEST, COMPARISON)

@@ -1,0 +1,1 @@
+"""What surrounds the meter and the gateway on a workbench: checks, simulators, the demo, the benchmark."""

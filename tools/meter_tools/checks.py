@@ -1,0 +1,101 @@
+"""Runs everything that `make test` and `make lint` promise, one titled stage after another, and times each.
+
+The first stage that fails ends the run; a closing table names it and gives the minutes of all. pytest comes
+last, so that its own summary is the last that a test runner says.
+"""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from meter_tools.mpycross import HOST_ONLY, PROJECT
+
+SCRIPTS = Path(sys.executable).parent
+MICROPYTHON_STUBS = Path(sys.prefix) / "micropython-stubs"
+
+
+@dataclass(frozen=True)
+class Stage:
+    title: str
+    command: Sequence[str | Path]
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    def run(self) -> int:
+        environment = os.environ | self.environment
+        return subprocess.run(self.command, cwd=PROJECT, env=environment, check=False).returncode
+
+
+def lint_stages() -> list[Stage]:
+    return [
+        Stage("format (ruff)", [SCRIPTS / "ruff", "format", "--check", "."]),
+        Stage("lint (ruff)", [SCRIPTS / "ruff", "check", "."]),
+        Stage("types on CPython (mypy strict)", [SCRIPTS / "mypy"]),
+        *board_type_stages(),
+        Stage(
+            "import contracts (import-linter)",
+            [SCRIPTS / "lint-imports", "--no-logo"],
+            {"PYTHONPATH": "firmware"},
+        ),
+        Stage("board compiler (mpy-cross)", [sys.executable, "-m", "meter_tools.mpycross"]),
+    ]
+
+
+def board_type_stages() -> list[Stage]:
+    """One stage per board, over the firmware and the board's own files, whose names are the same on each.
+
+    The stubs hold the file systems of vfs for abstract, so that check is off.
+    """
+    return [
+        Stage(
+            f"types on MicroPython, board {main.parent.name} (mypy strict)",
+            [
+                SCRIPTS / "mypy",
+                "--custom-typeshed-dir",
+                MICROPYTHON_STUBS,
+                "--cache-dir",
+                PROJECT / ".mypy_cache" / main.parent.name,
+                "--disable-error-code=abstract",
+                PROJECT / "firmware" / "meter_firmware",
+                *(path for path in sorted(main.parent.glob("*.py")) if path.name not in HOST_ONLY),
+            ],
+            {"MYPYPATH": f"{PROJECT / 'firmware'}:{main.parent}:{MICROPYTHON_STUBS}"},
+        )
+        for main in sorted((PROJECT / "boards").glob("*/main.py"))
+    ]
+
+
+def test_stage(arguments: Sequence[str]) -> Stage:
+    return Stage("tests (pytest)", [SCRIPTS / "pytest", "--junitxml=build/junit.xml", *arguments])
+
+
+def run_all(stages: Sequence[Stage]) -> int:
+    """Runs the stages until one fails; returns its exit code, or 0."""
+    seconds_by_title: dict[str, float] = {}
+    status, failed = 0, ""
+    for stage in stages:
+        print(f"\n── {stage.title}", flush=True)
+        started = time.monotonic()
+        status = stage.run()
+        seconds_by_title[stage.title] = time.monotonic() - started
+        print(f"── {'FAILED' if status else 'done'} in {seconds_by_title[stage.title]:.1f} s", flush=True)
+        if status:
+            failed = f"; FAILED: {stage.title}"
+            break
+    print("\nMinutes per stage:")
+    for title, seconds in seconds_by_title.items():
+        print(f"  {seconds / 60:6.2f}  {title}")
+    print(f"  {sum(seconds_by_title.values()) / 60:6.2f}  in all{failed}")
+    return status
+
+
+def main(arguments: Sequence[str]) -> int:
+    what, *rest = arguments
+    return run_all([*lint_stages(), test_stage(rest)] if what == "all" else lint_stages())
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,398 @@
+"""The keys and messages of the vector file: one meter's first hours, then an epoch that it had to open anew."""
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import Any
+
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+
+from meter_protocol import chain, cose, keys, merkle, messages
+from meter_protocol import events as ev
+from meter_protocol import fields as f
+from meter_protocol import types as t
+
+Fields = dict[int, Any]
+
+P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+START_MS = 1767225600000  # 2026-01-01T00:00:00Z
+INTERVAL_MS = 900000
+
+RFC9679_EXAMPLE = {
+    "source": "RFC 9679 section 6",
+    "x": "65eda5a12577c2bae829437fe338701a10aaa375e1bb5b5de108de439c08551d",
+    "y": "1e52ed75701163f7f9e40ddf9f341b3dc9ba860af7e0ca7ca7e9eecd0084d19c",
+    "thumbprint": "496bd8afadf307e5b08c64b0421bf9dc01528a344a43bda88fadd1669da253ec",
+}
+
+MERKLE_LEAVES = (
+    "",
+    "00",
+    "10",
+    "2021",
+    "3031",
+    "40414243",
+    "5051525354555657",
+    "606162636465666768696a6b6c6d6e6f",
+)
+
+
+class TestKey:
+    """A key pair that follows from its name."""
+
+    __test__ = False
+
+    def __init__(self, name: str, role: str, alg: int = cose.ES256) -> None:
+        self.name = name
+        self.role = role
+        self.alg = alg
+        self.private = named_bytes(f"key {name}", 32)
+        if alg == cose.ES256:
+            self._p256 = ec.derive_private_key(int.from_bytes(self.private, "big"), ec.SECP256R1())
+            point = self._p256.public_key().public_numbers()
+            public = point.x.to_bytes(32, "big") + point.y.to_bytes(32, "big")
+            self.cose_key = keys.encode_p256(public)
+        else:
+            self._ed25519 = ed25519.Ed25519PrivateKey.from_private_bytes(self.private)
+            self.cose_key = keys.encode_ed25519(self._ed25519.public_key().public_bytes_raw())
+        self.thumbprint = keys.thumbprint(self.cose_key)
+        self.kid = keys.kid_of(self.thumbprint)
+
+    def sign(self, to_be_signed: bytes) -> bytes:
+        if self.alg == cose.EDDSA:
+            return self._ed25519.sign(to_be_signed)
+        der = self._p256.sign(to_be_signed, ec.ECDSA(hashes.SHA256(), deterministic_signing=True))
+        r, s = decode_dss_signature(der)
+        return raw_signature(r, min(s, P256_ORDER - s))
+
+
+@dataclass(frozen=True)
+class Sealed:
+    name: str
+    typ: str
+    key: TestKey
+    fields: Fields
+    payload: bytes
+    hash: bytes
+    raw: bytes
+
+
+@dataclass
+class Scenario:
+    keys: list[TestKey]
+    messages: list[Sealed] = field(default_factory=list)
+    by_name: dict[str, Sealed] = field(default_factory=dict)
+    verdicts: list[bytes] = field(default_factory=list)
+
+    def key(self, name: str) -> TestKey:
+        return next(key for key in self.keys if key.name == name)
+
+    def seal(self, name: str, typ: str, key: str, fields: Fields) -> Sealed:
+        payload = messages.encode(typ, fields)
+        signer = self.key(key)
+        protected = cose.protected_header(signer.alg, signer.kid, typ)
+        raw = cose.assemble(protected, payload, signer.sign(cose.to_be_signed(protected, payload)))
+        sealed = Sealed(name, typ, signer, fields, payload, chain.message_hash(protected, payload), raw)
+        self.messages.append(sealed)
+        self.by_name[name] = sealed
+        return sealed
+
+
+class Epoch:
+    """Seals one meter's chain: numbers, links and context as SPEC §4 says."""
+
+    def __init__(self, scenario: Scenario, key: str, name: str) -> None:
+        self._scenario = scenario
+        self._key = key
+        self.id = named_bytes(f"epoch {name}", chain.EPOCH_SIZE)
+        self.sequence = 0
+        self.previous = chain.GENESIS
+        self.context = chain.NO_CONTEXT
+        self.clock = clock(5_000, f.CLOCK_RELATIVE)
+
+    def seal(self, name: str, typ: str, body: Fields) -> Sealed:
+        place = {
+            f.EPOCH: self.id,
+            f.SEQUENCE: self.sequence,
+            f.BOOT: 0 if self.sequence == 0 else 1,
+            f.PREVIOUS: self.previous,
+            f.CONTEXT: self.context,
+        }
+        sealed = self._scenario.seal(name, typ, self._key, {**self.clock, **place, **body})
+        self.sequence += 1
+        self.previous = sealed.hash
+        return sealed
+
+    def event(self, code: int, details: Fields, name: str = "") -> Sealed:
+        body = {f.EVENT_CODE: code, f.DETAILS: details}
+        return self.seal(name or f"event {ev.NAMES[code]}", t.EVENT, body)
+
+    def readings(self, name: str, kind: int, duration_ms: int | None, readings: Fields) -> Sealed:
+        body = {f.KIND: kind, f.DURATION_MS: duration_ms, f.READINGS: readings}
+        return self.seal(name, t.READINGS, body)
+
+
+def named_bytes(name: str, size: int) -> bytes:
+    return hashlib.sha256(f"carbonmeter test vector: {name}".encode()).digest()[:size]
+
+
+def raw_signature(r: int, s: int) -> bytes:
+    return r.to_bytes(32, "big") + s.to_bytes(32, "big")
+
+
+def clock(time_ms: int, status: int, uncertainty_ms: int | None = None) -> Fields:
+    return {
+        f.VERSION: f.PROTOCOL_VERSION,
+        f.TIME_MS: time_ms,
+        f.CLOCK_STATUS: status,
+        f.CLOCK_UNCERTAINTY_MS: uncertainty_ms,
+    }
+
+
+def synchronised(time_ms: int) -> Fields:
+    return clock(time_ms, f.CLOCK_SYNCHRONISED, 25)
+
+
+def build() -> Scenario:
+    scenario = Scenario(
+        [
+            TestKey("meter", t.ROLE_METER),
+            TestKey("meter, ed25519", t.ROLE_METER, cose.EDDSA),
+            TestKey("receipt", t.ROLE_RECEIPT),
+            TestKey("clock", t.ROLE_CLOCK),
+            TestKey("verdict", t.ROLE_VERDICT),
+            TestKey("parameters", t.ROLE_PARAMETERS),
+            TestKey("updates", t.ROLE_UPDATES),
+        ]
+    )
+    about_meter = {f.METER: scenario.key("meter").thumbprint}
+    scenario.seal("parameter-set", t.PARAMETER_SET, "parameters", parameter_set(scenario))
+    request = {**clock(5_100, f.CLOCK_RELATIVE), **about_meter, f.NONCE: named_bytes("nonce", 16)}
+    scenario.seal("time-request", t.TIME_REQUEST, "meter", request)
+    reply = {**clock(START_MS, f.CLOCK_SYNCHRONISED, 4), **about_meter, f.NONCE: request[f.NONCE]}
+    scenario.seal("time-reply", t.TIME_REPLY, "clock", reply)
+    epoch = first_epoch(scenario)
+    gateway_answers(scenario, epoch)
+    second_epoch(scenario, epoch)
+    for name, typ, key in (
+        ("update-manifest", t.UPDATE_MANIFEST, "updates"),
+        ("comparison", t.COMPARISON, "verdict"),
+    ):
+        scenario.seal(name, typ, key, clock(START_MS, f.CLOCK_UNKNOWN))
+    other_meter = Epoch(scenario, "meter, ed25519", "of the Ed25519 meter")
+    other_meter.seal("identity, ed25519", t.IDENTITY, identity(scenario.key("meter, ed25519")))
+    return scenario
+
+
+def identity(key: TestKey) -> Fields:
+    return {
+        f.PUBLIC_KEY: key.cose_key,
+        f.SERIAL: "CM-000042",
+        f.MAKER: "Example Metering",
+        f.MODEL: "碳表 M1",
+        f.KEY_PROTECTION: f.KEY_SOFTWARE,
+        f.SOFTWARE_ID: named_bytes("software", 32),
+        f.CERTIFICATE: None,
+    }
+
+
+def parameter_set(scenario: Scenario) -> Fields:
+    def channel(
+        number: int, indication: str, quantity: int, kind: int, *, exponent: int, **rest: Any
+    ) -> Fields:
+        return {
+            f.CHANNEL_ID: number,
+            f.CHANNEL_INSTRUMENT: rest.get("instrument", 0),
+            f.CHANNEL_INDICATION: indication,
+            f.CHANNEL_QUANTITY: quantity,
+            f.CHANNEL_KIND: kind,
+            f.CHANNEL_EXPONENT: exponent,
+            f.CHANNEL_RATIO: rest.get("ratio", 1),
+            f.CHANNEL_MODULUS: rest.get("modulus"),
+            f.CHANNEL_MAX_STEP: rest.get("max_step"),
+            f.CHANNEL_OPERATING_POINT: rest.get("operating_point"),
+            f.CHANNEL_EXTREMES: rest.get("extremes", False),
+        }
+
+    def instrument(driver: str, bus: str, address: int, serial: str | None, options: Any) -> Fields:
+        return {
+            f.INSTRUMENT_DRIVER: driver,
+            f.INSTRUMENT_BUS: bus,
+            f.INSTRUMENT_ADDRESS: address,
+            f.INSTRUMENT_SERIAL: serial,
+            f.INSTRUMENT_OPTIONS: options,
+        }
+
+    return {
+        **synchronised(START_MS - 60_000),
+        f.METER: scenario.key("meter").thumbprint,
+        f.SET_VERSION: 1,
+        f.INTERVAL_S: 900,
+        f.SAMPLE_PERIOD_MS: 60_000,
+        f.INSTRUMENTS: [
+            instrument("power", "rs485", 1, "E-7001", None),
+            instrument("map", "rs485", 2, None, [["co2", 0, 2, "int32"], ["t", 2, 1, -1]]),
+        ],
+        f.CHANNELS: [
+            channel(
+                1, "energy", 1, f.CHANNEL_REGISTER, exponent=0, ratio=40, modulus=10**8, operating_point=3
+            ),
+            channel(2, "varh", 3, f.CHANNEL_REGISTER, exponent=0, ratio=40, max_step=600_000),
+            channel(3, "power", 10, f.CHANNEL_MEAN, exponent=-1, ratio=40, extremes=True),
+            channel(4, "co2", 40, f.CHANNEL_MEAN, exponent=0, instrument=1),
+        ],
+        f.RECEIPT_KEYS: [scenario.key("receipt").cose_key],
+        f.CLOCK_KEYS: [scenario.key("clock").cose_key],
+    }
+
+
+def first_epoch(scenario: Scenario) -> Epoch:
+    epoch = Epoch(scenario, "meter", "first")
+    who = epoch.seal("identity", t.IDENTITY, identity(scenario.key("meter")))
+    software_id = who.fields[f.SOFTWARE_ID]
+    epoch.context = chain.context_digest(who.hash, None, software_id)
+    parameters = scenario.by_name["parameter-set"]
+    epoch.event(ev.PARAMETERS_APPLIED, {ev.PARAMETER_SET: parameters.raw})
+    epoch.context = chain.context_digest(who.hash, parameters.hash, software_id)
+    epoch.event(ev.BOOT, {ev.LAST_RECEIPT: None, ev.SOFTWARE_ID: software_id})
+    epoch.clock = synchronised(START_MS + 30)
+    reply = scenario.by_name["time-reply"].raw
+    epoch.event(ev.CLOCK_SET, {ev.OLD_TIME_MS: 5_160, ev.NEW_TIME_MS: START_MS + 30, ev.TIME_REPLY: reply})
+    epoch.clock = synchronised(START_MS + INTERVAL_MS)
+    epoch.readings(
+        "readings",
+        f.KIND_REGULAR,
+        INTERVAL_MS,
+        {
+            1: [f.STATUS_GOOD, 4_120_360],
+            2: [f.STATUS_WRAPPED, 1_017_080],
+            3: [f.STATUS_GOOD, 15, 15, 164_320, 5_113, 155_200, 173_560],
+            4: [f.STATUS_MISSED_SAMPLES | f.STATUS_NO_RESPONSE, 14, 15, 412, 3],
+        },
+    )
+    for name, kind, duration_ms, readings in other_readings():
+        epoch.readings(name, kind, duration_ms, readings)
+    for code, details in other_events(scenario):
+        epoch.event(code, details)
+    return epoch
+
+
+def other_readings() -> list[tuple[str, int, int | None, Fields]]:
+    """Every reading shape of SPEC §5.1 and the ends of its ranges."""
+    top, bottom = 2**63 - 1, -(2**63)
+    unread = f.STATUS_NO_RESPONSE | f.STATUS_MISSED_SAMPLES
+    return [
+        (
+            "readings, every shape",
+            f.KIND_PARTIAL,
+            431_007,
+            {
+                1: [unread, None, 4_120_360, 103_009],
+                2: [f.STATUS_DISCONTINUITY, 1_017_080, 17],
+                3: [unread, 0, 15, None, None, None, None],
+                4: [f.STATUS_BAD_RESPONSE, 1, 15, -7, None],
+                5: [unread, None],
+                65535: [f.STATUS_GOOD, 0],
+            },
+        ),
+        ("readings, outage", f.KIND_OUTAGE, None, {1: [f.STATUS_GAP_BEFORE, 4_130_000]}),
+        (
+            "readings, ends of ranges",
+            f.KIND_REGULAR,
+            top,
+            {1: [f.STATUS_ALL, top], 23: [0, top, top, bottom, top, bottom, top], 24: [0, top, top]},
+        ),
+    ]
+
+
+def other_events(scenario: Scenario) -> list[tuple[int, Fields]]:
+    parameters = scenario.by_name["parameter-set"]
+    return [
+        (ev.PARAMETERS_REFUSED, {ev.REASON: "parameters_not_newer", ev.DIGEST: sha256(parameters.raw)}),
+        (ev.JOURNAL_OVERFLOW, {ev.LAST_RECEIPT: None, ev.TOTALS_BEFORE: {1: 4_130_000, 2: None}}),
+        (
+            ev.JOURNAL_RESUMED,
+            {
+                ev.SPAN_START_MS: START_MS,
+                ev.TOTALS_BEFORE: {1: 4_130_000, 2: None},
+                ev.TOTALS_AFTER: {1: 5_000_000},
+            },
+        ),
+        (ev.SELF_TEST_FAILED, {ev.REASON: "signer"}),
+        (ev.FIRMWARE_UPDATED, {ev.SOFTWARE_ID: named_bytes("software 2", 32)}),
+        (
+            ev.REGISTER_DISCONTINUITY,
+            {ev.CHANNEL: 2, ev.TOTAL_BEFORE: 1_017_080, ev.RAW_BEFORE: 25_427, ev.RAW_AFTER: 17},
+        ),
+        (ev.JOURNAL_QUARANTINED, {ev.SEGMENTS: ["000007", "000008"]}),
+    ]
+
+
+def gateway_answers(scenario: Scenario, epoch: Epoch) -> None:
+    """What the gateway says about the first epoch, and the verdicts that it signs in one batch."""
+    about = {**synchronised(START_MS + INTERVAL_MS + 900), f.METER: scenario.key("meter").thumbprint}
+    newest = scenario.messages[-1]
+    place = {f.EPOCH: epoch.id, f.SEQUENCE: newest.fields[f.SEQUENCE]}
+    receipt = scenario.seal("receipt", t.RECEIPT, "receipt", {**about, **place, f.HASH: newest.hash})
+    refusal = {**about, f.DIGEST: sha256(b"bytes that the gateway refused"), f.REASON: "field_unknown"}
+    scenario.seal("refusal", t.REFUSAL, "receipt", refusal)
+    scenario.seal("resend-request", t.RESEND_REQUEST, "receipt", {**about, f.EPOCH: epoch.id, f.SEQUENCE: 4})
+    epoch.event(
+        ev.MESSAGE_REFUSED,
+        {
+            **last_head(epoch, newest.fields[f.SEQUENCE], None),
+            ev.REASON: "field_unknown",
+            ev.DIGEST: sha256(b"bytes that the gateway refused"),
+        },
+    )
+    epoch.event(
+        ev.RESEND_UNAVAILABLE,
+        {**last_head(epoch, 3, None), ev.FIRST_SEQUENCE: 1, ev.LAST_RECEIPT: receipt.raw},
+    )
+    judged = [sealed for sealed in scenario.messages if sealed.typ == t.READINGS]
+    scenario.verdicts = [verdict(sealed) for sealed in (scenario.by_name["identity"], *judged)]
+    levels = merkle.tree(scenario.verdicts)
+    batch = {
+        **synchronised(START_MS + INTERVAL_MS + 950),
+        f.ROOT: merkle.root(levels),
+        f.COUNT: len(levels[0]),
+    }
+    scenario.seal("verdict-batch", t.VERDICT_BATCH, "verdict", batch)
+
+
+def verdict(sealed: Sealed) -> bytes:
+    unfit = sealed.name != "readings"
+    return messages.encode_verdict(
+        {
+            f.VERSION: f.PROTOCOL_VERSION,
+            f.EPOCH: sealed.fields[f.EPOCH],
+            f.SEQUENCE: sealed.fields[f.SEQUENCE],
+            f.TIME_MS: START_MS + INTERVAL_MS + 800,
+            f.METER: sealed.key.thumbprint,
+            f.HASH: sealed.hash,
+            f.VERDICT_REVISION: 0,
+            f.VERDICT_SCHEME: "house",
+            f.VERDICT_ACCEPTANCE: f.NOT_ACCEPTED if unfit else f.ACCEPTED,
+            f.VERDICT_FINDINGS: [["key_software", None], ["range_by_mean", 3]] if unfit else [],
+            f.VERDICT_CAUSE: None,
+        }
+    )
+
+
+def second_epoch(scenario: Scenario, lost: Epoch) -> None:
+    """The head was lost: a new epoch that names the last one known."""
+    epoch = Epoch(scenario, "meter", "second")
+    who = epoch.seal("identity, second epoch", t.IDENTITY, identity(scenario.key("meter")))
+    epoch.context = chain.context_digest(who.hash, None, who.fields[f.SOFTWARE_ID])
+    head = last_head(lost, lost.sequence - 1, lost.previous)
+    receipt = scenario.by_name["receipt"].raw
+    epoch.event(ev.EPOCH_OPENED, {**head, ev.LAST_RECEIPT: receipt, ev.REASON: "head_unproven"})
+
+
+def last_head(epoch: Epoch, sequence: int, message_hash: bytes | None) -> Fields:
+    return {ev.LAST_EPOCH: epoch.id, ev.LAST_SEQUENCE: sequence, ev.LAST_HASH: message_hash}
+
+
+def sha256(content: bytes) -> bytes:
+    return hashlib.sha256(content).digest()
