@@ -213,6 +213,20 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
     return None
 
 
+class NotForCPython(pytest.Module):
+    """pytest imports a file named on its command line itself, whatever its name: here that finds nothing."""
+
+    def collect(self) -> list[pytest.Item | pytest.Collector]:
+        return []
+
+
+def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> pytest.Module | None:
+    if module_path.name.startswith("mp_test_"):
+        module: NotForCPython = NotForCPython.from_parent(parent, path=module_path)
+        return module
+    return None
+
+
 def fail_if_input_is_missing(report: pytest.TestReport | pytest.CollectReport) -> None:
     if report.skipped and os.environ.get("CI") and not hasattr(report, "wasxfail"):
         reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)

@@ -7,10 +7,9 @@ Flash is a file under LittleFS, buses are TCP or a tty, the key is a software ke
 import json
 import os
 import sys
-
 from binascii import hexlify
+
 from clocks import DrivenClock, HostClock
-from meter_protocol import topics
 
 from meter_firmware import blockdev
 from meter_firmware.links.backoff import Backoff
@@ -19,9 +18,15 @@ from meter_firmware.links.serial import SerialLink
 from meter_firmware.links.tcp import TcpTarget
 from meter_firmware.links.tls_settings import TlsSettings
 from meter_firmware.links.tty import Tty
+from meter_firmware.memory import Memory
 from meter_firmware.modbus import ModbusMaster
 from meter_firmware.modbus_line import serial_line, tcp_line
 from meter_firmware.sealing import SoftwareSigner
+from meter_protocol import topics
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 _ROOT = "/meter"
 _BACKOFF_LIMIT_MS = 10000
@@ -31,35 +36,36 @@ class UnixBoard:
     maker = "carbonmeter"
     model = "unix"
 
-    def __init__(self, config):
+    def __init__(self, config: "dict[str, Any]") -> None:
         self._config = config
         self.serial = config["serial"]
         self.journal_bytes = config.get("journal_bytes", 2 << 20)
         replay = config.get("replay")
+        self.clock: "HostClock | DrivenClock"
         if replay is None:
             self.clock = HostClock()
         else:
             self.clock = DrivenClock(replay["clock_file"], replay["until_ms"], replay.get("pace_ms", 0))
         self._host = HostClock()
-        self._ending_ms = None
-        self._masters = {}
+        self._ending_ms: "int | None" = None
+        self._masters: "dict[str, ModbusMaster]" = {}
 
-    def link_ms(self):
+    def link_ms(self) -> int:
         return self._host.ticks_ms()
 
-    def random(self, size):
+    def random(self, size: int) -> bytes:
         return os.urandom(size)
 
-    def say(self, line):
+    def say(self, line: str) -> None:
         print(line)
 
-    def mount(self):
+    def mount(self) -> str:
         # LittleFS needs room beside the journal's segments: a tenth and sixteen blocks at least.
         blocks = self.journal_bytes * 5 // 4 // blockdev.BLOCK_SIZE + 32
         blockdev.mount(blockdev.FileBlockDevice(self._config["flash"], blocks), _ROOT)
         return _ROOT
 
-    def make_signer(self, memory):
+    def make_signer(self, memory: Memory) -> SoftwareSigner:
         """The key is made here, on first boot, and stays here."""
         private = memory.read("key")
         if private is None:
@@ -67,23 +73,23 @@ class UnixBoard:
             memory.write("key", private)
         return SoftwareSigner(private)
 
-    def authority_keys(self):
+    def authority_keys(self) -> "list[bytes]":
         return [bytes.fromhex(key) for key in self._config["authority_keys"]]
 
-    def software_files(self):
-        files = []
+    def software_files(self) -> "list[tuple[str, str]]":
+        files: "list[tuple[str, str]]" = []
         for folder in sys.path:
             for package in ("meter_protocol", "meter_firmware"):
                 if folder:
                     _list_files(folder + "/" + package, package, files)
         return files
 
-    def master(self, bus):
+    def master(self, bus: str) -> ModbusMaster:
         if bus not in self._masters:
             self._masters[bus] = _make_master(self._config["buses"][bus])
         return self._masters[bus]
 
-    def make_link(self, kid):
+    def make_link(self, kid: bytes) -> "MqttLink | SerialLink":
         config = self._config["link"]
         backoff = Backoff(_random_below, limit_ms=_BACKOFF_LIMIT_MS)
         if config["type"] == "serial":
@@ -102,7 +108,7 @@ class UnixBoard:
             config.get("password"),
         )
 
-    def finished(self):
+    def finished(self) -> bool:
         """True once the host has asked for an orderly end, or the replay's trace is over."""
         if isinstance(self.clock, DrivenClock):
             over = self.clock.ended
@@ -112,29 +118,31 @@ class UnixBoard:
             self._ending_ms = self.link_ms()
         return over
 
-    def drained_late(self):
+    def drained_late(self) -> bool:
         """True when an orderly end has waited long enough for the last receipt."""
-        return self.link_ms() - self._ending_ms > self._config.get("drain_s", 30) * 1000
+        assert self._ending_ms is not None
+        limit_ms: int = self._config.get("drain_s", 30) * 1000
+        return self.link_ms() - self._ending_ms > limit_ms
 
 
-def board():
+def board() -> UnixBoard:
     """The board that the command line's configuration describes."""
     with open(sys.argv[1]) as file:
         return UnixBoard(json.load(file))
 
 
-def _make_master(config):
+def _make_master(config: "dict[str, Any]") -> ModbusMaster:
     """A bus is a tty with RTU frames, or TCP with Modbus TCP ("tcp") or RTU frames ("rtu") on it."""
     if "port" in config:
         return ModbusMaster(serial_line(config["port"], config["baud"]), "rtu")
     return ModbusMaster(tcp_line(config["host"], config["tcp_port"]), config["framing"])
 
 
-def _random_below(limit):
+def _random_below(limit: int) -> int:
     return int.from_bytes(os.urandom(4), "big") % limit
 
 
-def _exists(path):
+def _exists(path: str) -> bool:
     try:
         os.stat(path)
     except OSError:
@@ -142,7 +150,7 @@ def _exists(path):
     return True
 
 
-def _list_files(folder, name, files):
+def _list_files(folder: str, name: str, files: "list[tuple[str, str]]") -> None:
     """(name, path) of every Python file below a folder."""
     try:
         entries = list(os.ilistdir(folder))

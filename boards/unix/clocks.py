@@ -12,17 +12,18 @@ import time
 class HostClock:
     """Monotonic milliseconds since this process began."""
 
-    def __init__(self):
+    def __init__(self) -> None:
+        self.holds = _never
         self._last = time.ticks_ms()
         self._ticks = 0
 
-    def ticks_ms(self):
+    def ticks_ms(self) -> int:
         now = time.ticks_ms()
         self._ticks += time.ticks_diff(now, self._last)
         self._last = now
         return self._ticks
 
-    async def sleep_until(self, ticks, wake):
+    async def sleep_until(self, ticks: int, wake: asyncio.Event) -> None:
         """Return at `ticks` or as soon as `wake` is set."""
         while not wake.is_set():
             rest = ticks - self.ticks_ms()
@@ -37,29 +38,27 @@ class HostClock:
 class DrivenClock:
     """Virtual time in `path`, which never passes `until_ms`.
 
-    `holds()` says that somebody waits for an answer in real time: virtual time then stands still, for at
-    most a second, so that a round trip costs a replay no virtual hours.
+    While `holds()` says that somebody waits for an answer in real time, virtual time stands still, so that a
+    round trip costs a replay no virtual hours.
     """
 
-    def __init__(self, path, until_ms, pace_ms):
+    def __init__(self, path: str, until_ms: int, pace_ms: int) -> None:
         self._path = path
         self._until_ms = until_ms
         self._pace_ms = pace_ms
         self._now_ms = self._read()
         self._boot_ms = self._now_ms
-        self.holds = lambda: False
+        self.holds = _never
 
     @property
-    def ended(self):
+    def ended(self) -> bool:
         return self._now_ms >= self._until_ms
 
-    def ticks_ms(self):
+    def ticks_ms(self) -> int:
         return self._now_ms - self._boot_ms
 
-    async def sleep_until(self, ticks, wake):
-        for _ in range(200):
-            if not self.holds():
-                break
+    async def sleep_until(self, ticks: int, wake: asyncio.Event) -> None:
+        while self.holds() and not wake.is_set():
             await asyncio.sleep_ms(5)
         # Links, receipts and the console get their turn in every virtual sleep.
         await asyncio.sleep_ms(self._pace_ms)
@@ -72,6 +71,10 @@ class DrivenClock:
         with open(self._path, "r+b") as file:
             file.write(self._now_ms.to_bytes(8, "big"))
 
-    def _read(self):
+    def _read(self) -> int:
         with open(self._path, "rb") as file:
             return int.from_bytes(file.read(8), "big")
+
+
+def _never() -> bool:
+    return False

@@ -1,4 +1,5 @@
 from board import board
+
 from meter_firmware.app import run
 
 run(board())

@@ -1,6 +1,6 @@
 """The firmware's wiring: `run(board)` is all that a board's main.py calls. Only this file and boards do I/O.
 
-A board has: `maker`, `model`, `serial`; `clock` with `ticks_ms()` and `sleep_until(ticks, wake)`;
+A board has: `maker`, `model`, `serial`; `clock` with `ticks_ms()`, `sleep_until(ticks, wake)` and `holds`;
 `link_ms()`, monotonic milliseconds that no replay accelerates; `random(n)`; `mount()` -> root of its file
 system; `journal_bytes`; `make_signer(memory)`; `software_files()` -> [(name, path)]; `authority_keys()` ->
 COSE_Keys; `master(bus)` -> ModbusMaster; `make_link(kid)`; `finished()`; `say(line)` on the console.
@@ -8,11 +8,6 @@ COSE_Keys; `master(bus)` -> ModbusMaster; `make_link(kid)`; `finished()`; `say(l
 
 import asyncio
 import hashlib
-
-from meter_protocol import events
-from meter_protocol import fields as f
-from meter_protocol import types as t
-from meter_protocol.errors import ProtocolError
 
 from meter_firmware import parameters, sealing, sensors, software
 from meter_firmware.chain_log import ChainLog
@@ -22,6 +17,10 @@ from meter_firmware.inbox import Inbox
 from meter_firmware.journal import Journal
 from meter_firmware.memory import Memory
 from meter_firmware.meter import Meter
+from meter_protocol import events
+from meter_protocol import fields as f
+from meter_protocol import types as t
+from meter_protocol.errors import ProtocolError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
 
 TIME_RETRY_MS = 2000
 TIME_RENEWAL_MS = 3600000
+TIME_HOLD_MS = 500
 REFUSAL_EVENT_MS = 600000
 """Refused parameter sets become events at most this often: forged ones must not fill the journal."""
 
@@ -44,10 +44,9 @@ class App:
         memory = Memory(root + "/memory")
         sealer = sealing.Sealer(board.make_signer(memory))
         self._sealer = sealer
-        software_id = software.software_id(board.software_files())
         self._clock = MeterClock()
         journal = Journal(root + "/journal", board.journal_bytes)
-        self._log = ChainLog(journal, memory, sealer, self._clock, software_id)
+        self._log = ChainLog(journal, memory, sealer, self._clock)
         self._link = board.make_link(sealer.kid)
         self._delivery = Delivery(self._log, self._link, board.link_ms)
         self._meter = Meter(
@@ -65,9 +64,11 @@ class App:
         self._link.receive = self._inbox.receive
         self._set: "dict[int, Any] | None" = None
         self._refusal_said_ms: "int | None" = None
-        self._boot(journal, software_id)
+        self._asked_ms = 0
+        board.clock.holds = self._awaits_time
+        self._boot(journal)
 
-    def _boot(self, journal: "Journal", software_id: bytes) -> None:
+    def _boot(self, journal: "Journal") -> None:
         board, log = self._board, self._log
         identity = {
             f.PUBLIC_KEY: self._sealer.cose_key,
@@ -75,7 +76,7 @@ class App:
             f.MAKER: board.maker,
             f.MODEL: board.model,
             f.KEY_PROTECTION: self._sealer.protection,
-            f.SOFTWARE_ID: software_id,
+            f.SOFTWARE_ID: software.software_id(board.software_files()),
             f.CERTIFICATE: None,
         }
         now = board.clock.ticks_ms()
@@ -156,7 +157,15 @@ class App:
         )
         # The signature took its time; the round trip begins when the bytes leave.
         self._clock.ask(nonce, self._board.clock.ticks_ms())
+        self._asked_ms = self._board.link_ms()
         await self._link.send(request)
+
+    def _awaits_time(self) -> bool:
+        """Whether the first answer to a challenge may come in any moment: a replay then holds its clock."""
+        if self._clock.is_set or self._clock.pending_nonce is None:
+            return False
+        waited_ms: int = self._board.link_ms() - self._asked_ms
+        return waited_ms < TIME_HOLD_MS
 
     def _take_time_reply(self, raw: bytes) -> None:
         received = self._board.clock.ticks_ms()

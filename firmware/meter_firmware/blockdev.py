@@ -35,6 +35,8 @@ _IOCTL_BLOCK_ERASE = 6
 
 _SUPERBLOCKS = 2
 
+_EIO = 5
+
 
 class StorageError(FirmwareError):
     """storage_size: the file is not the chip it was made as. storage_unreadable: no LittleFS, not unused."""
@@ -65,15 +67,21 @@ class FileBlockDevice:
             file.flush()
         os.rename(path + ".new", path)
 
-    def readblocks(self, block: int, buffer: "bytearray", offset: int = 0) -> None:
-        self._file.seek(block * self._block_size + offset)
-        if self._file.readinto(buffer) != len(buffer):
-            raise OSError(5)
+    # Errors are returned, negative: an exception would leave LittleFS's C code by a long jump.
 
-    def writeblocks(self, block: int, buffer: "bytes", offset: int = 0) -> None:
-        self._file.seek(block * self._block_size + offset)
-        if self._file.write(buffer) != len(buffer):
-            raise OSError(5)
+    def readblocks(self, block: int, buffer: "bytearray", offset: int = 0) -> int:
+        try:
+            self._file.seek(block * self._block_size + offset)
+            return 0 if self._file.readinto(buffer) == len(buffer) else -_EIO
+        except OSError as error:
+            return -(error.errno or _EIO)
+
+    def writeblocks(self, block: int, buffer: "bytes", offset: int = 0) -> int:
+        try:
+            self._file.seek(block * self._block_size + offset)
+            return 0 if self._file.write(buffer) == len(buffer) else -_EIO
+        except OSError as error:
+            return -(error.errno or _EIO)
 
     def ioctl(self, operation: int, argument: int) -> "int | None":
         if operation == _IOCTL_BLOCK_COUNT:
@@ -81,13 +89,18 @@ class FileBlockDevice:
         if operation == _IOCTL_BLOCK_SIZE:
             return self._block_size
         if operation == _IOCTL_BLOCK_ERASE:
-            self.writeblocks(argument, self._erased)
-        elif operation == _IOCTL_SYNC:
+            return self.writeblocks(argument, self._erased)
+        if operation == _IOCTL_SYNC:
+            return self._sync()
+        return 0 if operation in (_IOCTL_INIT, _IOCTL_DEINIT) else None
+
+    def _sync(self) -> int:
+        try:
             if self._fsync:
                 self._file.flush()
-        elif operation not in (_IOCTL_INIT, _IOCTL_DEINIT):
-            return None
-        return 0
+            return 0
+        except OSError as error:
+            return -(error.errno or _EIO)
 
     def close(self) -> None:
         self._file.close()
@@ -120,7 +133,6 @@ def _unused(device: "Any", block_count: int) -> bool:
     erased = b"\xff" * block_size
     block = bytearray(block_size)
     for number in range(_SUPERBLOCKS, block_count):
-        device.readblocks(number, block, 0)
-        if block != erased:
+        if device.readblocks(number, block, 0) or block != erased:
             return False
     return True

@@ -26,9 +26,7 @@ _RECEIPT_FILE = "receipt"
 class ChainLog:
     """Continues this meter's chain at boot, or opens an epoch where its head cannot be proven."""
 
-    def __init__(
-        self, journal: "Journal", memory: "Memory", sealer: "Sealer", clock: "MeterClock", software_id: bytes
-    ) -> None:
+    def __init__(self, journal: "Journal", memory: "Memory", sealer: "Sealer", clock: "MeterClock") -> None:
         self.journal = journal
         self.sealer = sealer
         self.epoch = b""
@@ -37,7 +35,7 @@ class ChainLog:
         self.sealed = 0
         self._memory = memory
         self._clock = clock
-        self._software_id = software_id
+        self._software_id = b""
         self._previous = chain.GENESIS
         self._identity_hash = b""
         self._context = chain.NO_CONTEXT
@@ -47,10 +45,11 @@ class ChainLog:
 
     def open(self, identity: "dict[int, Any]", random: "Callable[[int], bytes]", ticks: int) -> None:
         """Resume the chain; `identity` are the fields of the identity message should a new epoch begin."""
+        software_id = identity[f.SOFTWARE_ID]
         head = self.journal.head
         known = self._read_epoch()
         if head is not None and known is not None and known[0] == head[0] and self.journal.recovered_head_proven:
-            self._resume(head, known[1])
+            self._resume(head, known)
         else:
             last = self.journal.last_head_known
             self._open_epoch(identity, random, ticks)
@@ -64,13 +63,17 @@ class ChainLog:
                 # A new epoch holds the preimages of its own context digests.
                 self.event(events.PARAMETERS_APPLIED, {events.PARAMETER_SET: stored}, ticks)
         self.boot += 1
-        # The boot event is where a new software id is said, so its own context holds that id already.
+        # An event carries the context before it: the boot event the software that ran until now.
         self._renew_context()
         self.event(
             events.BOOT,
-            {events.LAST_RECEIPT: self.last_receipt(), events.SOFTWARE_ID: self._software_id},
+            {events.LAST_RECEIPT: self.last_receipt(), events.SOFTWARE_ID: software_id},
             ticks,
         )
+        if software_id != self._software_id:
+            self._software_id = software_id
+            self._write_epoch()
+            self._renew_context()
 
     def last_readings(self) -> "dict[int, Any]":
         """Each channel's newest reading: the state of every register (empty if nothing was ever sealed).
@@ -156,7 +159,8 @@ class ChainLog:
         self._previous = chain.GENESIS
         self._context = chain.NO_CONTEXT
         self._identity_hash = self.append(t.IDENTITY, identity, ticks, True)
-        self._memory.write(_EPOCH_FILE, cbor.dumps([self.epoch, self._identity_hash]))
+        self._software_id = identity[f.SOFTWARE_ID]
+        self._write_epoch()
         self._renew_context()
 
     def _say_epoch_opened(self, last_epoch: bytes, last_sequence: int, ticks: int) -> None:
@@ -170,14 +174,16 @@ class ChainLog:
         }
         self.event(events.EPOCH_OPENED, details, ticks)
 
-    def _resume(self, head: "tuple[bytes, int, bytes]", identity_hash: bytes) -> None:
+    def _resume(self, head: "tuple[bytes, int, bytes]", known: "tuple[bytes, bytes, bytes]") -> None:
         self.epoch, self.sequence, raw = head
         sign1 = cose.split(raw)
         newest = messages.decode(sign1.typ, sign1.payload)
         self.boot = newest[f.BOOT]
         self._previous = chain.message_hash(sign1.protected, sign1.payload)
-        self._context = newest[f.CONTEXT]
-        self._identity_hash = identity_hash
+        _, self._identity_hash, self._software_id = known
+        if sign1.typ == t.EVENT and newest[f.EVENT_CODE] == events.BOOT:
+            # Power was cut before the file followed.
+            self._software_id = newest[f.DETAILS][events.SOFTWARE_ID]
 
     def _finish_parameters(self, head: "tuple[bytes, int, bytes] | None") -> None:
         """A set that was interrupted is in force exactly if its event reached the journal."""
@@ -191,12 +197,16 @@ class ChainLog:
     def _renew_context(self) -> None:
         self._context = chain.context_digest(self._identity_hash, self._parameters_hash, self._software_id)
 
-    def _read_epoch(self) -> "tuple[bytes, bytes] | None":
+    def _read_epoch(self) -> "tuple[bytes, bytes, bytes] | None":
         stored = self._memory.read(_EPOCH_FILE)
         if stored is None:
             return None
-        epoch, identity_hash = cbor.loads(stored)
-        return epoch, identity_hash
+        epoch, identity_hash, software_id = cbor.loads(stored)
+        return epoch, identity_hash, software_id
+
+    def _write_epoch(self) -> None:
+        stored = cbor.dumps([self.epoch, self._identity_hash, self._software_id])
+        self._memory.write(_EPOCH_FILE, stored)
 
 
 def _hash_of(raw: bytes) -> bytes:

@@ -7,6 +7,10 @@ the gateway's own uncertainty + the other half. Between replies the uncertainty 
 
 from meter_protocol import fields as f
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 DRIFT_PPM = 50
 """Bound of a quartz on an unconditioned board; a board with a better one may say so."""
 
@@ -55,7 +59,7 @@ class MeterClock:
     def pending_nonce(self) -> "bytes | None":
         return self._nonce
 
-    def correction(self, reply: "dict[int, object]", ticks: int) -> "tuple[int, int, int] | None":
+    def correction(self, reply: "dict[int, Any]", ticks: int) -> "tuple[int, int, int] | None":
         """(new offset, status, uncertainty) that an authentic reply to our nonce gives, or None if it may not.
 
         The nonce is spent by this call, so the same reply again is unsolicited. Late replies and replies
@@ -69,9 +73,9 @@ class MeterClock:
         if status not in (f.CLOCK_INFORMATIVE, f.CLOCK_SYNCHRONISED):
             return None
         half = round_trip_ms // 2
-        new_offset = reply[f.TIME_MS] + half - ticks  # type: ignore[operator]
-        uncertainty_ms = reply[f.CLOCK_UNCERTAINTY_MS] + round_trip_ms - half  # type: ignore[operator]
-        return new_offset, status, uncertainty_ms  # type: ignore[return-value]
+        new_offset = reply[f.TIME_MS] + half - ticks
+        uncertainty_ms = reply[f.CLOCK_UNCERTAINTY_MS] + round_trip_ms - half
+        return new_offset, status, uncertainty_ms
 
     def is_step(self, new_offset_ms: int) -> bool:
         """Whether taking this offset is more than a slew, so that the interval must be closed first."""

@@ -8,12 +8,10 @@ and the same bytes are sent again, at growing distances.
 import asyncio
 import hashlib
 
-from meter_protocol import chain, cose
-from meter_protocol import events
+from meter_firmware import sealing
+from meter_protocol import chain, cose, events
 from meter_protocol import fields as f
 from meter_protocol import types as t
-
-from meter_firmware import sealing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -151,9 +149,7 @@ class Delivery:
 
         receipt = sealing.open_sealed(raw, t.RECEIPT, receipt_keys, objection)
         place = (receipt.fields[f.EPOCH], receipt.fields[f.SEQUENCE])
-        self._outstanding = [
-            entry for entry in self._outstanding if entry[0] != place[0] or entry[1] > place[1]
-        ]
+        self._outstanding = [entry for entry in self._outstanding if entry[0] != place[0] or entry[1] > place[1]]
         self._progress_ms = self._now_ms()
         self._retry_ms = RETRY_MS
         self._wake.set()
@@ -169,7 +165,7 @@ class Delivery:
 
     def take_refusal(self, raw: bytes, receipt_keys: "list[bytes]", ticks: int) -> None:
         """Skip the one message whose bytes the gateway refuses for good; the chain says that it was skipped."""
-        refused: "list[tuple[bytes, int, bytes]]" = []
+        refused: "list[Place]" = []
 
         def objection(fields: "dict[int, Any]") -> "str | None":
             if fields[f.METER] != self._log.sealer.thumbprint:
@@ -180,7 +176,7 @@ class Delivery:
             size = 0
             for epoch, sequence, stored in self._journal.records(first):
                 if hashlib.sha256(stored).digest() == fields[f.DIGEST]:
-                    refused.append((epoch, sequence, stored))
+                    refused.append((epoch, sequence))
                     return None
                 size += len(stored)
                 if size > WINDOW_BYTES:
@@ -188,7 +184,7 @@ class Delivery:
             return "refusal_not_ours"
 
         refusal = sealing.open_sealed(raw, t.REFUSAL, receipt_keys, objection)
-        epoch, sequence, stored = refused[0]
+        epoch, sequence = refused[0]
         self._log.event(
             events.MESSAGE_REFUSED,
             {
@@ -247,7 +243,7 @@ class Delivery:
         return None
 
     def _is_outstanding(self, place: "Place") -> bool:
-        return any([entry[0] == place[0] and entry[1] == place[1] for entry in self._outstanding])
+        return any(entry[0] == place[0] and entry[1] == place[1] for entry in self._outstanding)
 
     def _is_unreceipted(self, place: "Place") -> bool:
         first = self._journal.first_unreceipted
@@ -256,10 +252,7 @@ class Delivery:
         if first[0] == place[0]:
             return place[1] >= first[1]
         # Another epoch: it is unreceipted if it was opened after the oldest unreceipted one.
-        for epoch, _, _ in self._journal.records(first):
-            if epoch == place[0]:
-                return True
-        return False
+        return any(epoch == place[0] for epoch, _, _ in self._journal.records(first))
 
 
 def _hash_of(raw: bytes) -> bytes:

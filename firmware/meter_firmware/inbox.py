@@ -5,7 +5,6 @@ sizes and counts are bounded here, and every consumer looks at the cheap fields 
 """
 
 from meter_protocol import cose
-from meter_protocol import types as t
 from meter_protocol.errors import ProtocolError
 
 TYPE_CHECKING = False

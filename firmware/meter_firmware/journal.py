@@ -20,8 +20,8 @@ append either: each flushed append erases one block and copies into it the bytes
 begun. That wear rotates over the free blocks and, as segments come and go, over the chip.
 
 **Why the head file does not double the wear.** Its slots are small enough to live inside their directory's
-metadata log. A write is one more log entry, and the log is erased once in some thirty writes, next to the one
-block that each record erases anyway. Receipt marks ride in the same slots, so a receipt costs one log entry.
+metadata log. A write is one more log entry of 96 bytes, and the log is erased once in some forty writes, next to
+the one block that each record erases anyway. Receipt marks ride in the same slots, so a receipt costs one log entry.
 Rejected:
 
 - No head file, but the file size in the segment's own metadata as the witness. It is free and notices rot in
@@ -36,8 +36,8 @@ system a twentieth more, and at least 16 blocks, for its directories, the copy i
 files. The last `reserve_bytes` are taken only by `reserved` records (overflow, boot, clock and resume
 events). The index takes about 40 bytes of RAM per segment: above 4 MiB use segments of 64 KiB.
 
-After `journal_io` the flash is in doubt: the record may have arrived, so no other is accepted. Open a new
-`Journal` (or reboot) and ask its head.
+After `journal_io` the flash is in doubt: the record may have arrived, so no other is accepted. Reboot, or mount
+the file system anew (LittleFS trusts its cache after a read that failed), and ask the new journal's head.
 """
 
 import hashlib
@@ -61,6 +61,7 @@ if TYPE_CHECKING:
 
 # Directories, the copy in progress, and what their own rewriting takes for a moment.
 _SPARE_BLOCKS = 16
+_SPARE_FRACTION = 20
 
 # MicroPython's numbers on every port; its errno module does not name all of them on every board.
 _EIO = 5
@@ -77,7 +78,7 @@ class JournalError(FirmwareError):
     journal_record_size      the record does not fit a segment
     journal_not_stored       freeing what was never appended
     journal_damaged          the newest record can no longer be read
-    journal_io               the file system failed; reopen
+    journal_io               the file system failed; reboot
     """
 
 
@@ -96,7 +97,8 @@ class Journal:
             self._head_file = HeadFile(root + "/head")
         except OSError:
             raise JournalError("journal_io")
-        if capacity_bytes + _SPARE_BLOCKS * self._files.block_size > self._files.volume_bytes:
+        spare_bytes = max(_SPARE_BLOCKS * self._files.block_size, capacity_bytes // _SPARE_FRACTION)
+        if capacity_bytes + spare_bytes > self._files.volume_bytes:
             raise ValueError("the capacity leaves the file system too little")
         self._capacity = capacity_bytes
         self._reserve = reserve_bytes

@@ -33,6 +33,7 @@ else:
 # LittleFS keeps up to two list pointers in every block of a file but the first (its SPEC, CTZ skip-lists).
 _BLOCK_OVERHEAD = 8
 
+_EIO = 5
 _ENOSPC = 28
 
 
@@ -149,7 +150,7 @@ class SegmentFiles:
     # Writing
 
     def append(self, epoch: bytes, sequence: int, record: bytes) -> "tuple[int, int]":
-        """Durable when it returns (number, offset). OSError: the record is not there."""
+        """Durable when it returns (number, offset). ENOSPC: it is not there. Any other OSError: nobody knows."""
         tail = self._tail_for(epoch, len(record))
         number = tail.number if tail else self._last_number + 1
         try:
@@ -157,14 +158,13 @@ class SegmentFiles:
             offset = self._file_size
             self._write(record)
         except OSError:
-            # An error may come after the commit. Only the flash knows, and a record that is there was
-            # appended: to deny it would let the caller give its sequence to another message.
+            # An error can come after the commit. To say of a record that is there that it is not would let the
+            # caller give its sequence to another message.
             self.close()
             self._refresh(tail)
-            found = self._offset_of(number, epoch, sequence)
-            if found is None:
-                raise
-            offset = found
+            if self._holds(number, epoch, sequence):
+                raise OSError(_EIO)
+            raise
         first = sequence
         if tail:
             first = tail.first
@@ -213,11 +213,11 @@ class SegmentFiles:
             self.index[-1] = Segment(tail.number, tail.epoch, tail.first, tail.last, size)
             self._count()
 
-    def _offset_of(self, number: int, epoch: bytes, sequence: int) -> "int | None":
-        for offset, found_epoch, found, _ in journal_record.scan(self.path(number)):
+    def _holds(self, number: int, epoch: bytes, sequence: int) -> bool:
+        for _, found_epoch, found, _ in journal_record.scan(self.path(number)):
             if found_epoch == epoch and found == sequence:
-                return offset
-        return None
+                return True
+        return False
 
     def _count(self) -> None:
         used = 0

@@ -19,9 +19,10 @@ class Memory:
     def read(self, name: str) -> "bytes | None":
         try:
             with open(self._root + "/" + name, "rb") as file:
-                return file.read()
+                value: bytes = file.read()
         except OSError:
             return None
+        return value
 
     def write(self, name: str, value: bytes) -> None:
         path = self._root + "/" + name

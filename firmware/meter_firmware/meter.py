@@ -8,14 +8,13 @@ orderly end, so that no interval contains any of these. What a register counted 
 
 import asyncio
 
-from meter_protocol import events
-from meter_protocol import fields as f
-from meter_protocol import types as t
-
 from meter_firmware import parameters
 from meter_firmware.journal import JournalError
 from meter_firmware.metering import MeanChannel, RegisterChannel
 from meter_firmware.modbus import InstrumentError
+from meter_protocol import events
+from meter_protocol import fields as f
+from meter_protocol import types as t
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -59,6 +58,7 @@ class Meter:
         self._clock_deadline_ms: "int | None" = None
         self._set: "dict[int, Any] | None" = None
         self._drivers: "list[Any]" = []
+        self._expected: "list[bool | None]" = []
         self._channels: "dict[int, Channel]" = {}
         self._start = 0
         self._boundary = 0
@@ -95,9 +95,10 @@ class Meter:
         newest = self._log.last_readings()
         for channel_id in self._channels:
             channel = self._channels[channel_id]
-            if isinstance(channel, RegisterChannel) and channel_id in newest:
-                if len(newest[channel_id]) <= 4:
-                    channel.restore(newest[channel_id])
+            reading = newest.get(channel_id)
+            # Another parameter set may have had a mean under this id.
+            if isinstance(channel, RegisterChannel) and reading is not None and len(reading) <= 4:
+                channel.restore(reading)
         self._sealed_totals = self._totals()
 
     async def run(self) -> None:
@@ -171,29 +172,58 @@ class Meter:
         if not registers_only:
             self._sampled = True
         for index in range(len(self._drivers)):
-            driver = self._drivers[index]
-            try:
-                indications = await driver.read()
-                fault = f.STATUS_IMPLAUSIBLE
-            except InstrumentError as error:
-                indications = {}
-                fault = f.STATUS_NO_RESPONSE if error.absent else f.STATUS_BAD_RESPONSE
+            values, fault = await self._read(index)
             for entry in self._set[f.CHANNELS]:
                 if registers_only and entry[f.CHANNEL_KIND] != f.CHANNEL_REGISTER:
                     continue
                 if entry[f.CHANNEL_INSTRUMENT] == index:
-                    self._feed(entry, indications.get(entry[f.CHANNEL_INDICATION]), fault, now)
+                    self._feed(entry, values, fault, now)
         self._end_gaps(now)
 
-    def _feed(self, entry: "dict[int, Any]", indication: "int | None", fault: int, now: int) -> None:
+    async def _read(self, index: int) -> "tuple[dict[str, int | None], int]":
+        """What one instrument indicates now, and the status of what it does not."""
+        driver = self._drivers[index]
+        try:
+            if self._expected[index] is None:
+                self._expected[index] = await self._is_expected(index)
+            values = await driver.read()
+        except InstrumentError as error:
+            # Whatever answers after a silence may be another instrument.
+            self._expected[index] = None
+            return {}, f.STATUS_NO_RESPONSE if error.absent else f.STATUS_BAD_RESPONSE
+        if not self._expected[index]:
+            return values, f.STATUS_WRONG_INSTRUMENT
+        if "out_of_range" in driver.faults.values():
+            return values, f.STATUS_IMPLAUSIBLE
+        return values, f.STATUS_BAD_RESPONSE if driver.faults else f.STATUS_GOOD
+
+    async def _is_expected(self, index: int) -> bool:
+        """Whether this is the instrument that the sealed parameters name."""
+        assert self._set is not None
+        serial = self._set[f.INSTRUMENTS][index][f.INSTRUMENT_SERIAL]
+        try:
+            identity = await self._drivers[index].identify()
+        except InstrumentError as error:
+            if error.reason == "wrong_identity":
+                return False
+            raise
+        return serial is None or identity["serial"] in (None, serial)
+
+    def _feed(self, entry: "dict[int, Any]", values: "dict[str, int | None]", fault: int, now: int) -> None:
         channel = self._channels[entry[f.CHANNEL_ID]]
-        if indication is None:
+        value = values.get(entry[f.CHANNEL_INDICATION])
+        if isinstance(channel, MeanChannel):
+            if value is None:
+                channel.miss(fault)
+            else:
+                channel.flag(fault & f.STATUS_WRONG_INSTRUMENT)
+                channel.add(value)
+        elif value is None or fault & f.STATUS_WRONG_INSTRUMENT:
+            # Another instrument's register says nothing about this total.
             channel.miss(fault)
-        elif isinstance(channel, MeanChannel):
-            channel.add(indication)
         else:
             before = channel.total
-            jump = channel.add(indication, now)
+            jump = channel.add(value, now)
             if jump is not None:
                 self._event(
                     events.REGISTER_DISCONTINUITY,
@@ -288,6 +318,7 @@ class Meter:
         self._fresh = True
         if fields is not None:
             self._drivers = [self._make_driver(entry) for entry in fields[f.INSTRUMENTS]]
+            self._expected = [None] * len(self._drivers)
             self._channels = parameters.make_channels(fields)
 
     # Sealing, and what happens while the journal is full

@@ -83,9 +83,6 @@ class RegisterChannel:
         self._read_at_ms = now_ms
         return discontinuity
 
-    def flag(self, status: int) -> None:
-        self._status |= status
-
     def miss(self, fault: int) -> None:
         """The instrument gave no indication; `fault` is a status bit."""
         self._status |= fault | f.STATUS_MISSED_SAMPLES

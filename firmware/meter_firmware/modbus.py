@@ -11,8 +11,8 @@ Rules
   RTU has no such id: after any failed exchange the master listens and discards for `quarantine_ms` before
   it asks again. A reply later than timeout + quarantine cannot be recognised by RTU, so the timeout of a bus
   must exceed what its slowest instrument needs.
-- A line that went away costs one failed read per attempt: attempts to reconnect back off up to
-  BACKOFF_MAX_MS, and reads in between fail at once.
+- A line that went away comes back by itself: attempts to reconnect back off up to BACKOFF_MAX_MS, and reads
+  in between fail at once.
 
 Writes are deliberately absent: a meter does not change the instruments that it reads.
 """
@@ -24,11 +24,14 @@ from meter_firmware import FirmwareError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Protocol
+    from typing import Any, Callable, Protocol
+
+    # What time.ticks_ms gives: only time.ticks_diff may look into it.
+    Ticks = Any
 
     class Line(Protocol):
-        is_open: bool
-
+        @property
+        def is_open(self) -> bool: ...
         async def reconnect(self) -> None: ...
         async def write(self, frame: bytes) -> None: ...
         async def read_some(self, timeout_ms: int) -> bytes: ...
@@ -62,8 +65,10 @@ REASONS = (
     "modbus_exception",
     "disconnected",
     "not_connected",
+    # sensors
     "wrong_identity",
     "unknown_driver",
+    "register_map",
 )
 
 
@@ -181,10 +186,18 @@ def tcp_reply(frame: bytes, transaction: int, unit: int, function: int, count: i
 
 
 class ModbusMaster:
-    """Reads registers over one line, one request at a time, whoever asks."""
+    """Reads registers over one line, one request at a time, whoever asks.
+
+    `quarantine_ms` is as long as the timeout unless given; `ticks_ms` is time.ticks_ms unless a test has its own.
+    """
 
     def __init__(
-        self, line: "Line", framing: str, timeout_ms: int = 500, quarantine_ms: int | None = None
+        self,
+        line: "Line",
+        framing: str,
+        timeout_ms: int = 500,
+        quarantine_ms: "int | None" = None,
+        ticks_ms: "Callable[[], Ticks] | None" = None,
     ) -> None:
         if framing not in ("rtu", "tcp"):
             raise ValueError("framing")
@@ -192,11 +205,12 @@ class ModbusMaster:
         self._framing = framing
         self._timeout_ms = timeout_ms
         self._quarantine_ms = timeout_ms if quarantine_ms is None else quarantine_ms
+        self._ticks_ms: "Callable[[], Ticks]" = time.ticks_ms if ticks_ms is None else ticks_ms
         self._lock = asyncio.Lock()
         self._transaction = 0
-        self._suspect_since: int | None = None
+        self._suspect_since: "Ticks | None" = None
         self._backoff_ms = 0
-        self._refused_at = 0
+        self._refused_at: "Ticks" = 0
         self._silent = 0
 
     async def read_holding(self, unit: int, address: int, count: int) -> bytes:
@@ -208,21 +222,33 @@ class ModbusMaster:
     async def _read(self, unit: int, function: int, address: int, count: int) -> bytes:
         await self._lock.acquire()
         try:
-            await self._connect()
-            if self._framing == "tcp":
-                payload = await self._exchange_tcp(unit, function, address, count)
-            else:
-                payload = await self._exchange_rtu(unit, function, address, count)
-            self._silent = 0
-            return payload
-        except OSError:
-            self._line.close()
-            raise InstrumentError("disconnected")
+            try:
+                payload = await self._attempt(unit, function, address, count)
+            finally:
+                self._lock.release()
         except InstrumentError as error:
             self._count_silence(error)
             raise
-        finally:
-            self._lock.release()
+        self._silent = 0
+        return payload
+
+    async def _attempt(self, unit: int, function: int, address: int, count: int) -> bytes:
+        """Once, and once more where the line had been closed behind our back: many servers drop an idle client."""
+        exchange = self._exchange_tcp if self._framing == "tcp" else self._exchange_rtu
+        was_open = self._line.is_open
+        await self._connect()
+        try:
+            return await exchange(unit, function, address, count)
+        except OSError:
+            self._line.close()
+            if not was_open:
+                raise InstrumentError("disconnected")
+        await self._connect()
+        try:
+            return await exchange(unit, function, address, count)
+        except OSError:
+            self._line.close()
+            raise InstrumentError("disconnected")
 
     def _count_silence(self, error: InstrumentError) -> None:
         self._silent = self._silent + 1 if error.reason == "no_response" else 0
@@ -233,12 +259,12 @@ class ModbusMaster:
     async def _connect(self) -> None:
         if self._line.is_open:
             return
-        if self._backoff_ms and time.ticks_diff(time.ticks_ms(), self._refused_at) < self._backoff_ms:
+        if self._backoff_ms and 0 <= self._elapsed_ms(self._refused_at) < self._backoff_ms:
             raise InstrumentError("not_connected")
         try:
             await self._line.reconnect()
         except OSError:
-            self._refused_at = time.ticks_ms()
+            self._refused_at = self._ticks_ms()
             self._backoff_ms = min(max(2 * self._backoff_ms, BACKOFF_MIN_MS), BACKOFF_MAX_MS)
             raise InstrumentError("not_connected")
         self._backoff_ms = 0
@@ -248,16 +274,22 @@ class ModbusMaster:
         await self._quarantine()
         self._line.drain()
         # Suspect until the exchange has succeeded: it may also end by cancellation.
-        self._suspect_since = started = time.ticks_ms()
+        self._suspect_since = started = self._ticks_ms()
         await self._line.write(request)
         received = b""
         while True:
             received += await self._receive(started, received)
             length = rtu_reply_length(received)
             if length and len(received) >= length:
-                payload = rtu_reply(received, unit, function, count)
+                break
+        try:
+            payload = rtu_reply(received, unit, function, count)
+        except InstrumentError as error:
+            if error.reason == "modbus_exception":
                 self._suspect_since = None
-                return payload
+            raise
+        self._suspect_since = None
+        return payload
 
     async def _quarantine(self) -> None:
         """Discard what arrives until the instrument of a failed exchange has had its time to answer.
@@ -269,7 +301,7 @@ class ModbusMaster:
             return
         span_ms = self._timeout_ms + self._quarantine_ms
         while True:
-            remaining_ms = span_ms - time.ticks_diff(time.ticks_ms(), self._suspect_since)
+            remaining_ms = span_ms - self._elapsed_ms(self._suspect_since)
             if not 0 < remaining_ms <= span_ms:
                 break
             await self._line.read_some(remaining_ms)
@@ -279,7 +311,7 @@ class ModbusMaster:
         self._transaction = (self._transaction + 1) & 0xFFFF
         request = tcp_request(self._transaction, unit, function, address, count)
         self._line.drain()
-        started = time.ticks_ms()
+        started = self._ticks_ms()
         await self._line.write(request)
         received = b""
         stale = False
@@ -300,11 +332,14 @@ class ModbusMaster:
                 self._line.close()
             raise
 
-    async def _receive(self, started: int, received: bytes, stale: bool = False) -> bytes:
-        remaining_ms = self._timeout_ms - time.ticks_diff(time.ticks_ms(), started)
+    async def _receive(self, started: "Ticks", received: bytes, stale: bool = False) -> bytes:
+        remaining_ms = self._timeout_ms - self._elapsed_ms(started)
         chunk = await self._line.read_some(remaining_ms) if remaining_ms > 0 else b""
         if chunk:
             return chunk
         if received:
             raise InstrumentError("short_reply")
         raise InstrumentError("wrong_transaction" if stale else "no_response")
+
+    def _elapsed_ms(self, since: "Ticks") -> int:
+        return time.ticks_diff(self._ticks_ms(), since)

@@ -53,9 +53,7 @@ class StreamLine:
     async def read_some(self, timeout_ms: int) -> bytes:
         """What has arrived, b"" on timeout; OSError when the other end has closed."""
         try:
-            count = await asyncio.wait_for_ms(
-                self._opened().read_into(memoryview(self._buffer)), timeout_ms
-            )
+            count: int = await asyncio.wait_for_ms(self._opened().read_into(memoryview(self._buffer)), timeout_ms)
         except asyncio.TimeoutError:
             return b""
         except LinkError:
@@ -84,8 +82,13 @@ def tcp_line(host: str, port: int) -> StreamLine:
     return StreamLine(TcpTarget(host, port, None, CONNECT_TIMEOUT_MS))
 
 
-def serial_line(path: str, speed: "int | None" = None) -> StreamLine:
-    """RTU over a tty of the Unix port, 8 data bits, no parity; `speed` is one of termios' B constants."""
+def serial_line(path: str, baud: int) -> StreamLine:
+    """RTU over a tty of the Unix port: 8 data bits, no parity."""
+    import termios
+
     from meter_firmware.links.tty import Tty
 
+    speed: "int | None" = getattr(termios, "B%d" % baud, None)
+    if speed is None:
+        raise ValueError("baud")
     return StreamLine(Tty(path, speed))

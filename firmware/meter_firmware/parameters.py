@@ -4,13 +4,13 @@ A set is an authority's signed message. What the meter applies are exactly the b
 enter the chain inside a `parameters_applied` event, and from then on their hash is in every message.
 """
 
-from meter_protocol import fields as f
-from meter_protocol import types as t
-from meter_protocol.errors import ProtocolError
-
 from meter_firmware import sealing
 from meter_firmware.metering import MeanChannel, RegisterChannel
 from meter_firmware.sensors import indications
+from meter_protocol import fields as f
+from meter_protocol import types as t
+from meter_protocol.errors import ProtocolError
+from meter_protocol.quantities import BY_NAME
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ def open_set(
     raw: bytes, authority_keys: "list[bytes]", thumbprint: bytes, current_version: "int | None"
 ) -> sealing.SealedMessage:
     """The opened set, or ProtocolError with the reason for its refusal."""
-
 
     def objection(fields: "dict[int, Any]") -> "str | None":
         if fields[f.METER] != thumbprint:
@@ -53,7 +52,9 @@ def check_content(fields: "dict[int, Any]") -> None:
             raise ProtocolError("parameters_driver")
         if channel[f.CHANNEL_INDICATION] not in known:
             raise ProtocolError("parameters_indication")
-        _, exponent, modulus, kind = known[channel[f.CHANNEL_INDICATION]]
+        quantity, exponent, modulus, kind = known[channel[f.CHANNEL_INDICATION]]
+        if BY_NAME[quantity].code != channel[f.CHANNEL_QUANTITY]:
+            raise ProtocolError("parameters_quantity")
         if exponent != channel[f.CHANNEL_EXPONENT] or modulus != channel[f.CHANNEL_MODULUS]:
             raise ProtocolError("parameters_scale")
         if channel[f.CHANNEL_KIND] == f.CHANNEL_REGISTER and kind != "register":

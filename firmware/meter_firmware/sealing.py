@@ -7,11 +7,10 @@ software one; a secure element and the native module take its place without a ch
 
 import hashlib
 
+from meter_firmware import p256
 from meter_protocol import chain, cose, keys, messages
 from meter_protocol import fields as f
 from meter_protocol.errors import ProtocolError
-
-from meter_firmware import p256
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -16,4 +16,5 @@ def software_id(files: "list[tuple[str, str]]") -> bytes:
             content = file.read()
         digest.update(cbor.dumps([name, len(content)]))
         digest.update(content)
-    return digest.digest()
+    identification: bytes = digest.digest()
+    return identification

@@ -2,14 +2,16 @@
 
 `PowerCut` wraps any block device at its three methods. The operation with the chosen number (programs and erases
 count, from 0) is cut: "before" leaves it undone, "after" does it, "torn" does a random prefix of a program and
-clears random bits of the rest, or erases half a block and sets random bits of the other half. From then on
-nothing works, as on a board without power.
+programs random bits of the rest, or erases half a block and sets random bits of the other half. From then on
+nothing works, as on a board without power: every call answers EIO.
 """
 
 import random
 
 PROGRAM = 0
 ERASE = 1
+
+EIO = -5
 
 
 class RamFlash:
@@ -61,27 +63,25 @@ class PowerCut:
         self._seed = seed
 
     def readblocks(self, block, buffer, offset=0):
-        self._need_power()
-        self._flash.readblocks(block, buffer, offset)
+        if self.dead:
+            return EIO
+        return self._flash.readblocks(block, buffer, offset)
 
     def writeblocks(self, block, buffer, offset=0):
         if self._survives(PROGRAM, block, buffer, offset):
-            self._flash.writeblocks(block, buffer, offset)
+            return self._flash.writeblocks(block, buffer, offset)
+        return EIO
 
     def ioctl(self, operation, argument):
-        if operation != 6:
-            self._need_power()
-            return self._flash.ioctl(operation, argument)
-        if self._survives(ERASE, block=argument):
-            return self._flash.ioctl(operation, argument)
-        return 0
+        if operation == 6:
+            alive = self._survives(ERASE, argument, None, 0)
+        else:
+            alive = not self.dead
+        return self._flash.ioctl(operation, argument) if alive else EIO
 
-    def _need_power(self):
+    def _survives(self, kind, block, buffer, offset):
         if self.dead:
-            raise OSError(5)
-
-    def _survives(self, kind, block, buffer=None, offset=0):
-        self._need_power()
+            return False
         number = self.operations
         self.operations += 1
         if number != self._cut_at:
@@ -98,7 +98,7 @@ class PowerCut:
                 self._tear_erase(block)
             else:
                 self._tear_program(block, buffer, offset)
-        raise OSError(5)
+        return False
 
     def _tear_program(self, block, buffer, offset):
         torn = bytearray(buffer)

@@ -3,6 +3,7 @@
 import os
 
 import vfs
+
 from meter_firmware import blockdev
 from meter_firmware.chain_log import ChainLog
 from meter_firmware.clock import MeterClock
@@ -33,7 +34,7 @@ class Flash:
         blockdev.mount(blockdev.FileBlockDevice(self.path, 128), self.mounted)
         memory = Memory(self.mounted + "/memory")
         sealer = Sealer(SIGNER)
-        log = ChainLog(Journal(self.mounted + "/journal", 131072), memory, sealer, MeterClock(), software)
+        log = ChainLog(Journal(self.mounted + "/journal", 131072), memory, sealer, MeterClock())
         identity = {
             f.PUBLIC_KEY: sealer.cose_key,
             f.SERIAL: "T1",
@@ -124,7 +125,11 @@ def test_new_software_is_said_and_is_in_the_context():
     opened = _everything(log)
     boot = opened[-1][1]
     assert boot[f.DETAILS][events.SOFTWARE_ID] == b"\x02" * 32
-    assert boot[f.CONTEXT] == chain.context_digest(opened[0][2], None, b"\x02" * 32)
+    # The boot event itself still carries the context before it; what follows carries the new one.
+    assert boot[f.CONTEXT] == chain.context_digest(opened[0][2], None, SOFTWARE)
+    log.append(t.READINGS, _readings(5), 10)
+    after = _everything(log)[-1][1]
+    assert after[f.CONTEXT] == chain.context_digest(opened[0][2], None, b"\x02" * 32)
 
 
 def test_applied_parameters_are_in_the_chain_and_in_the_context():

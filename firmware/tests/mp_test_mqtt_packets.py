@@ -155,7 +155,8 @@ MALFORMED = (
     (b"\x38\x03\x00\x01a", "mqtt_flags"),  # MQTT-3.3.1-2: DUP at QoS 0
     (b"\xd0\x80\x00", "mqtt_length"),  # not the shortest
     (b"\x30\xff\xff\xff\xff\x01", "mqtt_length"),  # §2.2.3: five bytes
-    (b"\x90\xff\x7f", "mqtt_too_large"),
+    (b"\x90\xff\x7f", "mqtt_length"),
+    (b"\x4f", "mqtt_flags"),  # the first byte is enough
     (b"\x32\xff\x7f\x40\x00", "mqtt_too_large"),  # a topic that no buffer of ours holds
     (b"\x00\x00", "mqtt_packet_type"),
     (b"\x10\x00", "mqtt_packet_type"),  # CONNECT, to a client

@@ -1,4 +1,4 @@
-"""How long to wait before trying again: doubling, capped, and spread so that a fleet does not return in step."""
+"""How long to wait before trying again: doubling, capped, spread so that a fleet does not return in step."""
 
 from collections.abc import Callable, Iterator
 

@@ -17,7 +17,7 @@ def client(
     queue_type: type[asyncio.Queue[aiomqtt.Message]] | None = None,
     inflight: int = 20,
 ) -> aiomqtt.Client:
-    """A client for one connection: clean session, because what matters is kept at both ends and not in the broker."""
+    """A client for one connection; the session is clean, because what matters is kept at both ends."""
     password = section.password_file.read_text().rstrip("\r\n") if section.password_file else None
     options: dict[str, Any] = {}
     if section.tls:
@@ -33,9 +33,7 @@ def client(
         max_inflight_messages=inflight,
         **options,
     )
-    connection.pending_calls_threshold = (
-        1 << 16
-    )  # below that aiomqtt logs a warning for every call in the window
+    connection.pending_calls_threshold = 1 << 16  # below that aiomqtt logs a warning for every call in the window
     return connection
 
 

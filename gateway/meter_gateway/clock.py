@@ -1,8 +1,8 @@
 """The gateway's own time and the answers to the meters' time requests (DESIGN, Rules of the clock).
 
-A gateway says how far its time can be believed, in everything that it signs. `synchronised` is handed out only
-if the operator vouches for the host's clock, and no longer once the kernel says that it lost its reference. In
-a replay the meter process owns virtual time and writes it to a file, which is then the only clock there is.
+A gateway says how far its time can be believed, in everything that it signs. `synchronised` is handed out
+only if the operator vouches for the host's clock, and no longer once the kernel says that it lost its
+reference. In a replay the meter process owns virtual time and writes it to a file: the only clock there is.
 """
 
 import ctypes
@@ -12,11 +12,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
-from meter_protocol import cose, messages
+from meter_gateway.model import Fields, GatewayTime, TimeRequest
 from meter_protocol import fields as f
 from meter_protocol import types as t
-
-from meter_gateway.model import GatewayTime, TimeRequest
 
 MAX_NONCES = 16384
 """Nonces remembered in all: 8 for each of 2,000 meters, which ask once per boot and then once in hours."""
@@ -81,15 +79,19 @@ class TimeServer:
     memory is bounded, oldest first; the meter itself accepts one reply only, and only for a short while.
     """
 
-    def __init__(self, clock: Clock, seal: Callable[[str, bytes], bytes]) -> None:
+    def __init__(self, clock: Clock, seal: Callable[[str, Fields], bytes]) -> None:
         self._clock = clock
         self._seal = seal
         self._answered: OrderedDict[tuple[bytes, bytes], None] = OrderedDict()
 
+    @property
+    def remembered(self) -> int:
+        return len(self._answered)
+
     def answer(self, request: TimeRequest) -> bytes | None:
         """The signed reply, or None: the nonce was answered before, or there is no time to give.
 
-        A request that waited is answered all the same: only the meter knows its round trip, and refuses a late one.
+        One that waited is answered all the same: only the meter knows its round trip, and refuses a late one.
         """
         now = self._clock.now()
         key = (request.thumbprint, request.nonce)
@@ -98,10 +100,10 @@ class TimeServer:
         self._answered[key] = None
         if len(self._answered) > MAX_NONCES:
             self._answered.popitem(last=False)
-        return self._seal(t.TIME_REPLY, messages.encode(t.TIME_REPLY, time_reply_fields(request, now)))
+        return self._seal(t.TIME_REPLY, _reply(request, now))
 
 
-def time_reply_fields(request: TimeRequest, now: GatewayTime) -> dict[int, object]:
+def _reply(request: TimeRequest, now: GatewayTime) -> Fields:
     return {
         f.VERSION: f.PROTOCOL_VERSION,
         f.TIME_MS: now.time_ms,

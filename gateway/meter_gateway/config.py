@@ -6,23 +6,25 @@ starts (a file that is absent, a private key that others can read) is refused he
 morning. Nothing else is read or opened; certificates and bindings are loaded by `traceability.load_trust`.
 """
 
+import re
 import stat
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from meter_protocol import cbor
-from pydantic import BeforeValidator, Field, ValidationInfo, model_validator
+from pydantic import BeforeValidator, Field, PrivateAttr, ValidationInfo, model_validator
 
-from meter_gateway.validated_toml import ConfigError, Table, problem, read
+from meter_gateway.validated_toml import ConfigError, Table, as_tuple, problem, read
+from meter_protocol import cbor
 
 __all__ = ["ConfigError", "GatewayConfig", "load_config"]
+
+SCHEMES = Path(__file__).parent / "policies"
+"""The schemes that come with the gateway."""
 
 # Nobody outside the owner's group reads a secret, and only its owner changes it.
 _TOO_OPEN = stat.S_IRWXO | stat.S_IWGRP
 
-_NEW_KEY = (
-    "make one with: (umask 077; openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out {})"
-)
+_NEW_KEY = "make one with: (umask 077; openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out {})"
 
 
 def _path(value: Any, info: ValidationInfo) -> Any:
@@ -84,8 +86,21 @@ def _clock_source(value: Any, info: ValidationInfo) -> Any:
     raise problem('must be "system" or "file:<path>"', 'write source = "system"')
 
 
-def _list(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
+def _scheme(value: Any, info: ValidationInfo) -> Any:
+    if isinstance(value, str) and value.endswith(".toml"):
+        return _file(value, info)
+    names = sorted(path.stem for path in SCHEMES.glob("*.toml"))
+    if value not in names:
+        raise problem("is not a scheme", f"write {' or '.join(names)}, or the path of a .toml file")
+    return SCHEMES / f"{value}.toml"
+
+
+def _utc_offset(value: Any) -> Any:
+    match = re.fullmatch(r"([+-])(\d\d):([0-5]\d)", value) if isinstance(value, str) else None
+    if match is None or int(match[2]) > 14:
+        raise problem("must be an offset from UTC", 'write for example utc_offset = "+08:00"')
+    minutes = int(match[2]) * 60 + int(match[3])
+    return -minutes if match[1] == "-" else minutes
 
 
 def _host_and_port(value: Any) -> Any:
@@ -95,6 +110,7 @@ def _host_and_port(value: Any) -> Any:
     return host.removeprefix("[").removesuffix("]"), int(port)
 
 
+SchemeFile = Annotated[Path, BeforeValidator(_scheme)]
 AnyPath = Annotated[Path, BeforeValidator(_path)]
 ExistingFile = Annotated[Path, BeforeValidator(_file)]
 SecretFile = Annotated[Path, BeforeValidator(_secret_file)]
@@ -109,8 +125,8 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 class GatewaySection(Table):
     name: Name = Field(examples=['"boiler house"'])
     state_dir: AnyPath = Field(examples=['"state"'])
-    scheme: Annotated[str, Field(min_length=1)] = Field(default="house", examples=['"house"'])
-    """Name of a scheme that comes with the gateway, or the path of a scheme file ending in .toml."""
+    scheme: SchemeFile = Field(default=SCHEMES / "house.toml", examples=['"house"'])
+    """A file; the configuration may name one that comes with the gateway."""
 
 
 class KeysSection(Table):
@@ -205,24 +221,34 @@ class ParametersSection(Table):
 class TraceabilitySection(Table):
     certificates: Files = Field(default=(), examples=['["certificates/*.toml"]'])
     bindings: Files = Field(default=(), examples=['["bindings.toml"]'])
+    utc_offset: Annotated[int, BeforeValidator(_utc_offset)] = Field(default=0, examples=['"+08:00"'])
+    """Minutes; a certificate's dates begin at midnight there."""
+
     max_clock_uncertainty_ms: int = Field(default=60_000, ge=0, le=86_400_000, examples=["60000"])
 
 
 class GatewayConfig(Table):
-    """The whole file. `path` is the file itself, for messages and for `doctor`."""
+    """The whole file; `path` is where it was read from."""
 
     gateway: GatewaySection
     keys: KeysSection
     clock: ClockSection = ClockSection()
-    listener: Annotated[tuple[Listener, ...], BeforeValidator(_list)] = Field(
+    listener: Annotated[tuple[Listener, ...], BeforeValidator(as_tuple)] = Field(
         min_length=1, examples=["the table [[listener]]"]
     )
     uplink: UplinkSection = UplinkSection()
     limits: LimitsSection = LimitsSection()
     parameters: ParametersSection = ParametersSection()
     traceability: TraceabilitySection = TraceabilitySection()
+    _path: Path = PrivateAttr(default=Path())
+
+    @property
+    def path(self) -> Path:
+        return self._path
 
 
 def load_config(path: Path) -> GatewayConfig:
     """The configuration in `path`; ConfigError says in one line what to correct."""
-    return read(path, GatewayConfig)
+    config = read(path, GatewayConfig)
+    config._path = path
+    return config

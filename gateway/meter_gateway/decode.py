@@ -14,12 +14,12 @@ import re
 from typing import Any, NamedTuple
 
 import cbor2
-from meter_protocol import cbor, cose, messages
+
+from meter_gateway.model import Fields
+from meter_protocol import cose, messages
 from meter_protocol import fields as f
 from meter_protocol import types as t
 from meter_protocol.errors import ProtocolError
-
-from meter_gateway.model import Fields
 
 
 class Parts(NamedTuple):
@@ -41,7 +41,7 @@ _SHORTEST_USUAL = 160
 def split(message: bytes) -> Parts:
     """The parts of one message and its Sig_structure (RFC 9052 §4.4); ProtocolError as `cose.split`."""
     cut = _cut(message, 0)
-    if cut is None or cut[2] + 2 + cose.SIGNATURE_SIZE != len(message) or len(message) > cbor.MAX_SIZE:
+    if cut is None or cut[2] + 2 + cose.SIGNATURE_SIZE != len(message) or len(message) > t.MAX_MESSAGE:
         parts = cose.split(message)
         to_be_signed = cose.to_be_signed(parts.protected, parts.payload)
         return Parts(parts.protected, parts.payload, parts.signature, to_be_signed)
@@ -107,7 +107,7 @@ def _cut(data: bytes, start: int) -> tuple[int, int, int] | None:
 
 def decode(typ: str, payload: bytes) -> Fields:
     """The fields of a payload; ProtocolError as `messages.decode`."""
-    if typ == t.READINGS and len(payload) <= cbor.MAX_SIZE and _READINGS.fullmatch(payload):
+    if typ == t.READINGS and len(payload) <= t.MAX_MESSAGE and _READINGS.fullmatch(payload):
         fields = _readings_fields(payload)
         if fields is not None:
             return fields
@@ -150,6 +150,7 @@ _SIGNED = (
     rb"|[\x1a\x3a](?!\x00\x00).{4}"
     rb"|[\x1b\x3b](?!\x00{4})[\x00-\x7f].{7})"
 )
+_POSITIVE = _UNSIGNED.replace(rb"\x00-\x17", rb"\x01-\x17", 1)
 _SEVERAL = _UNSIGNED.replace(rb"\x00-\x17", rb"\x02-\x17", 1)
 _STATUS = rb"(?:[\x00-\x17]|\x18[\x18-\xff])"
 _FAULT = rb"(?:[\x01-\x17]|\x18[\x18-\xff])"

@@ -1,4 +1,4 @@
-"""Parameter sets as an engineer writes them (TOML) and as an authority seals them (SPEC §7, DESIGN decision 13).
+"""Parameter sets as an engineer writes them (TOML) and as an authority seals them (SPEC §7).
 
 The file names quantities, kinds and instruments; the sealed set holds their codes. Whatever the meter would
 refuse and this side can know is refused here, naming file, key and remedy. What only the meter knows (its
@@ -10,18 +10,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519
-from meter_protocol import fields as f
-from meter_protocol import keys, schema
-from meter_protocol import types as t
-from meter_protocol.quantities import BY_NAME
+from cryptography.hazmat.primitives.asymmetric import ed25519
 from pydantic import BeforeValidator, Field
 
 from meter_gateway.config import Files
 from meter_gateway.model import Fields
 from meter_gateway.sealing import Sealer
+from meter_gateway.traceability.parameters import load_authority_key
 from meter_gateway.validated_toml import ConfigError, Table, problem, read
+from meter_protocol import fields as f
+from meter_protocol import keys, schema
+from meter_protocol import types as t
+from meter_protocol.quantities import BY_NAME
 
 MAX_SEALED_BYTES = 7680
 """The sealed set travels inside one event of the chain (SPEC §6, parameters_applied)."""
@@ -62,9 +62,7 @@ class Instrument(Table):
     driver: Name = Field(examples=['"pzem004t"'])
     bus: Name = Field(examples=['"bus0"'])
     address: int = Field(ge=0, le=0xFFFFFFFF, examples=["1"])
-    serial: Annotated[str, Field(min_length=1, max_length=64)] | None = Field(
-        default=None, examples=['"A123"']
-    )
+    serial: Annotated[str, Field(min_length=1, max_length=64)] | None = Field(default=None, examples=['"A123"'])
     options: list[list[int | str]] | None = Field(
         default=None, max_length=schema.MAX_CHANNELS, examples=['[["active_energy", 256, "u64", 0]]']
     )
@@ -91,9 +89,7 @@ class ParameterFile(Table):
     version: int = Field(ge=0, le=2**62, examples=["1"])
     interval_s: int = Field(ge=1, le=86_400, examples=["900"])
     sample_period_ms: int = Field(ge=1, le=86_400_000, examples=["1000"])
-    receipt_keys: Files = Field(
-        min_length=1, max_length=schema.MAX_KEYS, examples=['["keys/receipt.pub.pem"]']
-    )
+    receipt_keys: Files = Field(min_length=1, max_length=schema.MAX_KEYS, examples=['["keys/receipt.pub.pem"]'])
     clock_keys: Files = Field(min_length=1, max_length=schema.MAX_KEYS, examples=['["keys/clock.pub.pem"]'])
     instrument: list[Instrument] = Field(
         min_length=1, max_length=schema.MAX_CHANNELS, examples=["the table [[instrument]]"]
@@ -113,9 +109,7 @@ def read_parameters(path: Path, meter: bytes | None, time_ms: int) -> Fields:
         raise ConfigError(path, "meter", "is another than --meter", "leave one of them out")
     thumbprint = meter or file.meter
     if thumbprint is None:
-        raise ConfigError(
-            path, "meter", "is missing", 'add meter = "<64 hexadecimal digits>" or give --meter'
-        )
+        raise ConfigError(path, "meter", "is missing", 'add meter = "<64 hexadecimal digits>" or give --meter')
     _check(path, file)
     names = [instrument.name for instrument in file.instrument]
     return {
@@ -129,8 +123,8 @@ def read_parameters(path: Path, meter: bytes | None, time_ms: int) -> Fields:
         f.SAMPLE_PERIOD_MS: file.sample_period_ms,
         f.INSTRUMENTS: [_instrument_fields(instrument) for instrument in file.instrument],
         f.CHANNELS: [_channel_fields(channel, names) for channel in file.channel],
-        f.RECEIPT_KEYS: [_public_key(path, "receipt_keys", key) for key in file.receipt_keys],
-        f.CLOCK_KEYS: [_public_key(path, "clock_keys", key) for key in file.clock_keys],
+        f.RECEIPT_KEYS: [load_public_key(key) for key in file.receipt_keys],
+        f.CLOCK_KEYS: [load_public_key(key) for key in file.clock_keys],
     }
 
 
@@ -147,29 +141,12 @@ def seal_parameters(path: Path, fields: Fields, authority: Sealer) -> bytes:
 
 
 def load_public_key(path: Path) -> bytes:
-    """COSE_Key of a public key in PEM; ValueError says what it is instead."""
-    octets = path.read_bytes()
-    if b"PRIVATE KEY" in octets:
-        raise ValueError("holds a private key, which must not leave its place")
-    try:
-        key = serialization.load_pem_public_key(octets)
-    except ValueError:
-        raise ValueError("is not a public key in PEM form") from None
-    if isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, ec.SECP256R1):
-        numbers = key.public_numbers()
-        return keys.encode_p256(numbers.x.to_bytes(32, "big") + numbers.y.to_bytes(32, "big"))
+    """COSE_Key of a public key in PEM; ConfigError if it is none that this protocol knows."""
+    key = load_authority_key(path)[1]
     if isinstance(key, ed25519.Ed25519PublicKey):
-        raw = key.public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
-        return keys.encode_ed25519(raw)
-    raise ValueError("is neither a P-256 nor an Ed25519 key")
-
-
-def _public_key(path: Path, setting: str, key_path: Path) -> bytes:
-    try:
-        return load_public_key(key_path)
-    except ValueError as error:
-        remedy = "name the .pub.pem file that `carbonmeter gateway init` wrote beside it"
-        raise ConfigError(path, setting, f"{key_path} {error}", remedy) from None
+        return keys.encode_ed25519(key.public_bytes_raw())
+    numbers = key.public_numbers()
+    return keys.encode_p256(numbers.x.to_bytes(32, "big") + numbers.y.to_bytes(32, "big"))
 
 
 def _check(path: Path, file: ParameterFile) -> None:

@@ -11,12 +11,11 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from meter_protocol import chain, cose, keys, messages
-from meter_protocol import types as t
 
 from meter_gateway.model import Fields
 from meter_gateway.signatures import p256_sign
-
+from meter_protocol import chain, cose, keys, messages
+from meter_protocol import types as t
 
 # Nobody outside the owner's group reads a key, and only its owner changes it.
 _TOO_OPEN = stat.S_IRWXO | stat.S_IWGRP
@@ -44,13 +43,13 @@ class Sealer:
 
     def seal(self, typ: str, fields: Fields) -> bytes:
         """The COSE_Sign1 of one message, final from here on."""
-        if t.ROLE_OF_TYPE[typ] != self.role:
-            raise ValueError(f"a {self.role} key does not sign {typ}")
         return self.seal_payload(typ, messages.encode(typ, fields))
 
     def seal_payload(self, typ: str, payload: bytes) -> bytes:
         protected = self._protected.get(typ)
         if protected is None:
+            if t.ROLE_OF_TYPE[typ] != self.role:
+                raise ValueError(f"a {self.role} key does not sign {typ}")
             protected = self._protected[typ] = cose.protected_header(cose.ES256, self.kid, typ)
         return cose.assemble(protected, payload, self.sign(chain.message_hash(protected, payload)))
 
@@ -107,9 +106,7 @@ class Sealers:
 
     @classmethod
     def generate(cls) -> "Sealers":
-        return cls(
-            Sealer.generate(t.ROLE_RECEIPT), Sealer.generate(t.ROLE_VERDICT), Sealer.generate(t.ROLE_CLOCK)
-        )
+        return cls(Sealer.generate(t.ROLE_RECEIPT), Sealer.generate(t.ROLE_VERDICT), Sealer.generate(t.ROLE_CLOCK))
 
 
 def load_sealers(receipt: Path, verdict: Path, clock: Path, passphrase: bytes | None = None) -> Sealers:

@@ -42,6 +42,11 @@ def problem(what: str, remedy: str) -> PydanticCustomError:
     return PydanticCustomError("told", "{what}", {"what": what, "remedy": remedy})
 
 
+def as_tuple(value: Any) -> Any:
+    """TOML has lists; what is kept does not change, so it is a tuple."""
+    return tuple(value) if isinstance(value, list) else value
+
+
 def read(path: Path, model: type[Model], context: Mapping[str, Any] | None = None) -> Model:
     """The file as `model`; relative paths inside it are taken from its own folder."""
     content = _parse(path)
@@ -145,7 +150,7 @@ def _wording(error: ErrorDetails, owner: type[BaseModel] | None, location: Locat
     if kind == "union_tag_invalid":
         return f"must be {context['expected_tags']}, not {_shown(context['tag'])}", "choose one of them"
     if kind == "extra_forbidden":
-        known = sorted(owner.model_fields) if owner else []
+        known = sorted(_by_key(owner)) if owner else []
         close = difflib.get_close_matches(key, known, 1)
         return (
             "is not a known key",
@@ -168,7 +173,7 @@ def _shown(value: Any) -> str:
 
 
 def _example(owner: type[BaseModel] | None, key: str) -> str:
-    info = owner.model_fields.get(key) if owner else None
+    info = _by_key(owner).get(key) if owner else None
     if info is not None and info.examples:
         return f"{key} = {info.examples[0]}"
     if info is not None and _models(info.annotation):
@@ -183,9 +188,14 @@ def _owner(model: type[BaseModel], location: Location) -> type[BaseModel] | None
         if isinstance(part, int):
             continue
         tagged = tuple(c for c in candidates if part in _tags(c.model_fields.get("type")))
-        fields = [c.model_fields[part] for c in candidates if part in c.model_fields]
+        fields = [_by_key(c)[part] for c in candidates if part in _by_key(c)]
         candidates = tagged or tuple(m for field in fields for m in _models(field.annotation))
     return candidates[0] if len(candidates) == 1 else None
+
+
+def _by_key(model: type[BaseModel]) -> dict[str, FieldInfo]:
+    """Fields by the name that they have in the file."""
+    return {info.alias or name: info for name, info in model.model_fields.items()}
 
 
 def _tags(field: FieldInfo | None) -> tuple[Any, ...]:

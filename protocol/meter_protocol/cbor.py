@@ -59,15 +59,18 @@ def limit_objects(data: bytes, limit: int) -> None:
 
     Each of them takes a board some fifty bytes of heap and an attacker one byte or two, so that 8 KiB of empty
     arrays would take all there is. The heads of well-formed CBOR follow each other, so one loop counts them;
-    what is not well-formed is left to `loads`.
+    `loads` gets no further than it does in what is not, and says why.
     """
     start = 0
     objects = 0
     while start < len(data):
-        if data[start] >= 0xE0:
+        if data[start] in (_FALSE, _TRUE, _NULL):
             start += 1
             continue
-        major, argument, start = decode_head(data, start)
+        try:
+            major, argument, start = decode_head(data, start)
+        except ProtocolError:
+            return
         if major in (_BYTES, _TEXT):
             start += argument
         if major in (_BYTES, _TEXT, _ARRAY, _MAP):

@@ -30,10 +30,10 @@ _HEADER_KEYS = (HEADER_ALG, HEADER_KID, HEADER_TYP)
 KID_SIZE = 8
 SIGNATURE_SIZE = 64
 MAX_PROTECTED = 128
-"""Of the protected header, which is decoded before any signature: the longest of v1 takes 58 bytes."""
+"""Of the protected header, which is decoded before any signature: the longest of v1 takes 59 bytes."""
 
-OVERHEAD = 132
-"""What a message of the longest typ adds to a payload of 256 bytes or more: 2 + 60 + 1 + 3 + 66."""
+OVERHEAD = 133
+"""What a message of the longest typ adds to a payload of 256 bytes or more: 2 + 61 + 1 + 3 + 66."""
 
 MAX_MESSAGES = 256
 """Messages in one frame or publish, so that a peer bounds the work before any signature is checked."""
@@ -46,9 +46,7 @@ _EMPTY_MAP = 0xA0
 class Sign1:
     """The parts of one COSE_Sign1, exactly as they were on the wire."""
 
-    def __init__(
-        self, protected: bytes, payload: bytes, signature: bytes, alg: int, kid: bytes, typ: str
-    ) -> None:
+    def __init__(self, protected: bytes, payload: bytes, signature: bytes, alg: int, kid: bytes, typ: str) -> None:
         self.protected = protected
         self.payload = payload
         self.signature = signature

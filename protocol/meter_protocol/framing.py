@@ -98,6 +98,8 @@ def cobs_encode(data: bytes) -> bytes:
 
 def cobs_decode(encoded: bytes) -> "bytes | None":
     """The data, or None if the bytes are not a COBS encoding."""
+    if not encoded:
+        return None
     out = bytearray()
     i = 0
     while i < len(encoded):

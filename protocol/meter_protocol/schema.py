@@ -128,9 +128,7 @@ def is_totals(value: "Any") -> bool:
     """Register totals by channel; null where a total was not known."""
     if not isinstance(value, dict) or len(value) > MAX_CHANNELS:
         return False
-    return all(
-        is_channel(channel) and (value[channel] is None or is_uint(value[channel])) for channel in value
-    )
+    return all(is_channel(channel) and (value[channel] is None or is_uint(value[channel])) for channel in value)
 
 
 def is_readings(value: "Any") -> bool:

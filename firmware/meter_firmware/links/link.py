@@ -83,8 +83,12 @@ class Link:
 
     def _note(self, reason: str) -> None:
         self.last_trouble = reason
-        if self._on_trouble is not None:
+        if self._on_trouble is None:
+            return
+        try:
             self._on_trouble(reason)
+        except Exception as fault:  # noqa: BLE001  a log that cannot be written must not cost the link either
+            self.last_fault = fault
 
 
 def _discard(payload: bytes) -> None:

@@ -35,6 +35,12 @@ _HAS_PASSWORD = 0x40
 _HAS_USERNAME = 0x80
 _RETURN_CODES = 6
 
+_TYPE = 0xF0
+_DUP = 0x08
+_QOS = 0x06
+_LENGTHS = {CONNACK: 2, PUBACK: 2, SUBACK: 3, PINGRESP: 0}
+"""Remaining length of what is not a PUBLISH; a SUBACK answers one topic."""
+
 
 class Connack:
     def __init__(self, session_present: bool, return_code: int) -> None:
@@ -147,15 +153,17 @@ class Parser:
     def next_packet(self) -> "Connack | Publish | Puback | Suback | Pingresp | None":
         """The next packet, None if more bytes are needed, or a LinkError that spoils the stream."""
         start = self._start
-        live = self._end - start
-        if self._skip or live < 2:
+        if self._skip or start == self._end:
             return None
+        kind = self._buffer[start]
+        _require_kind(kind)
         remaining, head = self._remaining_length(start + 1)
         if head == 0:
             return None
+        if remaining != _LENGTHS.get(kind, remaining):
+            raise LinkError("mqtt_length")
         body = start + 1 + head
         end = body + remaining
-        kind = self._buffer[start]
         if end - start > len(self._buffer):
             return self._skip_publish(kind, body, end)
         if end > self._end:
@@ -178,23 +186,16 @@ class Parser:
         raise LinkError("mqtt_length")
 
     def _parse(self, kind: int, body: int, end: int) -> "Connack | Publish | Puback | Suback | Pingresp":
-        if kind & 0xF0 == PUBLISH:
-            topic, packet_id, payload = self._publish_head(kind, body, end)
-            return Publish(topic, packet_id, bytes(self._buffer[payload:end]))
         if kind == PUBACK:
-            _require_length(end - body, 2)
             return Puback(self._packet_id(body))
         if kind == PINGRESP:
-            _require_length(end - body, 0)
             return Pingresp()
         if kind == CONNACK:
-            _require_length(end - body, 2)
             return self._connack(self._buffer[body], self._buffer[body + 1])
         if kind == SUBACK:
-            _require_length(end - body, 3)
             return self._suback(self._packet_id(body), self._buffer[body + 2])
-        known = kind & 0xF0 in (PUBACK, PINGRESP, CONNACK, SUBACK)
-        raise LinkError("mqtt_flags" if known else "mqtt_packet_type")
+        topic, packet_id, payload = self._publish_head(kind, body, end)
+        return Publish(topic, packet_id, bytes(self._buffer[payload:end]))
 
     def _connack(self, flags: int, return_code: int) -> Connack:
         """§3.2.2: seven reserved bits, six return codes, and no session where the connection was refused."""
@@ -212,9 +213,7 @@ class Parser:
 
     def _publish_head(self, kind: int, body: int, end: int) -> "tuple[bytes, int | None, int]":
         """§3.3: (topic, packet identifier, where the payload starts)."""
-        qos = kind & 0x06
-        if qos > QOS_1 or (kind & 0x08 and not qos):  # MQTT-3.3.1-2, MQTT-3.3.1-4
-            raise LinkError("mqtt_flags")
+        qos = kind & _QOS
         if body + 2 > end:
             raise LinkError("mqtt_length")
         after_topic = body + 2 + self._uint16(body)
@@ -228,8 +227,6 @@ class Parser:
 
     def _skip_publish(self, kind: int, body: int, end: int) -> "Publish | None":
         """Take the head of a PUBLISH that the buffer cannot hold, and drop the rest as it comes."""
-        if kind & 0xF0 != PUBLISH:
-            raise LinkError("mqtt_too_large")
         if body + 2 > self._end:
             return None
         if 2 + self._uint16(body) + 2 > len(self._buffer) - (body - self._start):
@@ -251,9 +248,16 @@ class Parser:
         return self._buffer[start] << 8 | self._buffer[start + 1]
 
 
-def _require_length(length: int, expected: int) -> None:
-    if length != expected:
-        raise LinkError("mqtt_length")
+def _require_kind(kind: int) -> None:
+    """Judge a packet by its first byte (§2.2): a peer that talks something else is found out by it."""
+    if kind & _TYPE == PUBLISH:
+        qos = kind & _QOS
+        if qos > QOS_1 or (kind & _DUP and not qos):  # MQTT-3.3.1-2, MQTT-3.3.1-4
+            raise LinkError("mqtt_flags")
+    elif kind & _TYPE not in _LENGTHS:
+        raise LinkError("mqtt_packet_type")
+    elif kind not in _LENGTHS:
+        raise LinkError("mqtt_flags")
 
 
 def _packet(kind: int, body: "bytes | bytearray") -> bytes:

@@ -40,12 +40,13 @@ class ByteStream:
         while True:
             if self._closed:
                 raise LinkError("stream_closed")
-            done += self._write_some(view[done:])
+            count = self._write_some(view[done:])
+            done += count
             if done == len(view):
                 return
             if time.ticks_diff(deadline, time.ticks_ms()) <= 0:
                 raise LinkError("write_stalled")
-            await asyncio.sleep_ms(RETRY_MS)
+            await asyncio.sleep_ms(0 if count else RETRY_MS)
 
     def write_now(self, data: bytes) -> None:
         """What goes out at once, goes; used for a farewell that nobody waits for."""

@@ -21,14 +21,14 @@ class TlsSettings:
         """Files are PEM or DER, a client key not encrypted. LinkError `tls_files` if one is of no use."""
         import tls  # boards without a network have none
 
-        if not server_hostname:
+        if not server_hostname or (client_certificate_file is None) != (client_key_file is None):
             raise LinkError("tls_files")
         self.server_hostname = server_hostname
         self.context = tls.SSLContext(tls.PROTOCOL_TLS_CLIENT)
         self.context.verify_mode = tls.CERT_REQUIRED  # type: ignore[attr-defined]  # missing in the stubs
         try:
             for certificate in _blocks(ca_file):
-                self.context.load_verify_locations(cadata=certificate)
+                self.context.load_verify_locations(certificate)
             if client_certificate_file is not None and client_key_file is not None:
                 own_certificate = _blocks(client_certificate_file)[0]
                 self.context.load_cert_chain(own_certificate, _blocks(client_key_file)[-1])

@@ -60,11 +60,12 @@ class Tty:
 
     async def open(self) -> ByteStream:
         device = open(self._path, "r+b", 0)  # noqa: SIM115  the stream closes it
-        termios.setraw(device)
-        settings = termios.tcgetattr(device)
+        descriptor = device.fileno()
+        termios.setraw(descriptor)
+        settings = termios.tcgetattr(descriptor)
         if self._speed is not None:
             settings[_OUTPUT_SPEED] = settings[_INPUT_SPEED] = self._speed
         settings[_CONTROL_CHARACTERS][_VTIME] = 0
         settings[_CONTROL_CHARACTERS][_VMIN] = 0
-        termios.tcsetattr(device, termios.TCSANOW, settings)
+        termios.tcsetattr(descriptor, termios.TCSANOW, settings)
         return TtyStream(device)

@@ -1,6 +1,6 @@
 """Where signed bytes enter the gateway: bounded in size and rate per peer before any signature is checked.
 
-A listener runs for ever, reconnecting by itself. It names every payload's peer, and takes answers for its peers.
+A listener runs for ever, reconnecting by itself. It names each payload's peer and takes answers for its peers.
 """
 
 from typing import Protocol

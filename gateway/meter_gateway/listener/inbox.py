@@ -1,8 +1,8 @@
 """The one bounded queue between all listeners and the ingest loop.
 
 What waits here is in memory only and may be lost: the meter keeps everything until it holds a signed receipt.
-A line (serial, TCP) is read no faster than its payloads are taken. MQTT has nothing to slow a meter down with,
-so what does not fit is dropped there and counted. Each peer has a rate, so that none fills the queue alone.
+A line (serial, TCP) is read no faster than its payloads are taken. MQTT has nothing to slow a meter down
+with, so what does not fit is dropped there and counted. Each peer has a rate, so none fills the queue alone.
 """
 
 import asyncio
@@ -28,13 +28,13 @@ _MESSAGE_START = b"\xd2\x84\x58"
 
 
 def message_count(raw: bytes) -> int:
-    """How many signatures these bytes can cost, without parsing: what begins otherwise is refused unchecked."""
+    """How many signatures these bytes can cost, unparsed: what begins otherwise is refused unchecked."""
     return max(1, raw.count(_MESSAGE_START))
 
 
 @dataclass(slots=True)
 class Bucket:
-    """Token bucket (as in RFC 2697): `rate` messages a second, of which one second's worth may come at once."""
+    """Token bucket (as in RFC 2697): `rate` messages a second, of which one second's may come at once."""
 
     rate: float
     tokens: float
@@ -72,6 +72,10 @@ class Inbox:
         self.messages = 0
         self.dropped: Counter[str] = Counter()
         """Payloads that nobody looked at, by reason."""
+
+    @property
+    def known_peers(self) -> int:
+        return len(self._buckets)
 
     def offer(self, received: Received) -> bool:
         """Take it or drop it, at once."""

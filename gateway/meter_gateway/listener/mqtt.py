@@ -1,7 +1,7 @@
 """Meters behind an MQTT broker: one subscription for all, answers on each meter's own topic.
 
-The broker's PUBACK to a meter proves nothing, and neither does ours to the broker: aiomqtt gives it before the
-bytes are stored. Only the signed receipt lets a meter free its journal, so a clean session is enough.
+The broker's PUBACK to a meter proves nothing, and neither does ours to the broker: aiomqtt gives it before
+the bytes are stored. Only the signed receipt lets a meter free its journal, so a clean session is enough.
 """
 
 import asyncio
@@ -11,12 +11,12 @@ from collections import Counter
 from collections.abc import Callable
 
 import aiomqtt
-from meter_protocol import topics
 
 from meter_gateway import backoff, broker
 from meter_gateway.config import MqttListener as Section
 from meter_gateway.listener.inbox import Inbox
 from meter_gateway.model import Received
+from meter_protocol import topics
 
 MAX_PENDING_ANSWERS = 4096
 
@@ -48,7 +48,7 @@ class MqttListener:
                     self._client = client
                     _log.info("listening at broker %s", broker.address(self._section))
                     waits = backoff.delays(random.uniform)
-                    # Payloads never reach this iterator: it only ends, with an error, when the connection does.
+                    # Payloads never reach this iterator: it ends with an error when the connection does.
                     async for _ in client.messages:
                         pass
             except aiomqtt.MqttError as error:
@@ -88,7 +88,7 @@ class MqttListener:
                 )
 
     def _deliver_at_once(self) -> type[asyncio.Queue[aiomqtt.Message]]:
-        """aiomqtt's queue would be a second one, unbounded or dropping unseen: this one hands everything on."""
+        """aiomqtt's queue would be a second one, unbounded or dropping unseen: this hands everything on."""
         deliver = self._deliver
 
         class Direct(asyncio.Queue[aiomqtt.Message]):
@@ -106,7 +106,7 @@ class MqttListener:
 
 
 def _kid_of(topic: str) -> str | None:
-    """The kid in hexadecimal as `topics.up` writes it; what else is published below the filter is not a meter's."""
+    """The kid in hexadecimal as `topics.up` writes it; any other topic under the filter is no meter's."""
     name = topic.split("/")[-2]
     try:
         return name if topics.up(bytes.fromhex(name)) == topic and len(name) == 16 else None

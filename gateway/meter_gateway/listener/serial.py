@@ -17,12 +17,11 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
-from meter_protocol import framing
-
 from meter_gateway import backoff
 from meter_gateway.config import SerialListener as Section
 from meter_gateway.listener.inbox import Inbox
 from meter_gateway.model import Received
+from meter_protocol import framing
 
 MAX_LINES = 256
 """TCP connections at once at one listener."""
@@ -69,7 +68,7 @@ class SerialListener:
             _log.warning("%s %s; again in %.1f s", self.name, reason, wait)
             await asyncio.sleep(wait)
 
-    def send(self, peer: str, kid: bytes, raw: bytes) -> bool:  # noqa: ARG002 - the line says which meters hear it
+    def send(self, peer: str, kid: bytes, raw: bytes) -> bool:
         if not peer.startswith(self.name):
             return False
         writer = self._lines.get(peer)
@@ -110,9 +109,7 @@ class SerialListener:
             finally:
                 self._listening = False
 
-    async def _serve_line(
-        self, peer: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> None:
+    async def _serve_line(self, peer: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._lines[peer] = writer
         deframer = framing.Deframer()
         try:
@@ -126,9 +123,7 @@ class SerialListener:
 
 
 @contextlib.asynccontextmanager
-async def _open_port(
-    port: Path, baud: int
-) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+async def _open_port(port: Path, baud: int) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
     """The port in raw mode, ours alone, as streams."""
     loop = asyncio.get_running_loop()
     descriptor = os.open(port, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)

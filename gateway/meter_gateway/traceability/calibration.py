@@ -12,11 +12,8 @@ Between two changes the answer is constant, so it is given as a Piece of time th
 
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from itertools import pairwise
-
-from meter_protocol.quantities import Quantity
 
 from meter_gateway.traceability.binding import Binding
 from meter_gateway.traceability.certificate import (
@@ -25,6 +22,7 @@ from meter_gateway.traceability.certificate import (
     Result,
     VerificationResult,
 )
+from meter_protocol.quantities import Quantity
 
 DAY_MS = 86_400_000
 BEGINNING_MS = -(1 << 62)
@@ -46,17 +44,16 @@ class Bound:
     ends: tuple[tuple[str, int], ...]
     """(finding code, at_ms) of everything that ended it before it was due."""
 
-    replaced: bool
-    """A corrected report took its place (ISO/IEC 17025 7.8.8), so that it is used no longer at all."""
+    always: tuple[str, ...]
+    """Finding codes that hold at any time: a corrected report took its place (ISO/IEC 17025 7.8.8), or the
+    parameters name another instrument than the binding."""
 
     def covers(self, start_ms: int, end_ms: int) -> bool:
         return self.bound_from_ms <= start_ms and end_ms <= self.bound_to_ms
 
     def codes(self, start_ms: int, end_ms: int) -> list[str]:
         """Why it is not in force over the interval; empty if it is."""
-        codes = []
-        if self.replaced:
-            codes.append("certificate_superseded")
+        codes = list(self.always)
         if start_ms < self.calibrated_ms:
             codes.append("certificate_not_yet_valid")
         if self.due_ms is None:
@@ -90,7 +87,7 @@ def in_force(candidates: Sequence[Bound], start_ms: int, end_ms: int) -> InForce
         return InForce(max(valid, key=_recency), ())
     # A calibration of the future is no reason for the past, unless there is no other.
     begun = [bound for bound in asked if bound.calibrated_ms <= start_ms] or asked
-    return InForce(None, tuple(sorted(max(begun, key=_recency).codes(start_ms, end_ms))))
+    return InForce(None, tuple(sorted(set(max(begun, key=_recency).codes(start_ms, end_ms)))))
 
 
 def _recency(bound: Bound) -> tuple[int, str]:
@@ -127,16 +124,21 @@ class Register:
     def __getitem__(self, identifier: str) -> Certificate:
         return self._certificates[identifier]
 
-    def bound(self, binding: Binding, quantity: Quantity) -> list[Bound]:
-        """What the binding's certificates say about this quantity of its instrument."""
+    def bound(self, binding: Binding, quantity: Quantity, serial: str | None) -> list[Bound]:
+        """What the binding's certificates say about this quantity of its instrument; `serial` as the
+        parameters name it, None if they do not."""
+        mismatch = ("instrument_mismatch",) if serial not in (None, binding.serial) else ()
         return [
-            self._bound(binding, certificate, result)
+            self._bound(binding, certificate, result, mismatch)
             for certificate in (self._certificates[identifier] for identifier in binding.certificates)
             for result in certificate.results
             if result.quantity is quantity and result.instrument.serial == binding.serial
         ]
 
-    def _bound(self, binding: Binding, certificate: Certificate, result: Result) -> Bound:
+    def _bound(
+        self, binding: Binding, certificate: Certificate, result: Result, mismatch: tuple[str, ...]
+    ) -> Bound:
+        replaced = ("certificate_superseded",) if certificate.identifier in self._replaced else ()
         calibrated_ms = self._start_of(certificate.calibrated_on)
         due_ms = None if certificate.due_on is None else self._start_of(certificate.due_on) + DAY_MS
         return Bound(
@@ -147,7 +149,7 @@ class Register:
             calibrated_ms=calibrated_ms,
             due_ms=due_ms,
             ends=tuple(self._ends(certificate, binding.serial)),
-            replaced=certificate.identifier in self._replaced,
+            always=mismatch + replaced,
         )
 
     def _ends(self, certificate: Certificate, serial: str) -> Iterable[tuple[str, int]]:
@@ -169,7 +171,7 @@ class Register:
         for result in certificate.results:
             serial = result.instrument.serial
             for end in certificate.ends:
-                if end.kind in codes:
+                if end.kind in codes and end.serial in (None, serial):
                     yield serial, end.at_ms, codes[end.kind]
             if isinstance(result, VerificationResult) and not result.passed:
                 yield serial, self._start_of(certificate.calibrated_on), "verification_failed"

@@ -94,11 +94,13 @@ class EndKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """`at_ms` is Unix time; a withdrawal reaches back to the beginning, whatever its time."""
+    """`at_ms` is Unix time; a withdrawal reaches back to the beginning, whatever its time. `serial` names the
+    instrument that was adjusted or damaged, None all that the certificate covers."""
 
     kind: EndKind
     at_ms: int
     reason: str
+    serial: str | None
 
 
 @dataclass(frozen=True, slots=True)

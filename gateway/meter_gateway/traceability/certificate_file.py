@@ -100,9 +100,7 @@ class _CalibrationResult(_Result):
     def value(self) -> c.CalibrationResult:
         points = tuple(c.Point(p.reference, p.error, p.expanded_uncertainty, p.k) for p in self.point)
         axis = self.axis.value()
-        return c.CalibrationResult(
-            self.item(), self.quantity, axis, self.error_unit, points, self.conditions()
-        )
+        return c.CalibrationResult(self.item(), self.quantity, axis, self.error_unit, points, self.conditions())
 
 
 class _VerificationResult(_Result):
@@ -138,6 +136,7 @@ class _End(Table):
     kind: Literal["superseded", "withdrawn", "adjusted", "damaged"] = Field(examples=['"superseded"'])
     at: Instant = Field(examples=["2026-05-01T09:30:00+08:00"])
     reason: Text = Field(examples=['"recalibrated"'])
+    serial: Text | None = Field(default=None, examples=['"2101934"'])
 
 
 class _CertificateFile(Table):
@@ -175,7 +174,7 @@ class _CertificateFile(Table):
             replaces=self.replaces,
             previous=self.previous,
             scan_sha256=self.scan_sha256,
-            ends=tuple(c.End(c.EndKind(x.kind), milliseconds(x.at), x.reason) for x in self.end),
+            ends=tuple(c.End(c.EndKind(x.kind), milliseconds(x.at), x.reason, x.serial) for x in self.end),
         )
 
 

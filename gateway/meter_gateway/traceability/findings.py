@@ -281,7 +281,7 @@ FINDINGS: dict[str, Meaning] = {
         "VIM 2.41",
     ),
     "from_class": Meaning(
-        "The certificate states a class and no errors; the uncertainty comes from the class (MPE/√3, rectangular).",
+        "The certificate states a class and no errors; its uncertainty is the class's (MPE/√3, rectangular).",
         "证书仅给出准确度等级，不确定度由等级得出（MPE/√3，矩形分布）。",
         "GUM 4.3.7",
     ),

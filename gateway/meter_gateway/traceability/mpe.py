@@ -9,7 +9,6 @@ import math
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
-from importlib import resources
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -18,6 +17,7 @@ from pydantic import Field
 from meter_gateway.traceability.typed_values import AsTuple, Number, Text
 from meter_gateway.validated_toml import Table, read
 
+TABLES = Path(__file__).parent.parent / "mpe"
 _ROOT_DIGITS = 20
 
 
@@ -75,10 +75,6 @@ def class_contribution(mpe_percent: Decimal) -> ClassContribution:
     return ClassContribution(mpe_percent, Decimal(root).scaleb(-_ROOT_DIGITS))
 
 
-def load_tables(folder: Path | None = None) -> dict[str, MpeTable]:
-    if folder is not None:
-        tables = [read(path, MpeTable) for path in sorted(folder.glob("*.toml"))]
-    else:
-        with resources.as_file(resources.files("meter_gateway") / "mpe") as packaged:
-            tables = [read(path, MpeTable) for path in sorted(packaged.glob("*.toml"))]
+def load_tables(folder: Path = TABLES) -> dict[str, MpeTable]:
+    tables = [read(path, MpeTable) for path in sorted(folder.glob("*.toml"))]
     return {table.id: table for table in tables}

@@ -12,15 +12,15 @@ from pathlib import Path
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
+
+from meter_gateway import signatures
+from meter_gateway.model import Fields
+from meter_gateway.validated_toml import ConfigError
 from meter_protocol import chain, cose, keys, messages
 from meter_protocol import fields as f
 from meter_protocol import types as t
 from meter_protocol.errors import ProtocolError
 from meter_protocol.quantities import BY_CODE, Quantity
-
-from meter_gateway import signatures
-from meter_gateway.model import Fields
-from meter_gateway.validated_toml import ConfigError
 
 AuthorityKey = ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey
 AuthorityKeys = Mapping[bytes, AuthorityKey]
@@ -35,6 +35,7 @@ class Channel:
     quantity: Quantity | None
     kind: int
     exponent: int
+    ratio: int
     serial: str | None
     operating_point: int | None
     extremes: bool
@@ -83,14 +84,8 @@ def decode(raw: bytes) -> ParameterSet | None:
     except ProtocolError:
         return None
     instruments = fields[f.INSTRUMENTS]
-    channels = []
-    for entry in fields[f.CHANNELS]:
-        if entry[f.CHANNEL_INSTRUMENT] >= len(instruments):
-            return None
-        channels.append(_channel(entry, instruments[entry[f.CHANNEL_INSTRUMENT]]))
-    if len({channel.id for channel in channels}) < len(channels):
-        return None
-    return ParameterSet(fields[f.SET_VERSION], tuple(channels))
+    channels = tuple(_channel(entry, instruments[entry[f.CHANNEL_INSTRUMENT]]) for entry in fields[f.CHANNELS])
+    return ParameterSet(fields[f.SET_VERSION], channels)
 
 
 def _channel(entry: Fields, instrument: Fields) -> Channel:
@@ -107,6 +102,7 @@ def _channel(entry: Fields, instrument: Fields) -> Channel:
         quantity=BY_CODE.get(entry[f.CHANNEL_QUANTITY]),
         kind=entry[f.CHANNEL_KIND],
         exponent=entry[f.CHANNEL_EXPONENT],
+        ratio=entry[f.CHANNEL_RATIO],
         serial=serial,
         operating_point=entry[f.CHANNEL_OPERATING_POINT],
         extremes=entry[f.CHANNEL_EXTREMES],
@@ -139,14 +135,9 @@ def is_authorised(raw: bytes, thumbprint: bytes, authorities: AuthorityKeys) -> 
     return signatures.p256_verifies(key, digest, parts.signature)
 
 
-def findings(raw: bytes, thumbprint: bytes, authorities: AuthorityKeys, version_before: int | None) -> list[str]:
+def findings(raw: bytes, thumbprint: bytes, authorities: AuthorityKeys) -> list[str]:
     """What is to be held against every reading under this set."""
-    codes = []
-    known = decode(raw)
-    if known is None:
-        codes.append("parameters_invalid")
-    elif version_before is not None and known.version < version_before:
-        codes.append("parameters_rolled_back")
+    codes = ["parameters_invalid"] if decode(raw) is None else []
     if not is_authorised(raw, thumbprint, authorities):
         codes.append("parameters_unauthorised")
     return codes

@@ -4,10 +4,10 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Annotated, Any
 
-from meter_protocol.quantities import BY_NAME, Quantity
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, InstanceOf
 
-from meter_gateway.validated_toml import problem
+from meter_gateway.validated_toml import as_tuple, problem
+from meter_protocol.quantities import BY_NAME, Quantity
 
 # Anything printed on a certificate fits; what does not is a slip of the keyboard.
 _MAX_DIGITS = 18
@@ -53,10 +53,6 @@ def _quantity(value: Any) -> Any:
     return BY_NAME[value]
 
 
-def _tuple(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
-
-
 def milliseconds(instant: datetime) -> int:
     """Unix time in ms, without the float of datetime.timestamp()."""
     seconds = int(instant.replace(microsecond=0).timestamp())
@@ -67,6 +63,6 @@ Number = Annotated[Decimal, BeforeValidator(_decimal)]
 Day = Annotated[date, BeforeValidator(_day)]
 Instant = Annotated[datetime, BeforeValidator(_instant)]
 Hex32 = Annotated[bytes, BeforeValidator(_hex32)]
-QuantityName = Annotated[Quantity, BeforeValidator(_quantity), Field(strict=False)]
-AsTuple = BeforeValidator(_tuple)
+QuantityName = Annotated[InstanceOf[Quantity], BeforeValidator(_quantity)]
+AsTuple = BeforeValidator(as_tuple)
 Text = Annotated[str, Field(min_length=1, max_length=200)]

@@ -12,6 +12,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
+
 from meter_protocol import chain, cose, keys, merkle, messages
 from meter_protocol import fields as f
 from meter_protocol import types as t
@@ -81,6 +82,11 @@ class FarEnd:
         for epoch, sequence, _ in self._seen:
             epochs.setdefault(epoch, set()).add(sequence)
         return sum(max(numbers) + 1 - len(numbers) for numbers in epochs.values())
+
+    def means(self, channel: int) -> list[int | None]:
+        """The means of a channel's regular intervals, in the order of their time."""
+        regular = [r for r in self.readings.get(channel, []) if r.kind == f.KIND_REGULAR]
+        return [reading.values[3] for reading in sorted(regular, key=lambda reading: reading.time_ms)]
 
     def totals(self, channel: int) -> list[int]:
         """The register totals of a channel that are known, oldest first: they only ever grow."""

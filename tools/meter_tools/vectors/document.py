@@ -1,25 +1,17 @@
-"""Writes protocol/vectors/v1.json, the one vector file of both interpreters, and the worked example in SPEC.md.
+"""The text of protocol/vectors/v1.json, and of SPEC.md with its worked example."""
 
-`python -m meter_tools.vectors` writes them, `--check` says whether the committed ones are current. Nothing
-here is random: keys are hashes of their names, signatures are deterministic (RFC 6979, RFC 8032), so anyone
-gets the same bytes. The private keys are published on purpose and worth nothing.
-"""
-
-import argparse
-import difflib
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
-from meter_protocol import chain, cose, framing, keys, merkle, messages, topics
+from meter_protocol import chain, framing, merkle, messages, topics
 from meter_protocol import fields as f
 from meter_protocol import types as t
-from meter_tools import vector_attacks, vector_scenario
-from meter_tools.annotated import annotated_message
-from meter_tools.vector_scenario import Sealed, TestKey
+from meter_tools.vectors import attacks
+from meter_tools.vectors.annotated import annotated_message
+from meter_tools.vectors.scenario import MERKLE_LEAVES, RFC9679_EXAMPLE, Scenario, Sealed, TestKey, build
 
-PROTOCOL = Path(__file__).parents[2] / "protocol"
+PROTOCOL = Path(__file__).parents[3] / "protocol"
 VECTORS = PROTOCOL / "vectors" / "v1.json"
 SPEC = PROTOCOL / "SPEC.md"
 EXAMPLE = "readings"
@@ -27,9 +19,9 @@ EXAMPLE_START = "<!-- worked example: written by python -m meter_tools.vectors -
 EXAMPLE_END = "<!-- end of the worked example -->\n"
 
 ABOUT = (
-    "carbonmeter protocol v1, test vectors (SPEC.md). Byte strings are hexadecimal. In `fields` a map's keys "
-    "are decimal strings, a byte string is 'h:' and hexadecimal, a text string is 't:' and the text. Bytes of "
-    "`refused` are a list of [hexadecimal, times to repeat]. Private keys are for tests only."
+    "carbonmeter protocol v1, test vectors (SPEC.md). Byte strings are hexadecimal. In `fields` keys of a "
+    "map are decimal strings, a byte string is 'h:' and hexadecimal, a text string is 't:' and the text. The "
+    "bytes of `refused` are a list of [hexadecimal, times to repeat]. Private keys are for tests only."
 )
 
 
@@ -72,7 +64,7 @@ def message_vector(sealed: Sealed) -> dict[str, Any]:
 
 def merkle_vectors() -> dict[str, Any]:
     """The leaves that Certificate Transparency's own tests use, with the root of each prefix of them."""
-    leaves = [bytes.fromhex(leaf) for leaf in vector_scenario.MERKLE_LEAVES]
+    leaves = [bytes.fromhex(leaf) for leaf in MERKLE_LEAVES]
     trees = []
     for count in range(1, len(leaves) + 1):
         levels = merkle.tree(leaves[:count])
@@ -127,7 +119,7 @@ def stream_vectors() -> list[dict[str, Any]]:
     ]
 
 
-def context_vectors(scenario: vector_scenario.Scenario) -> list[dict[str, Any]]:
+def context_vectors(scenario: Scenario) -> list[dict[str, Any]]:
     identity = scenario.by_name["identity"]
     software_id = identity.fields[f.SOFTWARE_ID]
     parameters = scenario.by_name["parameter-set"]
@@ -142,7 +134,7 @@ def context_vectors(scenario: vector_scenario.Scenario) -> list[dict[str, Any]]:
     ]
 
 
-def uplink_vectors(scenario: vector_scenario.Scenario) -> dict[str, Any]:
+def uplink_vectors(scenario: Scenario) -> dict[str, Any]:
     levels = merkle.tree(scenario.verdicts)
     envelope = {
         f.VERSION: f.PROTOCOL_VERSION,
@@ -162,12 +154,12 @@ def uplink_vectors(scenario: vector_scenario.Scenario) -> dict[str, Any]:
 
 
 def vectors() -> dict[str, Any]:
-    scenario = vector_scenario.build()
+    scenario = build()
     return {
         "about": ABOUT,
         "version": f.PROTOCOL_VERSION,
         "keys": [key_vector(key) for key in scenario.keys],
-        "rfc9679": vector_scenario.RFC9679_EXAMPLE,
+        "rfc9679": RFC9679_EXAMPLE,
         "messages": [message_vector(sealed) for sealed in scenario.messages],
         "sequence": {
             "names": ["identity", EXAMPLE],
@@ -188,8 +180,8 @@ def vectors() -> dict[str, Any]:
         ],
         "frames": frame_vectors(),
         "streams": stream_vectors(),
-        "refused": vector_attacks.refused(scenario),
-        "unauthentic": vector_attacks.unauthentic(scenario),
+        "refused": attacks.refused(scenario),
+        "unauthentic": attacks.unauthentic(scenario),
     }
 
 
@@ -203,31 +195,5 @@ def spec_text() -> str:
     _, end, after = rest.partition(EXAMPLE_END)
     if not start or not end:
         raise SystemExit("SPEC.md has lost the marks around its worked example")
-    scenario = vector_scenario.build()
-    sealed = scenario.by_name[EXAMPLE]
-    sign1 = cose.split(sealed.raw)
-    assert keys.kid_of(sealed.key.thumbprint) == sign1.kid
-    return f"{before}{start}```text\n{annotated_message(sealed.raw)}```\n{end}{after}"
-
-
-def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m meter_tools.vectors", description=__doc__)
-    parser.add_argument("--check", action="store_true", help="change nothing; fail if a file is not current")
-    check = parser.parse_args(arguments).check
-    stale = 0
-    for path, text in ((VECTORS, vector_text()), (SPEC, spec_text())):
-        current = path.read_text() if path.exists() else ""
-        if current == text:
-            continue
-        if check:
-            stale = 1
-            difference = difflib.unified_diff(current.splitlines(), text.splitlines(), lineterm="", n=1)
-            print(f"{path.name} is not current; first differences:", *list(difference)[:20], sep="\n")
-        else:
-            path.write_text(text)
-            print("wrote", path.relative_to(PROTOCOL.parent))
-    return stale
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    example = annotated_message(build().by_name[EXAMPLE].raw)
+    return f"{before}{start}```text\n{example}```\n{end}{after}"

@@ -1,4 +1,4 @@
-"""The keys and messages of the vector file: one meter's first hours, then an epoch that it had to open anew."""
+"""Keys and messages of the vector file: one meter's first hours, then an epoch that it had to open anew."""
 
 import hashlib
 from dataclasses import dataclass, field
@@ -14,6 +14,9 @@ from meter_protocol import fields as f
 from meter_protocol import types as t
 
 Fields = dict[int, Any]
+Parts = list[tuple[bytes, int]]
+Attack = tuple[str, str, bytes | Parts, str]
+"""Decoder, name, bytes (or pieces and how often each is repeated) and the reason for the refusal."""
 
 P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 START_MS = 1767225600000  # 2026-01-01T00:00:00Z

@@ -1,0 +1,3 @@
+include("../../firmware/manifest.py")
+module("board.py")
+module("clocks.py")

@@ -1,0 +1,3 @@
+# What a board freezes of this project; a board's own manifest.py includes this file.
+package("meter_protocol", base_path="../protocol")
+package("meter_firmware", base_path=".")

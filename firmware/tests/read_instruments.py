@@ -1,0 +1,50 @@
+"""Runs on MicroPython: reads instruments when told to on standard input, answers in JSON.
+
+`read NAME`, `identify NAME`, one line each. The file named on the command line says what NAME is:
+{"buses": {bus: {"port": tty} or {"tcp_port": n, "framing": "rtu" | "tcp"}}, "timeout_ms": n,
+ "instruments": {NAME: {"bus", "driver", "unit", "options"}}}
+"""
+
+import asyncio
+import json
+import sys
+
+from meter_firmware import sensors
+from meter_firmware.modbus import InstrumentError, ModbusMaster
+from meter_firmware.modbus_line import serial_line, tcp_line
+
+
+def make_master(bus, timeout_ms):
+    if "port" in bus:
+        return ModbusMaster(serial_line(bus["port"], 9600), "rtu", timeout_ms)
+    return ModbusMaster(tcp_line("127.0.0.1", bus["tcp_port"]), bus["framing"], timeout_ms)
+
+
+async def answer(command, driver):
+    try:
+        if command == "identify":
+            return await driver.identify()
+        values = await driver.read()
+        return {"values": values, "faults": driver.faults}
+    except InstrumentError as error:
+        return {"error": error.reason, "code": error.code}
+
+
+async def main(path):
+    with open(path) as file:
+        spec = json.load(file)
+    masters = {name: make_master(bus, spec["timeout_ms"]) for name, bus in spec["buses"].items()}
+    drivers = {}
+    for name, entry in spec["instruments"].items():
+        drivers[name] = sensors.make(
+            entry["driver"], masters[entry["bus"]], entry["unit"], entry.get("options")
+        )
+    while True:
+        line = sys.stdin.readline()
+        if not line:
+            return
+        command, name = line.split()
+        print(json.dumps(await answer(command, drivers[name])))
+
+
+asyncio.run(main(sys.argv[1]))

@@ -1,0 +1,308 @@
+"""The drivers on the real MicroPython against the simulator, a pymodbus server in a process of its own.
+
+Modbus TCP, RTU over TCP and RTU over a pty. What the instrument must show is known here from its source; what
+the driver says comes from the other side of a real line.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from meter_tools.simulator.clock import write_clock_file
+from meter_tools.simulator.faults import Fault, write_fault_file
+from meter_tools.simulator.trace import load_trace
+from meter_tools.simulator.trace_map import load_map
+
+PROJECT = Path(__file__).parents[2]
+STEEL_MAP = PROJECT / "hil_tests" / "traces" / "steel.toml"
+GAS_TURBINE_MAP = PROJECT / "hil_tests" / "traces" / "gas_turbine.toml"
+LINES = ("tcp", "rtu", "pty")
+
+ENERGY64 = {
+    "active_energy_import": 123456789012,
+    "reactive_energy_lagging": 2**33 + 7,
+    "reactive_energy_leading": 0,
+    "active_power": -1500,
+    "reactive_power": 321,
+    "power_factor_lagging": 9123,
+    "power_factor_leading": 10000,
+    "voltage": 100321,
+    "current": 4987,
+    "frequency": 4998,
+}
+PZEM = {
+    "voltage": 2301,
+    "current": 70123,
+    "active_power": 161234,
+    "active_energy_import": 9999999,
+    "frequency": 500,
+    "power_factor": 98,
+}
+S8 = {"co2_fraction": 873}
+TUF = {"volume_flow": -12345, "volume": 123456789217}
+FIXED = {"energy64": ENERGY64, "pzem004t": PZEM, "senseair_s8": S8, "tuf2000": TUF}
+UNITS = {"energy64": 1, "pzem004t": 2, "senseair_s8": 254, "tuf2000": 3}
+
+
+class Bench:
+    """A simulator process and a MicroPython process, connected."""
+
+    def __init__(self, folder: Path, micropython: Path) -> None:
+        self._folder = folder
+        self._micropython = micropython
+        self._simulator: subprocess.Popen[str] | None = None
+        self._reader: subprocess.Popen[str] | None = None
+        self.port: int | None = None
+        self.clock_file = folder / "clock"
+        self.fault_file = folder / "faults.json"
+
+    def start_simulator(self, line: str, instruments: list[dict[str, Any]], clock: bool = False) -> None:
+        bus = {
+            "name": "bus",
+            "framing": "tcp" if line == "tcp" else "rtu",
+            "pty": line == "pty",
+            "port": self.port or 0,
+            "instruments": instruments,
+        }
+        configuration = {"bus": [bus], "fault_file": "faults.json"} | ({"clock_file": "clock"} if clock else {})
+        path = self._folder / "simulator.json"
+        path.write_text(json.dumps(configuration))
+        self._simulator = subprocess.Popen(
+            [sys.executable, "-m", "meter_tools.simulator", path], stdout=subprocess.PIPE, text=True
+        )
+        assert self._simulator.stdout
+        where = json.loads(self._simulator.stdout.readline())["buses"]["bus"]
+        self.port = where["port"]
+        self._bus = {"port": where["pty"]} if line == "pty" else {"tcp_port": self.port, "framing": line}
+
+    def start_reader(self, instruments: dict[str, dict[str, Any]], timeout_ms: int = 5000) -> None:
+        spec = {
+            "buses": {"bus": self._bus},
+            "timeout_ms": timeout_ms,
+            "instruments": {name: {"bus": "bus"} | entry for name, entry in instruments.items()},
+        }
+        path = self._folder / "reader.json"
+        path.write_text(json.dumps(spec))
+        search = f"{PROJECT / 'protocol'}:{PROJECT / 'firmware'}:.frozen"
+        self._reader = subprocess.Popen(
+            [self._micropython, Path(__file__).with_name("read_instruments.py"), path],
+            env=os.environ | {"MICROPYPATH": search},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def ask(self, command: str, name: str) -> Any:
+        assert self._reader
+        assert self._reader.stdin
+        assert self._reader.stdout
+        print(command, name, file=self._reader.stdin, flush=True)
+        return json.loads(self._reader.stdout.readline())
+
+    def read(self, name: str) -> Any:
+        return self.ask("read", name)
+
+    def stop_simulator(self) -> None:
+        if self._simulator:
+            self._simulator.send_signal(signal.SIGTERM)
+            self._simulator.communicate(timeout=20)
+            assert self._simulator.returncode == 0
+            self._simulator = None
+
+    def close(self) -> None:
+        for process in (self._reader, self._simulator):
+            if process:
+                process.kill()
+                process.communicate()
+
+
+@pytest.fixture
+def bench(tmp_path: Path, micropython: Path) -> Iterator[Bench]:
+    with ExitStack() as stack:
+        bench = Bench(tmp_path, micropython)
+        stack.callback(bench.close)
+        yield bench
+
+
+def fixed(kind: str, **changes: int | None) -> dict[str, Any]:
+    return {
+        "name": kind,
+        "kind": kind,
+        "unit": UNITS[kind],
+        "source": {"kind": "fixed", "values": FIXED[kind] | changes},
+    }
+
+
+def driver(kind: str) -> dict[str, Any]:
+    return {"driver": kind, "unit": UNITS[kind]}
+
+
+@pytest.mark.parametrize("line", LINES)
+def test_every_value_of_every_instrument_arrives(bench: Bench, line: str) -> None:
+    bench.start_simulator(line, [fixed(kind) for kind in FIXED])
+    bench.start_reader({kind: driver(kind) for kind in FIXED})
+    for kind, values in FIXED.items():
+        assert bench.read(kind) == {"values": values, "faults": {}}
+    assert bench.ask("identify", "energy64") == {
+        "maker": "carbonmeter",
+        "model": "energy64-sim",
+        "serial": "SIM-0001",
+        "revision": "map 1",
+    }
+    assert bench.ask("identify", "pzem004t")["model"] == "PZEM-004T v3"
+    assert bench.ask("identify", "senseair_s8")["serial"] == "05A1C3E7"
+    assert bench.ask("identify", "tuf2000")["serial"] == "12800001"
+
+
+def test_an_absent_value_is_none_with_its_reason(bench: Bench) -> None:
+    bench.start_simulator(
+        "tcp",
+        [
+            fixed("energy64", voltage=None, active_energy_import=None, current=20001),
+            fixed("senseair_s8", co2_fraction=None),
+            fixed("tuf2000", volume_flow=None, volume=None),
+        ],
+    )
+    bench.start_reader({kind: driver(kind) for kind in ("energy64", "senseair_s8", "tuf2000")})
+    energy = bench.read("energy64")
+    assert energy["values"] == ENERGY64 | {"voltage": None, "active_energy_import": None, "current": None}
+    assert energy["faults"] == {
+        "voltage": "not_available",
+        "active_energy_import": "not_available",
+        "current": "out_of_range",
+    }
+    assert bench.read("senseair_s8")["faults"] == {"co2_fraction": "fatal_error"}
+    assert bench.read("tuf2000")["faults"] == {"volume_flow": "not_available", "volume": "not_available"}
+
+
+def test_a_register_wraps_where_the_instrument_wraps(bench: Bench) -> None:
+    bench.start_simulator(
+        "rtu", [fixed("pzem004t", active_energy_import=10000005), fixed("energy64", active_energy_import=10**12 + 3)]
+    )
+    bench.start_reader({kind: driver(kind) for kind in ("pzem004t", "energy64")})
+    assert bench.read("pzem004t")["values"]["active_energy_import"] == 5
+    assert bench.read("energy64")["values"]["active_energy_import"] == 3
+
+
+def test_an_address_that_nobody_has_stays_silent(bench: Bench) -> None:
+    bench.start_simulator("rtu", [fixed("energy64")])
+    bench.start_reader({"energy64": driver("energy64"), "nobody": {"driver": "tuf2000", "unit": 9}}, 200)
+    assert bench.read("nobody") == {"error": "no_response", "code": 0}
+    assert bench.read("energy64")["values"] == ENERGY64
+
+
+def test_another_instrument_at_the_address_is_refused(bench: Bench) -> None:
+    bench.start_simulator("tcp", [fixed("energy64")])
+    bench.start_reader({"wrong": {"driver": "senseair_s8", "unit": UNITS["energy64"]}})
+    assert bench.read("wrong") == {"error": "modbus_exception", "code": 2}
+
+
+@pytest.mark.parametrize("line", LINES)
+@pytest.mark.parametrize(
+    ("fault", "reasons"),
+    [
+        (Fault(kind="silent"), {"no_response"}),
+        (Fault(kind="exception", code=6), {"modbus_exception"}),
+        (Fault(kind="truncated"), {"short_reply"}),
+        (
+            Fault(kind="nonsense"),
+            {"short_reply", "bad_crc", "bad_header", "wrong_function", "trailing_bytes", "wrong_unit"},
+        ),
+    ],
+)
+def test_a_fault_has_its_reason_and_passes(bench: Bench, line: str, fault: Fault, reasons: set[str]) -> None:
+    bench.start_simulator(line, [fixed("energy64")])
+    bench.start_reader({"energy64": driver("energy64")}, 250)
+    assert bench.read("energy64")["values"] == ENERGY64
+    write_fault_file(bench.fault_file, {"energy64": fault})
+    for _ in range(2):
+        outcome = bench.read("energy64")
+        assert outcome.get("error") in reasons, outcome
+    bench.fault_file.unlink()
+    assert bench.read("energy64")["values"] == ENERGY64
+
+
+@pytest.mark.parametrize("line", LINES)
+def test_a_late_reply_is_never_the_next_answer(bench: Bench, shared: Path, line: str) -> None:
+    csv = shared / "data" / "steel" / "steel_2018_h1.csv"
+    trace = load_trace(csv, STEEL_MAP, 1)
+    source = {"kind": "trace", "csv": str(csv), "map": str(STEEL_MAP), "days": 1}
+    write_clock_file(bench.clock_file, trace.start_utc_ms)
+    bench.start_simulator(line, [{"name": "meter", "unit": 1, "source": source}], clock=True)
+    bench.start_reader({"meter": {"driver": "energy64", "unit": 1}}, 300)
+    for row in range(1, 4):
+        late, moment = (trace.start_utc_ms + (2 * row + k) * trace.interval_ms for k in (0, 1))
+        write_clock_file(bench.clock_file, late)
+        write_fault_file(bench.fault_file, {"meter": Fault(kind="slow", delay_ms=450)})
+        # On TCP the late reply of the round before may be all that came.
+        assert bench.read("meter")["error"] in {"no_response", "wrong_transaction"}
+        bench.fault_file.unlink()
+        write_clock_file(bench.clock_file, moment)
+        values = bench.read("meter")["values"]
+        assert values["active_energy_import"] == trace(moment)["active_energy_import"]
+        assert values["active_energy_import"] != trace(late)["active_energy_import"]
+
+
+def test_an_instrument_that_went_away_comes_back(bench: Bench) -> None:
+    bench.start_simulator("tcp", [fixed("tuf2000")])
+    bench.start_reader({"tuf2000": driver("tuf2000")}, 500)
+    assert bench.read("tuf2000")["values"] == TUF
+    bench.stop_simulator()
+    assert {bench.read("tuf2000")["error"] for _ in range(20)} <= {"not_connected", "disconnected"}
+    bench.start_simulator("tcp", [fixed("tuf2000")])
+    outcome = bench.read("tuf2000")
+    for _ in range(5000):
+        if "values" in outcome:
+            break
+        outcome = bench.read("tuf2000")
+    assert outcome["values"] == TUF
+
+
+def test_seven_days_of_the_steel_trace_to_the_last_digit(bench: Bench, shared: Path) -> None:
+    csv = shared / "data" / "steel" / "steel_2018_h1.csv"
+    trace = load_trace(csv, STEEL_MAP, 7)
+    read = replay(bench, "rtu", csv, STEEL_MAP, {"driver": "energy64", "unit": 1})
+    for row in range(trace.intervals + 1):
+        moment = trace.start_utc_ms + row * trace.interval_ms
+        outcome = read(moment)
+        unmapped = {"reactive_power", "voltage", "current", "frequency"}
+        assert outcome["faults"] == dict.fromkeys(unmapped, "not_available")
+        assert {name: value for name, value in outcome["values"].items() if name not in unmapped} == trace(moment)
+
+
+def test_the_gas_turbine_through_a_register_map_that_is_data(bench: Bench, shared: Path) -> None:
+    csv = shared / "data" / "gas_turbine" / "gas_turbine_2011.csv"
+    trace = load_trace(csv, GAS_TURBINE_MAP)
+    rows = load_map(GAS_TURBINE_MAP).analyser_rows()
+    read = replay(bench, "tcp", csv, GAS_TURBINE_MAP, {"driver": "analyser", "unit": 1, "options": rows})
+    for row in (*range(1, 50), *range(50, trace.intervals, 97), trace.intervals):
+        moment = trace.start_utc_ms + row * trace.interval_ms
+        assert read(moment) == {"values": trace(moment), "faults": {}}
+    outside = read(trace.end_utc_ms + 1)
+    assert set(outside["values"].values()) == {None}
+    assert set(outside["faults"].values()) == {"out_of_range"}
+
+
+def replay(
+    bench: Bench, line: str, csv: Path, map_path: Path, reader: dict[str, Any]
+) -> Callable[[int], dict[str, Any]]:
+    """A function that reads the instrument at a moment of virtual time."""
+    source = {"kind": "trace", "csv": str(csv), "map": str(map_path)}
+    write_clock_file(bench.clock_file, 0)
+    bench.start_simulator(line, [{"name": "meter", "unit": 1, "source": source}], clock=True)
+    bench.start_reader({"meter": reader})
+
+    def read(moment: int) -> dict[str, Any]:
+        write_clock_file(bench.clock_file, moment)
+        outcome: dict[str, Any] = bench.read("meter")
+        return outcome
+
+    return read

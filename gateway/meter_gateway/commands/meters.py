@@ -1,0 +1,188 @@
+"""`carbonmeter meters`: which meters this gateway knows, and who becomes or stops being one."""
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from meter_protocol import fields as f
+
+from meter_gateway import enrolment
+from meter_gateway.commands.terminal import ConfigOption, Terminal, configured, existing_store, terminal
+from meter_gateway.registry import BY_THUMBPRINT, Meter
+from meter_gateway.store import Store
+from meter_gateway.texts import Told
+from meter_gateway.values import time_text
+from meter_gateway.verify import verify_identity
+
+app = typer.Typer(no_args_is_help=True, help="Enrolled meters, meters that wait, revocations and forks.")
+
+
+@app.command("list")
+def list_meters(
+    ctx: typer.Context,
+    waiting: Annotated[bool, typer.Option("--waiting", help="only meters that wait to be enrolled")] = False,
+    config: ConfigOption = None,
+) -> None:
+    """Show the enrolled meters, how far their chains are, and the meters that wait to be enrolled."""
+    term, store = terminal(ctx), existing_store(configured(config))
+    if not waiting:
+        _print_enrolled(term, store)
+    _print_waiting(term, store)
+
+
+@app.command()
+def enrol(
+    ctx: typer.Context,
+    thumbprint: Annotated[
+        str | None, typer.Argument(help="all 64 hexadecimal digits from the meter's label", show_default=False)
+    ] = None,
+    identity: Annotated[
+        Path | None, typer.Option("--identity", help="the meter's identity message as a file", show_default=False)
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="do not ask; the label has been compared")] = False,
+    config: ConfigOption = None,
+) -> None:
+    """Trust a meter's key from now on, once a person has compared its full thumbprint."""
+    term, store = terminal(ctx), existing_store(configured(config))
+    if thumbprint is None and identity is None:
+        raise Told("enrol.one_of")
+    expected = None if thumbprint is None else enrolment.full_thumbprint(thumbprint)
+    if identity is not None:
+        raw = enrolment.identity_of_file(identity.read_bytes(), expected)
+    else:
+        assert expected is not None
+        raw = enrolment.waiting_identity(store.registry.unknown_identities(), expected)
+    if expected is None and not yes:
+        key, verified = verify_identity(raw)
+        shown = {name: verified.fields[field] for name, field in _SHOWN.items()}
+        if not typer.confirm(term.say("enrol.confirm", thumbprint=key.thumbprint.hex(), **shown)):
+            raise Told("enrol.declined")
+    meter = store.registry.enrol(raw, BY_THUMBPRINT, _now_ms())
+    term.print(term.say("meters.did_enrol", thumbprint=meter.key.thumbprint.hex(), **_names(meter)))
+
+
+@app.command()
+def revoke(
+    ctx: typer.Context,
+    thumbprint: Annotated[str, typer.Argument(help="all 64 hexadecimal digits", show_default=False)],
+    reason: Annotated[str, typer.Option("--reason", help="why, for whoever asks years later")],
+    config: ConfigOption = None,
+) -> None:
+    """Refuse whatever this key signs from now on, and state the cut: what was stored until now."""
+    term, store = terminal(ctx), existing_store(configured(config))
+    known = enrolment.full_thumbprint(thumbprint)
+    now_ms = _now_ms()
+    store.registry.revoke(known, reason, now_ms)
+    meter = store.registry.meter(known)
+    assert meter is not None
+    term.print(term.say("meters.did_revoke", serial=meter.serial, time=time_text(now_ms)))
+    for chain in store.archive.chains(known):
+        if chain.head_sequence is not None:
+            term.print(term.say("meters.cut", epoch=chain.epoch.hex(), sequence=chain.head_sequence))
+
+
+@app.command("resolve-fork")
+def resolve_fork(
+    ctx: typer.Context,
+    fork: Annotated[
+        int | None, typer.Argument(help="number of the fork; without it they are listed", show_default=False)
+    ] = None,
+    resolution: Annotated[
+        str | None, typer.Option("--resolution", help="what was found out and decided", show_default=False)
+    ] = None,
+    config: ConfigOption = None,
+) -> None:
+    """List unresolved forks, or resolve one: the meter is accepted again once it has none."""
+    term, store = terminal(ctx), existing_store(configured(config))
+    if fork is None:
+        _print_forks(term, store)
+        return
+    if not resolution:
+        raise Told("meters.no_resolution")
+    store.registry.resolve_fork(fork, resolution, _now_ms())
+    term.print(term.say("meters.did_resolve", id=fork))
+
+
+_SHOWN = {"serial": f.SERIAL, "maker": f.MAKER, "model": f.MODEL}
+
+
+def _names(meter: Meter) -> dict[str, str]:
+    return {"serial": meter.serial, "maker": meter.maker, "model": meter.model}
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def _print_enrolled(term: Terminal, store: Store) -> None:
+    meters = store.registry.meters()
+    if not meters:
+        term.print(term.say("meters.none"))
+        return
+    table = term.table(
+        term.say("meters.enrolled"), "serial", "maker", "model", "thumbprint", "messages", "sequence", "state"
+    )
+    for meter in meters:
+        chains = store.archive.chains(meter.key.thumbprint)
+        latest = chains[-1] if chains else None
+        table.add_row(
+            meter.serial,
+            meter.maker,
+            meter.model,
+            meter.key.thumbprint.hex(),
+            str(sum(chain.messages for chain in chains)),
+            "–" if latest is None or latest.head_sequence is None else str(latest.head_sequence),
+            "; ".join(_state(term, store, meter)),
+        )
+    term.out.print(table)
+
+
+def _state(term: Terminal, store: Store, meter: Meter) -> list[str]:
+    say = term.say
+    states = []
+    if meter.key.revoked_ms is not None:
+        states.append(
+            say("meters.revoked", time=time_text(meter.key.revoked_ms), reason=meter.revocation_reason)
+        )
+    if meter.barred:
+        states.append(say("meters.barred"))
+    for chain in store.archive.chains(meter.key.thumbprint):
+        if chain.parked:
+            states.append(say("meters.gap", sequence=chain.next_sequence, parked=chain.parked))
+    return states or [say("meters.ok")]
+
+
+def _print_waiting(term: Terminal, store: Store) -> None:
+    unknown = store.registry.unknown_identities()
+    if not unknown:
+        term.print(term.say("meters.none_waiting"))
+        return
+    table = term.table(
+        term.say("meters.waiting"), "serial", "maker", "model", "thumbprint", "peer", "messages"
+    )
+    for identity in unknown:
+        _, verified = verify_identity(identity.raw)
+        names = [verified.fields[field] for field in _SHOWN.values()]
+        seen = term.say("meters.seen", messages=identity.messages, time=time_text(identity.first_ms))
+        table.add_row(*names, identity.thumbprint.hex(), identity.peer, seen)
+    term.out.print(table)
+    term.print(term.say("meters.how_to_enrol"))
+
+
+def _print_forks(term: Terminal, store: Store) -> None:
+    unresolved = [fork for fork in store.registry.forks() if fork.resolved_ms is None]
+    if not unresolved:
+        term.print(term.say("meters.no_forks"))
+    for fork in unresolved:
+        term.print(
+            term.say(
+                "meters.fork",
+                id=fork.id,
+                meter=fork.thumbprint.hex(),
+                epoch=fork.epoch.hex(),
+                sequence=fork.sequence,
+                time=time_text(fork.received_ms),
+                peer=fork.peer,
+            )
+        )

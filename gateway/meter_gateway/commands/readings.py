@@ -1,0 +1,228 @@
+"""`carbonmeter readings`: what was measured, in exact decimals, with what the gateway made of it."""
+
+import csv
+import json
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from itertools import islice
+from typing import Annotated, Literal, NamedTuple
+
+import typer
+
+from meter_gateway import report
+from meter_gateway.archive import StoredMessage
+from meter_gateway.commands.terminal import ConfigOption, Terminal, configured, existing_store, terminal
+from meter_gateway.history import ParameterHistory, walk
+from meter_gateway.model import Fields
+from meter_gateway.registry import Meter
+from meter_gateway.store import Store
+from meter_gateway.texts import Told
+from meter_gateway.values import has_scale, parse_time, time_text, utc_text
+from meter_protocol import fields as f
+from meter_protocol import types as t
+
+SHOWN = 100
+"""Messages in a table unless told otherwise."""
+
+_FORMATS = Literal["table", "csv", "json"]
+_CLOCKS = ("unknown", "informative", "synchronised", "relative")
+_ACCEPTANCE = ("not_accepted", "accepted")
+_KINDS = ("regular", "outage", "partial")
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One channel's reading as CSV and JSON give it. Values are decimal strings: no reader may round them."""
+
+    meter: str
+    serial: str
+    epoch: str
+    sequence: int
+    time: str
+    clock: str
+    clock_uncertainty_ms: int | None
+    kind: str
+    duration_ms: int | None
+    channel: int
+    quantity: str | None
+    unit: str | None
+    reading: str
+    value: str | None
+    s: str | None
+    n: int | None
+    n_expected: int | None
+    minimum: str | None
+    maximum: str | None
+    last_total: str | None
+    status: str
+    accepted: bool | None
+    scheme: str | None
+    revision: int | None
+    findings: str
+
+
+class _Found(NamedTuple):
+    message: StoredMessage
+    fields: Fields
+    row: report.Row
+
+
+COLUMNS = tuple(Record.__dataclass_fields__)
+
+
+def readings(
+    ctx: typer.Context,
+    meter: Annotated[
+        str | None, typer.Option("--meter", help="serial number or thumbprint", show_default=False)
+    ] = None,
+    channel: Annotated[int | None, typer.Option("--channel", help="one channel", show_default=False)] = None,
+    from_: Annotated[
+        str | None, typer.Option("--from", help="2026-11-22 or 2026-11-22T08:30+08:00", show_default=False)
+    ] = None,
+    to: Annotated[str | None, typer.Option("--to", help="end, not included", show_default=False)] = None,
+    format_: Annotated[_FORMATS, typer.Option("--format", help="how to print them")] = "table",
+    limit: Annotated[
+        int | None, typer.Option("--limit", min=1, help=f"messages at most; a table shows {SHOWN}")
+    ] = None,
+    config: ConfigOption = None,
+) -> None:
+    """Show stored readings in exact decimals with their unit, verdict and findings."""
+    term, store = terminal(ctx), existing_store(configured(config))
+    meters = store.registry.meters()
+    chosen = None if meter is None else find_meter(meters, meter).key.thumbprint
+    span = [None if text is None else time_option(text) for text in (from_, to)]
+    if limit is None and format_ == "table":
+        limit = SHOWN
+    stored = walk(store.archive, chosen, *span, types=(t.READINGS,))
+    serials = {entry.key.thumbprint: entry.serial for entry in meters}
+    if format_ == "table":
+        _print_table(term, store, islice(stored, limit + 1 if limit else None), serials, channel, limit)
+        return
+    found = _rows(store, islice(stored, limit), channel)
+    records = (_record(entry, serials[entry.message.thumbprint]) for entry in found)
+    (_print_csv if format_ == "csv" else _print_json)(records)
+
+
+def find_meter(meters: Sequence[Meter], text: str) -> Meter:
+    """The meter of this serial number, or whose thumbprint begins so."""
+    digits = text.lower().replace(":", "")
+    found = [m for m in meters if m.serial == text] or [
+        m for m in meters if m.key.thumbprint.hex().startswith(digits)
+    ]
+    if not found:
+        raise Told("readings.no_meter", text=text)
+    if len(found) > 1:
+        raise Told("readings.ambiguous", text=text)
+    return found[0]
+
+
+def time_option(text: str) -> int:
+    try:
+        return parse_time(text)
+    except ValueError:
+        raise Told("readings.bad_time", text=text) from None
+
+
+def _rows(store: Store, stored: Iterable[StoredMessage], channel: int | None) -> Iterator[_Found]:
+    history = ParameterHistory(store.archive)
+    for message in stored:
+        fields = message.verified().fields
+        for row in report.rows(fields[f.READINGS], history.at(message)):
+            if channel is None or row.channel == channel:
+                yield _Found(message, fields, row)
+
+
+def _record(found: _Found, serial: str) -> Record:
+    message, fields, row = found
+    verdict = message.verdict
+    status = fields[f.CLOCK_STATUS]
+    return Record(
+        meter=message.thumbprint.hex(),
+        serial=serial,
+        epoch=message.epoch.hex(),
+        sequence=message.sequence,
+        time=utc_text(fields[f.TIME_MS]) if has_scale(status) else f"{fields[f.TIME_MS]} ms after start",
+        clock=_CLOCKS[status],
+        clock_uncertainty_ms=fields[f.CLOCK_UNCERTAINTY_MS],
+        kind=_KINDS[fields[f.KIND]],
+        duration_ms=fields[f.DURATION_MS],
+        channel=row.channel,
+        quantity=row.quantity,
+        unit=row.unit,
+        reading=row.kind,
+        value=row.value,
+        s=row.s,
+        n=row.n,
+        n_expected=row.n_expected,
+        minimum=row.low,
+        maximum=row.high,
+        last_total=row.last_total,
+        status=" ".join(row.status),
+        accepted=None if verdict is None else verdict[f.VERDICT_ACCEPTANCE] == f.ACCEPTED,
+        scheme=None if verdict is None else verdict[f.VERDICT_SCHEME],
+        revision=None if verdict is None else verdict[f.VERDICT_REVISION],
+        findings=" ".join(findings_of(verdict, row.channel)),
+    )
+
+
+def findings_of(verdict: Fields | None, channel: int) -> list[str]:
+    """Codes that concern this channel or the whole message."""
+    found = [] if verdict is None else verdict[f.VERDICT_FINDINGS]
+    return [code for code, about in found if about in (None, channel)]
+
+
+def _print_csv(records: Iterable[Record]) -> None:
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    writer.writerows(asdict(record).values() for record in records)
+
+
+def _print_json(records: Iterable[Record]) -> None:
+    separator = "["
+    for record in records:
+        print(separator + json.dumps(asdict(record), ensure_ascii=False), end="")
+        separator = ",\n "
+    print("[]" if separator == "[" else "]")
+
+
+def _print_table(
+    term: Terminal,
+    store: Store,
+    stored: Iterator[StoredMessage],
+    serials: dict[bytes, str],
+    channel: int | None,
+    limit: int | None,
+) -> None:
+    say = term.say
+    shown = list(stored)
+    table = term.table("", "time", "meter", "channel", "quantity", "value", "status", "verdict", "findings")
+    codes: set[str] = set()
+    for found in _rows(store, shown[:limit], channel):
+        table.add_row(*_cells(found, serials[found.message.thumbprint], term))
+        codes.update(found.row.status, findings_of(found.message.verdict, found.row.channel))
+    if not table.row_count:
+        term.print(say("readings.none"))
+        return
+    term.out.print(table)
+    for code in sorted(codes):
+        term.print(f"{code}: {say.finding(code)}")
+    if limit is not None and len(shown) > limit:
+        term.print(say("readings.more", limit=limit))
+
+
+def _cells(found: _Found, serial: str, term: Terminal) -> tuple[str, ...]:
+    say, row, fields = term.say, found.row, found.fields
+    time = time_text(found.message.time_ms)
+    verdict = found.message.verdict
+    accepted = "parked" if verdict is None else _ACCEPTANCE[verdict[f.VERDICT_ACCEPTANCE]]
+    return (
+        time if has_scale(fields[f.CLOCK_STATUS]) else say("readings.about", time=time),
+        serial,
+        str(row.channel),
+        "–" if row.quantity is None else report.quantity_text(row.quantity, say),
+        "–" if row.value is None else f"{row.value} {row.unit or ''}".rstrip(),
+        " ".join(row.status) or say("reading.good"),
+        say(f"verdict.{accepted}"),
+        " ".join(findings_of(verdict, row.channel)) or say("verdict.no_findings"),
+    )

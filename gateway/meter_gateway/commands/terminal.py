@@ -1,0 +1,123 @@
+"""What all commands share: the language, the two output streams, the configuration and the store.
+
+Whatever a user has to correct ends a command with one line on stderr and exit code 2; a negative answer (not
+authentic, not healthy) is exit code 1. A traceback means a mistake in this program.
+"""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import click
+import typer
+from rich.console import Console
+from rich.table import Table
+from typer.core import TyperGroup
+
+from meter_gateway.config import GatewayConfig, load_config
+from meter_gateway.model import Rejected
+from meter_gateway.sealing import KeyFileError
+from meter_gateway.state_dir import store_path
+from meter_gateway.store import Limits, Store, StoreError
+from meter_gateway.texts import Texts, Told, language_of
+from meter_gateway.validated_toml import ConfigError
+
+USER_ERROR = 2
+NEGATIVE = 1
+
+_PLACES = (Path("gateway.toml"), Path("/etc/carbonmeter/gateway.toml"))
+
+
+@dataclass(frozen=True, slots=True)
+class Terminal:
+    say: Texts
+    out: Console
+    err: Console
+
+    def print(self, text: str) -> None:
+        """As it is: no markup, no colours guessed from the text, no wrapping."""
+        self.out.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    def table(self, title: str, *labels: str) -> Table:
+        table = Table(title=title, title_justify="left", title_style="bold")
+        for label in labels:
+            table.add_column(self.say(f"label.{label}"), overflow="fold")
+        return table
+
+
+def terminal(ctx: typer.Context) -> Terminal:
+    found = ctx.find_object(Terminal)
+    assert found is not None
+    return found
+
+
+def new_terminal(say: Texts) -> Terminal:
+    return Terminal(say, Console(), Console(stderr=True))
+
+
+class Commands(TyperGroup):
+    """The root group: turns what a user has to correct into one line."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (Told, StoreError, ConfigError, KeyFileError, Rejected, OSError) as error:
+            found = ctx.find_object(Terminal)
+            say = found.say if found else Texts(language_of(os.environ))
+            click.echo(f"carbonmeter: {told(error, say)}", err=True)
+            ctx.exit(USER_ERROR)
+
+
+def told(error: Exception, say: Texts) -> str:
+    """One line in the user's language where there is one; the program's own words name the file."""
+    if isinstance(error, Told):
+        return say(error.key, **error.values)
+    if isinstance(error, StoreError) and say.language != "en" and say.knows(f"store.{error.reason}"):
+        return f"{say(f'store.{error.reason}')} ({error})"
+    if isinstance(error, Rejected):
+        return f"[{error.reason}] {say.reason(error.reason)}"
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return str(error)
+
+
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        "-c",
+        envvar="CARBONMETER_CONFIG",
+        help="gateway.toml; else ./gateway.toml, else /etc/carbonmeter/gateway.toml",
+        show_default=False,
+    ),
+]
+
+
+def find_config(given: Path | None) -> Path:
+    if given is not None:
+        return given
+    for place in _PLACES:
+        if place.is_file():
+            return place
+    raise Told("config.none")
+
+
+def configured(given: Path | None) -> GatewayConfig:
+    return load_config(find_config(given))
+
+
+def existing_store(config: GatewayConfig) -> Store:
+    """The gateway's store; a command never makes one, for it would belong to whoever ran the command."""
+    path = store_path(config)
+    if not path.exists():
+        raise Told("store.missing", path=path)
+    return Store(path, limits_of(config))
+
+
+def limits_of(config: GatewayConfig) -> Limits:
+    return Limits(
+        rejected_count=config.limits.rejected_ring,
+        unknown_identities=config.limits.unknown_identities,
+        unknown_identities_per_peer=config.limits.unknown_identities_per_peer,
+    )

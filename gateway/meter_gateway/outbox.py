@@ -1,0 +1,93 @@
+"""What the uplink has not acknowledged yet: for each verdict one envelope of original bytes, verdict and proof.
+
+An envelope is put together when it is sent. Its Merkle path comes from the records of its commit group, which
+are all in the store, so nothing is kept twice.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from meter_gateway.database import Database
+from meter_protocol import fields as f
+from meter_protocol import merkle, messages
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """One thing to send; `verdict` is what to name when it was acknowledged."""
+
+    verdict: int
+    kid: bytes
+    raw: bytes
+
+
+class Outbox:
+    """Used by one uplink at a time."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._batch: _Batch | None = None
+
+    def count(self) -> int:
+        count: int = self._database.query("SELECT count(*) FROM outbox")[0][0]
+        return count
+
+    def pending(self, limit: int, after: int = 0) -> list[Envelope]:
+        """The oldest that are not acknowledged, in order; `after` skips those already under way."""
+        rows = self._database.query(
+            "SELECT verdict.id, verdict.record, message.raw, meter.kid FROM outbox"
+            " JOIN verdict ON verdict.id = outbox.verdict JOIN message ON message.id = verdict.message"
+            " JOIN chain ON chain.id = message.chain JOIN meter ON meter.id = chain.meter"
+            " WHERE outbox.verdict > ? ORDER BY outbox.verdict LIMIT ?",
+            (after, limit),
+        )
+        return [Envelope(verdict, kid, self._envelope(verdict, record, raw)) for verdict, record, raw, kid in rows]
+
+    def mark_sent(self, verdicts: Iterable[int]) -> None:
+        with self._database.transaction() as connection:
+            connection.executemany("DELETE FROM outbox WHERE verdict = ?", [(verdict,) for verdict in verdicts])
+
+    def resend(self, from_ms: int, to_ms: int) -> int:
+        """Put back the latest verdicts of a span (from inclusive, to exclusive); how many were not in it."""
+        with self._database.transaction() as connection:
+            return connection.execute(
+                "INSERT OR IGNORE INTO outbox SELECT max(verdict.id) FROM message"
+                " JOIN verdict ON verdict.message = message.id"
+                " WHERE message.time_ms >= ? AND message.time_ms < ? GROUP BY message.id",
+                (from_ms, to_ms),
+            ).rowcount
+
+    def _envelope(self, verdict: int, record: bytes, raw: bytes) -> bytes:
+        batch = self._batch
+        if batch is None or not batch.first <= verdict < batch.first + batch.count:
+            batch = self._batch = self._load_batch(verdict)
+        index = verdict - batch.first
+        return messages.encode_envelope(
+            {
+                f.VERSION: f.PROTOCOL_VERSION,
+                f.ENVELOPE_MESSAGE: raw,
+                f.ENVELOPE_VERDICT: record,
+                f.ENVELOPE_BATCH: batch.sealed,
+                f.ENVELOPE_INDEX: index,
+                f.ENVELOPE_PATH: merkle.path(batch.levels, index),
+            }
+        )
+
+    def _load_batch(self, verdict: int) -> "_Batch":
+        ((first, count, sealed),) = self._database.query(
+            "SELECT first_verdict, count, sealed FROM batch WHERE first_verdict <= ?"
+            " ORDER BY first_verdict DESC LIMIT 1",
+            (verdict,),
+        )
+        records = self._database.query(
+            "SELECT record FROM verdict WHERE id >= ? AND id < ? ORDER BY id", (first, first + count)
+        )
+        return _Batch(first, count, sealed, merkle.tree([row[0] for row in records]))
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    first: int
+    count: int
+    sealed: bytes
+    levels: list[list[bytes]]

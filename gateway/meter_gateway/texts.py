@@ -1,0 +1,75 @@
+"""Every text that a field engineer or an auditor reads, in English and Chinese (texts.toml; findings have theirs).
+
+The language is the command's `--lang`, else CARBONMETER_LANG, else the locale. CSV, JSON, codes and the log are
+for machines and stay in English.
+"""
+
+import tomllib
+from collections.abc import Mapping
+from functools import cache
+from importlib import resources
+from typing import Any, Literal, cast
+
+from meter_gateway.traceability.findings import FINDINGS
+
+Language = Literal["en", "zh"]
+LANGUAGES: tuple[Language, ...] = ("en", "zh")
+
+
+class Told(Exception):
+    """Something that the user has to correct: a key of texts.toml, told in his language."""
+
+    def __init__(self, key: str, **values: object) -> None:
+        super().__init__(key)
+        self.key = key
+        self.values = values
+
+
+@cache
+def entries() -> dict[str, tuple[str, str]]:
+    """All texts by dotted key, as (English, Chinese)."""
+    found: dict[str, tuple[str, str]] = {}
+
+    def collect(prefix: str, node: Mapping[str, Any]) -> None:
+        for key, value in node.items():
+            if isinstance(value, dict):
+                collect(f"{prefix}{key}.", value)
+            else:
+                english, chinese = value
+                found[prefix + key] = english, chinese
+
+    collect("", tomllib.loads(resources.files("meter_gateway").joinpath("texts.toml").read_text("utf-8")))
+    return found
+
+
+class Texts:
+    """Texts of one language: `say("meters.none")`."""
+
+    def __init__(self, language: Language) -> None:
+        self.language = language
+        self._index = LANGUAGES.index(language)
+
+    def __call__(self, key: str, **values: object) -> str:
+        return entries()[key][self._index].format(**values)
+
+    def knows(self, key: str) -> bool:
+        return key in entries()
+
+    def finding(self, code: str) -> str:
+        """What a finding's code means."""
+        meaning = FINDINGS.get(code)
+        return code if meaning is None else (meaning.en, meaning.zh)[self._index]
+
+    def reason(self, code: str) -> str:
+        """What the code of a refusal means."""
+        return self(f"reason.{code}") if self.knows(f"reason.{code}") else code
+
+
+def language_of(environment: Mapping[str, str]) -> Language:
+    """The language that the environment asks for (POSIX: LC_ALL before LC_MESSAGES before LANG)."""
+    for name in ("CARBONMETER_LANG", "LC_ALL", "LC_MESSAGES", "LANG"):
+        value = environment.get(name)
+        if value:
+            short = value[:2].lower()
+            return cast("Language", short) if short in LANGUAGES else "en"
+    return "en"

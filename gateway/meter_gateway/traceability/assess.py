@@ -1,0 +1,316 @@
+"""Facts about the messages of one meter's chain, in the order of the chain.
+
+Verified messages and what the chain has taught so far -> findings, and a state that has learnt from them:
+
+1. chain: continuity of sequence, hash, context and boot (continuity.py);
+2. clock: its status, a time in the future, overlapping intervals, and the span to judge (clock.py);
+3. standing: what holds for every message, such as key protection and the parameter set's authority;
+4. instruments: calibration in force over the span (calibration.py), prepared as a Piece (plan.py);
+5. readings: status, registers and operating points, in columns (columns.py).
+
+Readings come in runs between events, and almost every message of a run continues the one before it without
+anything to say. `_judge_header` recognises that with a few comparisons before it asks in earnest.
+"""
+
+from collections.abc import Callable, Sequence
+from itertools import groupby
+from operator import itemgetter
+from typing import Any, NamedTuple
+
+from meter_gateway.model import Finding, Verified
+from meter_gateway.traceability import clock, columns, continuity, protection
+from meter_gateway.traceability.calibration import END_MS
+from meter_gateway.traceability.clock import Interval
+from meter_gateway.traceability.findings import finding, in_order
+from meter_gateway.traceability.plan import UNJUDGED, MeterPlan, Piece
+from meter_gateway.traceability.state import ChainState
+from meter_gateway.traceability.trust import Trust
+from meter_protocol import events as ev
+from meter_protocol import fields as f
+from meter_protocol import types as t
+
+_EVENT_FINDINGS = {
+    ev.SELF_TEST_FAILED: "self_test_failed",
+    ev.JOURNAL_OVERFLOW: "journal_overflow",
+    ev.JOURNAL_QUARANTINED: "journal_quarantined",
+    ev.PARAMETERS_REFUSED: "parameters_refused",
+}
+_Way = Callable[[ChainState, Sequence[Verified], Trust, "_Reception"], list[tuple[Finding, ...]]]
+_KIND_FINDINGS = {f.KIND_OUTAGE: "interval_outage", f.KIND_PARTIAL: "interval_partial"}
+
+_place_of = itemgetter(f.EPOCH, f.SEQUENCE, f.PREVIOUS, f.CONTEXT, f.BOOT)
+_time_of = itemgetter(f.TIME_MS, f.CLOCK_STATUS, f.CLOCK_UNCERTAINTY_MS)
+_interval_of = itemgetter(f.KIND, f.DURATION_MS)
+
+
+class _Reception(NamedTuple):
+    """When the group was received, the latest time that its messages may say, and whether the gateway's clock
+    was to be trusted then."""
+
+    time_ms: int
+    latest_ms: int
+    is_trusted: bool
+
+
+def assess_group(
+    state: ChainState,
+    group: Sequence[Verified],
+    trust: Trust,
+    received_ms: int,
+    clock_trusted: bool = True,
+) -> list[tuple[Finding, ...]]:
+    """Findings of each message. The group is contiguous from `state.next_sequence` on, of one epoch.
+
+    `clock_trusted` False if the gateway lost its time since it was configured as trusted.
+    """
+    is_trusted = clock_trusted and trust.clock_trusted
+    latest_ms = clock.latest_plausible(received_ms, trust.clocks) if is_trusted else END_MS
+    reception = _Reception(received_ms, latest_ms, is_trusted)
+    findings: list[tuple[Finding, ...]] = []
+    for assess, messages in groupby(group, key=_way_of):
+        findings += assess(state, list(messages), trust, reception)
+    return findings
+
+
+def _way_of(message: Verified) -> _Way:
+    if message.typ != t.READINGS:
+        return _assess_others
+    return _assess_run if message.fields[f.KIND] != f.KIND_OUTAGE else _assess_outages
+
+
+def _assess_others(
+    state: ChainState, messages: Sequence[Verified], _trust: Trust, reception: _Reception
+) -> list[tuple[Finding, ...]]:
+    """Identities and events: each judged by what was known before it, then learnt."""
+    results = []
+    for message in messages:
+        codes = _continue_chain(state, message, is_readings=False)
+        codes += _take_time(state, message.fields, reception)
+        learnt = _learn(state, message)
+        codes += _codes_of_chain(state)
+        results.append(in_order([*map(finding, codes), *learnt, *_reception_findings(reception)]))
+    return results
+
+
+def _assess_outages(
+    state: ChainState, messages: Sequence[Verified], trust: Trust, reception: _Reception
+) -> list[tuple[Finding, ...]]:
+    """What registers counted while they could not be read, sealed when they could be read again.
+
+    Such a message is only about those registers. Its span overlaps the intervals of the others, and its total
+    is that of a moment inside an interval, so the next increase is not that of its interval.
+    """
+    plan = _plan(state, trust)
+    standing = (*state.standing, *_reception_findings(reception))
+    results = []
+    for message in messages:
+        codes, piece = _judge_header(state, message, UNJUDGED, plan, trust, reception)
+        channels = message.fields[f.READINGS]
+        if plan is not None:
+            piece = piece.of_channels(channels)
+        results += _judge_rows(state, [message], piece, [[finding(code) for code in codes]], standing)
+        state.unsettled.update(channels.keys() & state.totals.keys())
+    return results
+
+
+def _assess_run(
+    state: ChainState, run: Sequence[Verified], trust: Trust, reception: _Reception
+) -> list[tuple[Finding, ...]]:
+    plan = _plan(state, trust)
+    standing = (*state.standing, *_reception_findings(reception))
+    found: list[list[Finding]] = []
+    results: list[tuple[Finding, ...]] = []
+    piece, first = plan.recent if plan is not None else UNJUDGED, 0
+    for index, message in enumerate(run):
+        codes, next_piece = _judge_header(state, message, piece, plan, trust, reception)
+        if next_piece is not piece:
+            results += _judge_rows(state, run[first:index], piece, found, standing)
+            piece, first, found = next_piece, index, []
+        found.append([finding(code) for code in codes] if codes else [])
+    return results + _judge_rows(state, run[first:], piece, found, standing)
+
+
+def _judge_rows(
+    state: ChainState,
+    run: Sequence[Verified],
+    piece: Piece,
+    found: list[list[Finding]],
+    standing: tuple[Finding, ...],
+) -> list[tuple[Finding, ...]]:
+    if not run:
+        return []
+    if piece.columns:
+        rows = [message.fields[f.READINGS] for message in run]
+        durations_ms = [message.fields[f.DURATION_MS] for message in run]
+        columns.judge(piece, rows, durations_ms, state.totals, state.unsettled, found)
+    plain = piece.with_findings(standing)
+    return [piece.with_findings((*standing, *own)) if own else plain for own in found]
+
+
+def _judge_header(
+    state: ChainState,
+    message: Verified,
+    piece: Piece,
+    plan: MeterPlan | None,
+    trust: Trust,
+    reception: _Reception,
+) -> tuple[list[str], Piece]:
+    """Codes of the chain and the clock, and the piece of time in which the readings are judged."""
+    fields = message.fields
+    epoch, sequence, previous, context, boot = _place_of(fields)
+    end_ms, status, uncertainty_ms = _time_of(fields)
+    kind, duration_ms = _interval_of(fields)
+    # The plain case, all in one expression: ten readings a message leave no time to ask one by one.
+    if (
+        status == f.CLOCK_SYNCHRONISED
+        and kind == f.KIND_REGULAR
+        and duration_ms is not None
+        and previous == state.head
+        and context == state.context
+        and boot == state.announced_boot
+        and boot == state.boot
+        and sequence == state.next_sequence
+        and epoch == state.epoch
+        and state.interval_end_ms is not None
+        and state.interval_end_ms <= end_ms - duration_ms
+        and not state.interval_is_relative
+        and not state.is_after_gap
+        and uncertainty_ms <= trust.clocks.max_meter_uncertainty_ms
+        and end_ms - uncertainty_ms <= reception.latest_ms
+        and piece.low_ms <= end_ms - duration_ms - uncertainty_ms
+        and end_ms + uncertainty_ms <= piece.high_ms
+    ):
+        state.head = message.hash
+        state.next_sequence = sequence + 1
+        state.time_ms = state.interval_end_ms = end_ms
+        state.interval_uncertainty_ms = uncertainty_ms
+        state.earliest_ms = end_ms - uncertainty_ms
+        state.clock_status = status
+        state.is_rescaled = False
+        return [], piece
+    earliest_ms = state.earliest_ms
+    codes = _continue_chain(state, message, is_readings=True)
+    codes += _take_time(state, fields, reception)
+    codes += clock.status_findings(status, uncertainty_ms, trust.clocks)
+    if kind != f.KIND_REGULAR:
+        codes.append(_KIND_FINDINGS[kind])
+    start_ms = None if duration_ms is None else end_ms - duration_ms
+    interval = Interval(start_ms, end_ms, uncertainty_ms or 0, not clock.has_scale(status))
+    if kind != f.KIND_OUTAGE:
+        if clock.overlaps(interval, _interval_before(state), state.is_rescaled):
+            codes.append("interval_overlap")
+        _keep_interval(state, interval, status)
+    if plan is None:
+        return codes, UNJUDGED
+    if interval.is_relative:
+        span = clock.unresolved(earliest_ms, reception.time_ms, trust.clocks)
+        codes.append("time_unbounded" if span is None else "time_unresolved")
+    else:
+        span = clock.widened(interval, earliest_ms)
+        if span is None:
+            codes.append("time_unbounded")
+    return codes, plan.timeless if span is None else plan.piece(span.start_ms, span.end_ms)
+
+
+def _continue_chain(state: ChainState, message: Verified, is_readings: bool) -> list[str]:
+    """Continuity's codes; the message becomes the head."""
+    epoch, sequence, previous, context, boot = _place_of(message.fields)
+    if state.epoch is None:
+        state.epoch = epoch
+    if sequence != state.next_sequence or epoch != state.epoch or message.thumbprint != state.thumbprint:
+        raise ValueError("a group is contiguous and of one meter and epoch")
+    place = continuity.Place(state.head, state.context, state.boot, state.announced_boot)
+    codes = continuity.findings(place, previous, context, boot, is_readings)
+    if state.is_after_gap:
+        codes.append("sequence_gap")
+        state.is_after_gap = False
+    state.head = message.hash
+    state.next_sequence = sequence + 1
+    state.boot = boot
+    return codes
+
+
+def _take_time(state: ChainState, fields: dict[int, Any], reception: _Reception) -> list[str]:
+    """`time_in_future`, and what the message teaches about the time before which nothing later was sealed."""
+    time_ms, status, uncertainty_ms = _time_of(fields)
+    state.time_ms, state.clock_status = time_ms, status
+    if not clock.has_scale(status):
+        return []
+    state.earliest_ms = time_ms - uncertainty_ms
+    return ["time_in_future"] if time_ms - uncertainty_ms > reception.latest_ms else []
+
+
+def _interval_before(state: ChainState) -> Interval | None:
+    if state.interval_end_ms is None:
+        return None
+    return Interval(None, state.interval_end_ms, state.interval_uncertainty_ms, state.interval_is_relative)
+
+
+def _keep_interval(state: ChainState, interval: Interval, status: int) -> None:
+    state.interval_end_ms = None if status == f.CLOCK_UNKNOWN else interval.end_ms
+    state.interval_uncertainty_ms = interval.uncertainty_ms
+    state.interval_is_relative = interval.is_relative
+    state.is_rescaled = False
+
+
+def _learn(state: ChainState, message: Verified) -> list[Finding]:
+    """Take in what an identity or event says; the findings are about what it reports."""
+    fields = message.fields
+    if message.typ == t.IDENTITY:
+        state.learn_identity(message.hash, fields[f.KEY_PROTECTION], fields[f.SOFTWARE_ID])
+        return []
+    code, details = fields[f.EVENT_CODE], fields[f.DETAILS]
+    if code == ev.BOOT:
+        state.announced_boot = fields[f.BOOT]
+        state.is_rescaled = True
+        state.learn_software(details[ev.SOFTWARE_ID])
+    elif code == ev.CLOCK_SET:
+        state.is_rescaled = True
+    elif code == ev.PARAMETERS_APPLIED:
+        state.learn_parameters(details[ev.PARAMETER_SET])
+    elif code == ev.EPOCH_OPENED and details[ev.LAST_EPOCH] is not None:
+        return [finding("epoch_opened")]
+    elif code == ev.REGISTER_DISCONTINUITY:
+        return [finding("discontinuity", details[ev.CHANNEL])]
+    elif code == ev.JOURNAL_RESUMED:
+        return _learn_totals(state, details[ev.TOTALS_AFTER])
+    return [finding(_EVENT_FINDINGS[code])] if code in _EVENT_FINDINGS else []
+
+
+def _learn_totals(state: ChainState, totals: dict[int, int | None]) -> list[Finding]:
+    """Registers went on counting while nothing was recorded; the quantity is known, its time is not."""
+    found = []
+    for channel, total in totals.items():
+        if total is None or channel not in state.totals:
+            continue
+        if total < state.totals[channel]:
+            found.append(finding("register_backwards", channel))
+        state.totals[channel] = total
+        state.unsettled.add(channel)
+    return found
+
+
+def _plan(state: ChainState, trust: Trust) -> MeterPlan | None:
+    """The plan of the meter's present parameters, and with it `state.standing`."""
+    if state.planned_by is not trust:
+        state.forget_plan()
+        codes = _codes_of_chain(state)
+        if state.parameter_set is None:
+            codes.append("parameters_missing")
+        else:
+            state.plan = trust.plan(state.thumbprint, state.parameter_set)
+            codes += state.plan.codes
+        if state.parameters_rolled_back:
+            codes.append("parameters_rolled_back")
+        state.standing = tuple(finding(code) for code in codes)
+        state.planned_by = trust
+    return state.plan
+
+
+def _codes_of_chain(state: ChainState) -> list[str]:
+    """What holds for readings, events and identities alike."""
+    return [*protection.findings(state.key_protection), *sorted(state.barred)]
+
+
+def _reception_findings(reception: _Reception) -> tuple[Finding, ...]:
+    return () if reception.is_trusted else (finding("gateway_clock_untrusted"),)

@@ -1,0 +1,213 @@
+"""The readings of a run of messages, judged channel by channel.
+
+A run's readings of one channel form a column. A good column (no status, totals that only rise, everything
+within limits) is recognised by a few operations over the whole column, and a message that comes alone by a
+few comparisons per reading; that keeps the judgement cheap at ten readings a message. Anything else is looked
+at reading by reading. The quick ways only ever find that there is nothing to say, so every finding comes from
+one place, and the tests hold the ways against each other.
+"""
+
+from collections.abc import Sequence
+from operator import lt, sub
+from typing import Any
+
+from meter_gateway.model import Finding
+from meter_gateway.traceability.findings import finding
+from meter_gateway.traceability.operating_point import Limits, RateLimits
+from meter_gateway.traceability.plan import REGISTER_LENGTH, Column, Piece
+from meter_gateway.traceability.status import CODES_OF_STATUS
+from meter_protocol import fields as f
+
+Reading = list[Any]
+Rows = Sequence[dict[int, Reading]]
+Found = list[list[Finding]]
+"""Findings of each message of the run, to be added to."""
+
+Extents = tuple[Sequence[int], Sequence[int]]
+"""Lowest and highest value of a mean channel, message by message."""
+
+# Larger than any total (int64): what comes after nothing has not grown.
+_NEVER = 1 << 64
+_WITH_RAW = 3
+_REGISTER_MAX_LENGTH = 4
+_UNSETTLED = f.STATUS_GAP_BEFORE | f.STATUS_DISCONTINUITY
+
+
+def judge(
+    piece: Piece,
+    rows: Rows,
+    durations_ms: Sequence[int | None],
+    totals: dict[int, int],
+    unsettled: set[int],
+    found: Found,
+) -> None:
+    """Add what the readings themselves say; `totals` and `unsettled` are brought up to the last row."""
+    if len(rows) == 1 and _take_good_row(piece, rows[0], durations_ms[0], totals, unsettled):
+        return
+    _compare_channels(piece, rows, found)
+    extents: dict[int, Extents] = {}
+    for column in piece.columns:
+        readings = [row.get(column.channel) for row in rows]
+        values = _good_values(column, readings)
+        if column.length == REGISTER_LENGTH:
+            if values is None or not _rises(column, values, durations_ms, totals, unsettled):
+                _judge_register(column, readings, durations_ms, totals, unsettled, found)
+        elif values is None:
+            _judge_mean(column, readings, found)
+        else:
+            extents[column.channel] = (values[-2], values[-1]) if column.length == 7 else (values[3], values[3])
+    for channel, limits in piece.ranges:
+        extent = extents.get(limits.source)
+        if extent is None or min(extent[0]) < limits.low or max(extent[1]) > limits.high:
+            _judge_range(channel, limits, rows, found)
+
+
+def _take_good_row(
+    piece: Piece, row: dict[int, Reading], duration_ms: int | None, totals: dict[int, int], unsettled: set[int]
+) -> bool:
+    """Takes the row in and says True if there is nothing to say about it."""
+    if unsettled or duration_ms is None or len(row) != len(piece.columns):
+        return False
+    taken = {}
+    for channel, length, increase in piece.columns:
+        reading = row.get(channel)
+        if reading is None or len(reading) != length or reading[0]:
+            return False
+        if length == REGISTER_LENGTH:
+            taken[channel] = total = reading[1]
+            grown = total - totals.get(channel, _NEVER)
+            if grown < 0 or (increase is not None and not increase.hold(grown, grown, duration_ms, duration_ms)):
+                return False
+        elif reading[1] < reading[2]:
+            return False
+    for _, limits in piece.ranges:
+        extent = _extent(row.get(limits.source))
+        if extent is None or extent[0] < limits.low or extent[1] > limits.high:
+            return False
+    totals.update(taken)
+    return True
+
+
+def _compare_channels(piece: Piece, rows: Rows, found: Found) -> None:
+    count = len(piece.columns)
+    if all(len(row) == count for row in rows) and all(
+        column.channel in row for column in piece.columns for row in rows[:1]
+    ):
+        return
+    declared = {column.channel for column in piece.columns}
+    for row, codes in zip(rows, found, strict=True):
+        codes.extend(finding("reading_not_in_parameters", channel) for channel in row.keys() - declared)
+        codes.extend(finding("reading_missing", channel) for channel in declared - row.keys())
+
+
+def _good_values(column: Column, readings: Sequence[Reading | None]) -> tuple[Any, ...] | None:
+    """The column taken apart, if every reading has its good form, status 0 and all its samples."""
+    try:
+        values = tuple(zip(*readings, strict=True))
+    except (TypeError, ValueError):
+        return None
+    # A register that lost its modulus once carries its raw value too, in every reading from then on.
+    is_register_with_raw = column.length == REGISTER_LENGTH and len(values) == _WITH_RAW
+    if (len(values) != column.length and not is_register_with_raw) or any(values[0]):
+        return None
+    if column.length > REGISTER_LENGTH and any(map(lt, values[1], values[2])):
+        return None
+    return values
+
+
+def _rises(
+    column: Column,
+    values: tuple[Any, ...],
+    durations_ms: Sequence[int | None],
+    totals: dict[int, int],
+    unsettled: set[int],
+) -> bool:
+    """Takes the column in and says True if it only rises, and at a rate within the limits."""
+    series: tuple[int, ...] = values[1]
+    last = totals.get(column.channel)
+    if last is None or column.channel in unsettled:
+        return False
+    increases = list(map(sub, series, (last, *series)))
+    least, most = min(increases), max(increases)
+    if least < 0:
+        return False
+    if column.increase is not None:
+        known_ms = [duration_ms for duration_ms in durations_ms if duration_ms is not None]
+        if len(known_ms) < len(durations_ms):
+            return False
+        if not column.increase.hold(least, most, min(known_ms), max(known_ms)):
+            return False
+    totals[column.channel] = series[-1]
+    return True
+
+
+def _judge_register(
+    column: Column,
+    readings: Sequence[Reading | None],
+    durations_ms: Sequence[int | None],
+    totals: dict[int, int],
+    unsettled: set[int],
+    found: Found,
+) -> None:
+    channel = column.channel
+    for reading, duration_ms, codes in zip(readings, durations_ms, found, strict=True):
+        last = totals.get(channel)
+        if reading is None or len(reading) > _REGISTER_MAX_LENGTH:
+            if reading is not None:
+                codes.append(finding("reading_not_in_parameters", channel))
+            total = None
+        else:
+            codes.extend(finding(code, channel) for code in CODES_OF_STATUS[reading[0]])
+            total = reading[1]
+            known = total if total is not None or len(reading) < _REGISTER_MAX_LENGTH else reading[2]
+            if last is not None and known is not None and known < last:
+                codes.append(finding("register_backwards", channel))
+        if total is None:
+            if last is not None:
+                unsettled.add(channel)
+            continue
+        if last is not None and total >= last and column.increase is not None:
+            is_settled = channel not in unsettled and not reading[0] & _UNSETTLED  # type: ignore[index]
+            code = _judge_increase(total - last, column.increase, duration_ms if is_settled else None)
+            if code is not None:
+                codes.append(finding(code, channel))
+        totals[channel] = total
+        unsettled.discard(channel)
+
+
+def _judge_increase(increase: int, limits: RateLimits, duration_ms: int | None) -> str | None:
+    if duration_ms is None:
+        return "operating_point_unknown"
+    is_inside = limits.hold(increase, increase, duration_ms, duration_ms)
+    return None if is_inside else "outside_calibrated_range"
+
+
+def _judge_mean(column: Column, readings: Sequence[Reading | None], found: Found) -> None:
+    channel = column.channel
+    for reading, codes in zip(readings, found, strict=True):
+        if reading is None:
+            continue
+        if len(reading) != column.length:
+            codes.append(finding("reading_not_in_parameters", channel))
+            continue
+        status, n, expected = reading[:3]
+        if n < expected:
+            status |= f.STATUS_MISSED_SAMPLES
+        codes.extend(finding(code, channel) for code in CODES_OF_STATUS[status])
+
+
+def _judge_range(channel: int, limits: Limits, rows: Rows, found: Found) -> None:
+    for row, codes in zip(rows, found, strict=True):
+        extent = _extent(row.get(limits.source))
+        if extent is None:
+            # A channel that is its own operating point and has no value claims nothing.
+            if channel != limits.source:
+                codes.append(finding("operating_point_unknown", channel))
+        elif extent[0] < limits.low or extent[1] > limits.high:
+            codes.append(finding("outside_calibrated_range", channel))
+
+
+def _extent(reading: Reading | None) -> tuple[int, int] | None:
+    if reading is None or len(reading) <= _REGISTER_MAX_LENGTH or reading[3] is None:
+        return None
+    return (reading[5], reading[6]) if len(reading) == 7 else (reading[3], reading[3])

@@ -1,0 +1,128 @@
+"""What the operator trusts: certificates, bindings, parameter authorities and limits, until it is reloaded.
+
+A Trust never changes; a reload makes another one, and everything prepared from the old goes with it.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from itertools import pairwise
+from pathlib import Path
+
+from meter_gateway.config import GatewayConfig
+from meter_gateway.traceability import parameters
+from meter_gateway.traceability.binding import Binding, load_bindings
+from meter_gateway.traceability.calibration import END_MS, Register
+from meter_gateway.traceability.certificate import Certificate
+from meter_gateway.traceability.certificate_file import load_certificate
+from meter_gateway.traceability.clock import Clocks
+from meter_gateway.traceability.mpe import load_tables
+from meter_gateway.traceability.parameters import AuthorityKeys
+from meter_gateway.traceability.plan import MeterPlan
+from meter_gateway.validated_toml import ConfigError
+
+_MAX_PLANS = 4096
+
+
+class Trust:
+    def __init__(
+        self,
+        certificates: Iterable[Certificate],
+        bindings: Iterable[Binding],
+        authorities: AuthorityKeys,
+        clocks: Clocks,
+        clock_trusted: bool,
+        utc_offset_minutes: int = 0,
+    ) -> None:
+        self.register = Register(certificates, utc_offset_minutes)
+        self.bindings = tuple(bindings)
+        self.authorities = authorities
+        self.clocks = clocks
+        self.clock_trusted = clock_trusted
+        self._by_meter: dict[bytes, list[Binding]] = defaultdict(list)
+        for binding in self.bindings:
+            self._by_meter[binding.thumbprint].append(binding)
+        self._plans: dict[tuple[bytes, bytes], MeterPlan] = {}
+
+    def plan(self, thumbprint: bytes, parameter_set: bytes) -> MeterPlan:
+        plan = self._plans.get((thumbprint, parameter_set))
+        if plan is None:
+            if len(self._plans) >= _MAX_PLANS:
+                self._plans.clear()
+            plan = self._plans[thumbprint, parameter_set] = self._make(thumbprint, parameter_set)
+        return plan
+
+    def _make(self, thumbprint: bytes, parameter_set: bytes) -> MeterPlan:
+        known = parameters.decode(parameter_set)
+        bounds = {
+            channel.id: [
+                bound
+                for binding in self._by_meter.get(thumbprint, ())
+                if binding.channel == channel.id
+                for bound in self.register.bound(binding, channel.quantity, channel.serial)
+            ]
+            for channel in (known.channels if known is not None else ())
+            if channel.quantity is not None
+        }
+        return MeterPlan(known, bounds, parameters.findings(parameter_set, thumbprint, self.authorities))
+
+
+def load_trust(config: GatewayConfig) -> Trust:
+    """Everything that the configuration names, read and checked against each other; ConfigError otherwise."""
+    tables = load_tables()
+    certificates: dict[str, Certificate] = {}
+    for path in config.traceability.certificates:
+        certificate = load_certificate(path, tables)
+        if certificate.identifier in certificates:
+            raise ConfigError(path, "id", f"{certificate.identifier} is in two files", "take one out")
+        certificates[certificate.identifier] = certificate
+    bindings: list[Binding] = []
+    for path in config.traceability.bindings:
+        for index, binding in enumerate(load_bindings(path)):
+            _check(path, f"binding[{index}]", binding, certificates)
+            bindings.append(binding)
+    _refuse_overlaps(config.path, bindings)
+    return Trust(
+        certificates=certificates.values(),
+        bindings=bindings,
+        authorities=dict(parameters.load_authority_key(path) for path in config.parameters.authority_keys),
+        clocks=Clocks(
+            config.clock.uncertainty_ms,
+            config.clock.max_skew_ms,
+            config.traceability.max_clock_uncertainty_ms,
+        ),
+        clock_trusted=config.clock.trusted,
+        utc_offset_minutes=config.traceability.utc_offset,
+    )
+
+
+def _check(path: Path, key: str, binding: Binding, certificates: Mapping[str, Certificate]) -> None:
+    for identifier in binding.certificates:
+        if identifier not in certificates:
+            raise ConfigError(
+                path,
+                f"{key}.certificates",
+                f"no certificate {identifier} is loaded",
+                "correct it, or add its file to traceability.certificates",
+            )
+        serials = sorted({result.instrument.serial for result in certificates[identifier].results})
+        if binding.serial not in serials:
+            raise ConfigError(
+                path,
+                f"{key}.serial",
+                f"certificate {identifier} is not about {binding.serial}",
+                f"it is about {', '.join(serials)}; look at the instrument's plate",
+            )
+
+
+def _refuse_overlaps(path: Path, bindings: Iterable[Binding]) -> None:
+    """Two instruments cannot be behind one channel at one time."""
+    ordered = sorted(bindings, key=lambda entry: (entry.thumbprint, entry.channel, entry.from_ms))
+    for one, other in pairwise(ordered):
+        same_channel = (one.thumbprint, one.channel) == (other.thumbprint, other.channel)
+        if same_channel and other.from_ms < (END_MS if one.to_ms is None else one.to_ms):
+            raise ConfigError(
+                path,
+                "traceability.bindings",
+                f"channel {one.channel} of {one.thumbprint.hex()[:16]}… is bound twice at one time",
+                "give the earlier binding its end (to)",
+            )

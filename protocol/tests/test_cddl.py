@@ -1,0 +1,109 @@
+"""meter.cddl and the code say the same: about every vector, about random payloads and about broken ones."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+import strategies
+from cddl_verifier import Validator
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from meter_protocol import cbor, messages
+from meter_protocol import fields as f
+from meter_protocol import types as t
+from meter_protocol.errors import EncodeError, ProtocolError
+
+PROTOCOL = Path(__file__).parents[1]
+CDDL = Validator((PROTOCOL / "meter.cddl").read_text())
+VECTORS = json.loads((PROTOCOL / "vectors" / "v1.json").read_text())
+EXAMPLES = int(os.environ.get("CARBONMETER_EXAMPLES", "60"))
+
+TYPES = sorted(t.ROLE_OF_TYPE)
+
+
+def rule_of(typ: str) -> str:
+    return typ.removeprefix(t.PREFIX)
+
+
+def cddl_accepts(rule: str, encoded: bytes) -> bool:
+    return bool(CDDL.validate(encoded, root_type=rule).valid)
+
+
+@pytest.mark.parametrize("vector", VECTORS["messages"], ids=lambda vector: vector["name"])
+def test_vectors_of_messages(vector: dict[str, Any]) -> None:
+    raw = bytes.fromhex(vector["message"])
+    assert cddl_accepts("message", raw)
+    assert [typ for typ in TYPES if cddl_accepts(rule_of(typ) + "-message", raw)] == [vector["typ"]]
+    assert cddl_accepts(rule_of(vector["typ"]), bytes.fromhex(vector["payload"]))
+
+
+def test_vectors_of_the_uplink() -> None:
+    for vector in VECTORS["uplink"]["verdicts"]:
+        assert cddl_accepts("verdict", bytes.fromhex(vector["bytes"]))
+    assert cddl_accepts("envelope", bytes.fromhex(VECTORS["uplink"]["envelope"]["bytes"]))
+
+
+def test_vectors_of_keys() -> None:
+    for vector in VECTORS["keys"]:
+        assert cddl_accepts("cose-key", bytes.fromhex(vector["cose_key"]))
+    for vector in VECTORS["refused"]:
+        if vector["decoder"] == "key" and vector["reason"] == "cose_key":
+            assert not cddl_accepts("cose-key", bytes.fromhex(vector["bytes"][0][0])), vector["name"]
+
+
+def code_accepts(rule: str, fields: Any) -> bool:
+    try:
+        if rule == "verdict":
+            messages.encode_verdict(fields)
+        elif rule == "envelope":
+            messages.encode_envelope(fields)
+        else:
+            messages.check(t.PREFIX + rule, fields)
+    except (ProtocolError, EncodeError):
+        return False
+    return True
+
+
+def beyond_cddl(rule: str, fields: Any) -> bool:
+    """Whether a rule that meter.cddl names as beyond CDDL is what forbids these fields."""
+    if rule == "parameter-set":
+        ids = [channel[f.CHANNEL_ID] for channel in fields[f.CHANNELS]]
+        instruments = len(fields[f.INSTRUMENTS])
+        known = all(channel[f.CHANNEL_INSTRUMENT] < instruments for channel in fields[f.CHANNELS])
+        return len(set(ids)) < len(ids) or not known
+    if rule == "readings":
+        extremes = [reading[3:4] + reading[5:] for reading in fields[f.READINGS].values() if len(reading) == 7]
+        return any(None not in three and not three[1] <= three[0] <= three[2] for three in extremes)
+    return False
+
+
+STRATEGIES = {
+    **{rule_of(typ): strategies.payloads(typ) for typ in TYPES},
+    "verdict": strategies.verdicts,
+    "envelope": strategies.envelopes,
+}
+
+
+@pytest.mark.parametrize("rule", sorted(STRATEGIES))
+@settings(max_examples=EXAMPLES, deadline=None)
+@given(data=st.data())
+def test_valid_payloads(rule: str, data: st.DataObject) -> None:
+    fields = data.draw(STRATEGIES[rule])
+    assert code_accepts(rule, fields)
+    encoded = cbor.dumps(fields)
+    assert cddl_accepts(rule, encoded)
+    assert cbor.loads(encoded, len(encoded)) == fields
+
+
+@pytest.mark.parametrize("rule", sorted(STRATEGIES))
+@settings(max_examples=3 * EXAMPLES, deadline=None)
+@given(data=st.data())
+def test_changed_payloads(rule: str, data: st.DataObject) -> None:
+    """One change: either both still take it, or both refuse it, or the rule is one that CDDL cannot say."""
+    fields = data.draw(STRATEGIES[rule].flatmap(strategies.mutations))
+    by_cddl = cddl_accepts(rule, cbor.dumps(fields))
+    by_code = code_accepts(rule, fields)
+    assert by_code == (by_cddl and not beyond_cddl(rule, fields))

@@ -1,0 +1,195 @@
+"""Tables, types and limits of the schema: complete, apart from each other, and never an error of another kind."""
+
+import itertools
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import strategies
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from untidy_cbor import untidy_items
+
+from meter_protocol import cbor, cose, keys, messages, schema
+from meter_protocol import events as ev
+from meter_protocol import fields as f
+from meter_protocol import types as t
+from meter_protocol.errors import REASONS, EncodeError, ProtocolError
+
+VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "v1.json").read_text())
+ALIKE = {frozenset((t.TIME_REQUEST, t.TIME_REPLY)), frozenset((t.UPDATE_MANIFEST, t.COMPARISON))}
+"""Types whose payloads have the same fields: only the signed `typ` and the key's role tell them apart."""
+
+INT64_MAX = 2**63 - 1
+
+
+def test_every_type_has_a_table_and_a_role() -> None:
+    assert set(schema.TABLES) == set(t.ROLE_OF_TYPE)
+    assert set(schema.EVENT_TABLES) == set(ev.NAMES) == set(range(1, len(ev.NAMES) + 1))
+
+
+def test_tables_name_each_key_once() -> None:
+    tables = [*schema.TABLES.values(), *schema.EVENT_TABLES.values(), schema.VERDICT, schema.ENVELOPE]
+    tables += [schema.INSTRUMENT, schema.CHANNEL]
+    for table in tables:
+        for column in (0, 1):
+            values = [row[column] for row in table]
+            assert len(set(values)) == len(values)
+
+
+def test_keys_take_one_byte() -> None:
+    for table in (*schema.TABLES.values(), *schema.EVENT_TABLES.values(), schema.INSTRUMENT, schema.CHANNEL):
+        assert all(0 <= key < 24 for key, _, _ in table)
+
+
+def test_payload_of_one_type_is_refused_by_every_other() -> None:
+    payloads = {vector["typ"]: bytes.fromhex(vector["payload"]) for vector in VECTORS["messages"]}
+    for typ, consumer in itertools.permutations(t.ROLE_OF_TYPE, 2):
+        if frozenset((typ, consumer)) in ALIKE:
+            assert t.ROLE_OF_TYPE[typ] != t.ROLE_OF_TYPE[consumer]
+            continue
+        with pytest.raises(ProtocolError) as refused:
+            messages.decode(consumer, payloads[typ])
+        assert refused.value.reason in ("field_missing", "field_value", "field_unknown"), (typ, consumer)
+
+
+@settings(max_examples=300, deadline=None)
+@given(data=st.binary(max_size=60) | untidy_items)
+def test_any_bytes_give_a_value_or_a_protocol_error(data: bytes) -> None:
+    for decode in (
+        cbor.loads,
+        cose.split,
+        cose.split_sequence,
+        cose.parse_protected,
+        keys.thumbprint,
+        messages.decode_verdict,
+        messages.decode_envelope,
+        *(lambda payload, typ=typ: messages.decode(typ, payload) for typ in [*t.ROLE_OF_TYPE, "", "x"]),
+    ):
+        reason = REASONS[0]
+        try:
+            decode(data)
+        except ProtocolError as error:
+            reason = error.reason
+        assert reason in REASONS
+
+
+@settings(max_examples=300, deadline=None)
+@given(data=st.data())
+def test_any_fields_give_bytes_or_an_encode_error(data: st.DataObject) -> None:
+    """Our own misuse too has one error: odd types, keys that are no integers, lone surrogates."""
+    odd = st.sampled_from([1.0, {"x": [0, 1]}, {None: 1}, {1.5: None}, "\ud800", {1: [0, "\ud800"]}, object(), ()])
+    typ = data.draw(st.sampled_from(sorted(t.ROLE_OF_TYPE)))
+    fields = data.draw(strategies.payloads(typ).flatmap(strategies.mutations))
+    if isinstance(fields, dict) and fields and data.draw(st.booleans()):
+        fields[data.draw(st.sampled_from(sorted(fields)))] = data.draw(odd)
+    try:
+        payload = messages.encode(typ, fields)
+    except EncodeError:
+        return
+    assert messages.encode(typ, messages.decode(typ, payload)) == payload
+
+
+def fields_of(name: str) -> dict[int, Any]:
+    vector = next(vector for vector in VECTORS["messages"] if vector["name"] == name)
+    fields: dict[int, Any] = messages.decode(vector["typ"], bytes.fromhex(vector["payload"]))
+    return fields
+
+
+def sealed_size(typ: str, fields: dict[int, Any]) -> int:
+    protected = cose.protected_header(cose.ES256, bytes(8), typ)
+    return len(cose.assemble(protected, messages.encode(typ, fields), bytes(64)))
+
+
+def test_largest_chain_messages_fit() -> None:
+    """Whatever the schema allows in the chain can be sealed: a full size limit never stops a meter."""
+    top = {f.TIME_MS: -INT64_MAX, f.CLOCK_UNCERTAINTY_MS: INT64_MAX, f.SEQUENCE: INT64_MAX, f.BOOT: INT64_MAX}
+    mean = [255, INT64_MAX, INT64_MAX, INT64_MAX, INT64_MAX, -INT64_MAX, INT64_MAX]
+    full = dict.fromkeys(range(65472, 65536), mean)
+    readings = {**fields_of("readings"), **top, f.READINGS: full, f.DURATION_MS: INT64_MAX}
+    assert sealed_size(t.READINGS, readings) < t.MAX_MESSAGE
+    event = {**fields_of("event boot"), **top, f.CLOCK_STATUS: f.CLOCK_SYNCHRONISED}
+    totals = dict.fromkeys(full, INT64_MAX)
+    text, receipt = "x" * 64, bytes(t.MAX_STANDALONE)
+    for code, details in (
+        (ev.PARAMETERS_APPLIED, {ev.PARAMETER_SET: bytes(t.MAX_PARAMETER_SET)}),
+        (ev.JOURNAL_OVERFLOW, {ev.LAST_RECEIPT: receipt, ev.TOTALS_BEFORE: totals}),
+        (
+            ev.JOURNAL_RESUMED,
+            {ev.SPAN_START_MS: INT64_MAX, ev.TOTALS_BEFORE: totals, ev.TOTALS_AFTER: totals},
+        ),
+        (ev.JOURNAL_QUARANTINED, {ev.SEGMENTS: [text] * 64}),
+    ):
+        assert sealed_size(t.EVENT, {**event, f.EVENT_CODE: code, f.DETAILS: details}) < t.MAX_MESSAGE
+    identity = {**fields_of("identity"), f.SERIAL: text, f.MAKER: text, f.MODEL: text, f.CERTIFICATE: bytes(2048)}
+    assert sealed_size(t.IDENTITY, identity) < t.MAX_MESSAGE
+
+
+def test_largest_standalone_messages_fit() -> None:
+    top = {f.TIME_MS: -INT64_MAX, f.CLOCK_UNCERTAINTY_MS: INT64_MAX}
+    for name, typ in (
+        ("receipt", t.RECEIPT),
+        ("refusal", t.REFUSAL),
+        ("resend-request", t.RESEND_REQUEST),
+        ("time-reply", t.TIME_REPLY),
+        ("verdict-batch", t.VERDICT_BATCH),
+    ):
+        fields = {**fields_of(name), **top}
+        if f.SEQUENCE in fields:
+            fields[f.SEQUENCE] = INT64_MAX
+        if typ == t.REFUSAL:
+            fields[f.REASON] = "x" * 64
+        assert sealed_size(typ, fields) <= t.MAX_STANDALONE / 1.5, name
+
+
+def test_largest_verdict_and_envelope_fit() -> None:
+    verdict = messages.decode_verdict(bytes.fromhex(VECTORS["uplink"]["verdicts"][0]["bytes"]))
+    verdict[f.VERDICT_FINDINGS] = [["x" * 64, 65535]] * schema.MAX_FINDINGS
+    verdict[f.VERDICT_SCHEME] = verdict[f.VERDICT_CAUSE] = "x" * 64
+    verdict[f.SEQUENCE] = verdict[f.TIME_MS] = verdict[f.VERDICT_REVISION] = INT64_MAX
+    assert messages.decode_verdict(messages.encode_verdict(verdict)) == verdict
+    envelope = {
+        f.VERSION: 1,
+        f.ENVELOPE_MESSAGE: bytes(t.MAX_MESSAGE),
+        f.ENVELOPE_VERDICT: bytes(schema.MAX_VERDICT),
+        f.ENVELOPE_BATCH: bytes(t.MAX_STANDALONE),
+        f.ENVELOPE_INDEX: INT64_MAX,
+        f.ENVELOPE_PATH: [bytes(32)] * 32,
+    }
+    assert messages.decode_envelope(messages.encode_envelope(envelope)) == envelope
+
+
+def test_parameter_set_is_bounded_in_bytes_and_in_objects() -> None:
+    """A set that can be signed can be sealed into an event, and a board can decode it."""
+    fields = fields_of("parameter-set")
+    instrument = fields[f.INSTRUMENTS][0]
+
+    def with_options(rows: list[Any]) -> dict[int, Any]:
+        return {**fields, f.INSTRUMENTS: [{**instrument, f.INSTRUMENT_OPTIONS: rows}] * 2}
+
+    size = sealed_size(t.PARAMETER_SET, with_options([["x" * 64] * 6] * 8))
+    assert 7000 < size <= t.MAX_PARAMETER_SET
+    with pytest.raises(EncodeError, match="larger"):
+        messages.encode(t.PARAMETER_SET, with_options([["x" * 64] * 6] * 9))
+    messages.encode(t.PARAMETER_SET, with_options([[5] * 8] * 64))
+    messages.encode(t.PARAMETER_SET, with_options([["a"] * 8] * 54))
+    with pytest.raises(EncodeError, match="cbor_too_many_objects"):
+        messages.encode(t.PARAMETER_SET, with_options([["a"] * 8] * 56))
+
+
+def test_overhead_is_that_of_the_longest_type() -> None:
+    longest = max(t.ROLE_OF_TYPE, key=len)
+    protected = cose.protected_header(cose.ES256, bytes(8), longest)
+    assert len(cose.assemble(protected, bytes(300), bytes(64))) - 300 == cose.OVERHEAD
+    assert len(protected) < cose.MAX_PROTECTED
+
+
+def test_kid_is_the_beginning_of_the_thumbprint() -> None:
+    thumbprint = keys.thumbprint(keys.encode_p256(bytes(range(64))))
+    assert (len(thumbprint), keys.kid_of(thumbprint)) == (32, thumbprint[:8])
+    for wrong in (bytes(63), bytes(65)):
+        with pytest.raises(EncodeError):
+            keys.encode_p256(wrong)
+    with pytest.raises(EncodeError):
+        keys.encode_ed25519(bytes(31))

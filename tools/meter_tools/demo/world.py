@@ -1,0 +1,217 @@
+"""Everything that a demo runs, as real processes in one folder: broker, instruments, meter, gateway.
+
+Each can be killed and started again by itself, which is what the fault tests do. All of it goes through what a
+user has: the `carbonmeter` command, the simulator's and the board's configuration files, the meter's console.
+"""
+
+import json
+import re
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from meter_protocol import keys
+from meter_tools.demo import documents
+from meter_tools.demo.processes import Process, ProcessFailed, free_port, start_broker
+from meter_tools.demo.scene import Scene
+from meter_tools.mpycross import PROJECT, interpreter
+from meter_tools.simulator.clock import write_clock_file
+
+METER_SERIAL = "DEMO-0001"
+CARBONMETER = Path(sys.executable).parent / "carbonmeter"
+FIRMWARE_PATH = ":".join([".frozen", *(str(PROJECT / part) for part in ("protocol", "firmware", "boards/unix"))])
+
+
+class World:
+    """`folder` is empty or new; it keeps all logs and the gateway's store when the demo is over."""
+
+    def __init__(self, folder: Path, scene: Scene, started: list[Process]) -> None:
+        self.folder = folder
+        self.scene = scene
+        self.clock_file = folder / "clock"
+        self.gateway_folder = folder / "gateway"
+        self.broker_port = free_port()
+        self._started = started
+        self.instrument_port = free_port()
+        self._gateway_runs = 0
+        self._meter_runs = 0
+        self.thumbprint = ""
+
+    # Setting the stage
+
+    def prepare(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        write_clock_file(self.clock_file, self.scene.start_ms or time.time_ns() // 1_000_000)
+        self.start_broker()
+        self.start_instruments()
+        self.command("gateway", "init", self.gateway_folder)
+        self.command("authority", "init", self.folder / "authority")
+        self._write_gateway_config()
+        self._write_meter_config()
+
+    def start_broker(self) -> Process:
+        self.broker = self._keep(start_broker(self.folder, self.broker_port))
+        return self.broker
+
+    def start_instruments(self) -> Process:
+        config = self.folder / "instruments.json"
+        config.write_text(
+            json.dumps(documents.simulator(self.scene, self.instrument_port, self.clock_file), indent=1)
+        )
+        self.instruments = self._keep(
+            Process(
+                "instruments",
+                [sys.executable, "-m", "meter_tools.simulator", config],
+                self.folder / "instruments.log",
+            )
+        )
+        self.instruments.wait_for('"ready"', 60)
+        return self.instruments
+
+    def start_gateway(self) -> Process:
+        self._gateway_runs += 1
+        self.gateway = self._keep(
+            Process(
+                "gateway",
+                [CARBONMETER, "gateway", "run", "--config", self.gateway_config],
+                self.folder / f"gateway-{self._gateway_runs}.log",
+            )
+        )
+        return self.gateway
+
+    def start_meter(self) -> Process:
+        """The thumbprint on the meter's label is read from its console."""
+        micropython = interpreter()
+        if micropython is None:
+            raise ProcessFailed("MicroPython is missing: make setup installs it, or put a micropython on PATH")
+        self._meter_runs += 1
+        self.meter = self._keep(
+            Process(
+                "meter",
+                [micropython, PROJECT / "boards" / "unix" / "main.py", self.folder / "meter.json"],
+                self.folder / f"meter-{self._meter_runs}.log",
+                {"MICROPYPATH": FIRMWARE_PATH},
+            )
+        )
+        label = self.meter.wait_for("thumbprint", 30)
+        self.thumbprint = label.rsplit(" ", 1)[1]
+        return self.meter
+
+    def commission(self) -> None:
+        """What a field engineer does: enrol the meter by its label, bind certificates, send its parameters."""
+        self._wait_for_identity()
+        self.command("meters", "enrol", self.thumbprint, "--config", self.gateway_config)
+        parameters = self.folder / "parameters.toml"
+        parameters.write_text(documents.parameters(self.scene, self.thumbprint, self.gateway_folder))
+        sealed = self.folder / "parameters.cose"
+        self.command(
+            "parameters",
+            "seal",
+            parameters,
+            "--authority-key",
+            self.folder / "authority" / "authority.pem",
+            "--out",
+            sealed,
+        )
+        self.command("parameters", "send", self.thumbprint, sealed, "--config", self.gateway_config)
+
+    def bind_certificates(self) -> None:
+        """Certificates and bindings are files that the gateway reads when it starts."""
+        for name, text in documents.certificates(self.scene, self.thumbprint).items():
+            (self.gateway_folder / name).write_text(text)
+
+    def command(self, *arguments: str | Path) -> str:
+        """Run `carbonmeter …`; ProcessFailed with its one line if it refuses."""
+        done = subprocess.run([CARBONMETER, *arguments], capture_output=True, text=True, check=False)
+        if done.returncode:
+            words = (done.stderr or done.stdout).strip().splitlines()
+            raise ProcessFailed(
+                f"carbonmeter {arguments[0]} {arguments[1]}: {words[-1] if words else 'no output'}"
+            )
+        return done.stdout
+
+    # Looking on
+
+    def counts(self) -> dict[str, int]:
+        """The gateway's own counters, from its status file; empty until it has written one."""
+        try:
+            status: dict[str, int] = json.loads((self.gateway_folder / "state" / "status.json").read_text())
+        except (OSError, ValueError):
+            return {}
+        return status
+
+    def meter_summary(self) -> dict[str, str]:
+        """The last line of the meter's console: what it sealed, sent, and where its chain ends."""
+        words = re.findall(r"(\w+) (\S+)", self.meter.last_line())
+        return dict(words)
+
+    def stored_head(self) -> int:
+        """The highest sequence that the gateway has stored without a gap, -1 if none."""
+        store = self.gateway_folder / "state" / "gateway.sqlite"
+        if not store.exists():
+            return -1
+        with sqlite3.connect(f"file:{store}?mode=ro", uri=True) as connection:
+            row = connection.execute("SELECT max(head_sequence) FROM chain").fetchone()
+        return -1 if row is None or row[0] is None else int(row[0])
+
+    def meter_failed(self) -> None:
+        """ProcessFailed if the meter ended otherwise than in order."""
+        if self.meter.exit_code():
+            self.meter.check()
+
+    def public_key(self, name: str) -> bytes:
+        """COSE_Key of one of the gateway's keys, as an auditor would have got it from the operator."""
+        return documents.cose_key((self.gateway_folder / "keys" / f"{name}.pub.pem").read_bytes())
+
+    def meter_key(self) -> bytes:
+        """COSE_Key of the meter, from the identity that was enrolled; its thumbprint is on the label."""
+        store = self.gateway_folder / "state" / "gateway.sqlite"
+        with sqlite3.connect(f"file:{store}?mode=ro", uri=True) as connection:
+            row = connection.execute(
+                "SELECT cose_key FROM meter WHERE thumbprint = ?", (bytes.fromhex(self.thumbprint),)
+            ).fetchone()
+        cose_key: bytes = row[0]
+        if keys.thumbprint(cose_key).hex() != self.thumbprint:
+            raise ProcessFailed("the enrolled key is not the one on the meter's label")
+        return cose_key
+
+    # Inside
+
+    @property
+    def gateway_config(self) -> Path:
+        return self.gateway_folder / "gateway.toml"
+
+    def _keep(self, process: Process) -> Process:
+        self._started.append(process)
+        return process
+
+    def _wait_for_identity(self) -> None:
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            self.gateway.check()
+            self.meter.check()
+            waiting = self.command("meters", "list", "--waiting", "--config", self.gateway_config)
+            if self.thumbprint[:16] in waiting.replace("\n", ""):
+                return
+            time.sleep(0.2)
+        raise ProcessFailed("the gateway never saw the meter's identity")
+
+    def _write_gateway_config(self) -> None:
+        clock = f"file:{self.clock_file}" if self.scene.trace else "system"
+        self.gateway_config.write_text(documents.gateway(self.broker_port, clock, self.folder / "authority"))
+
+    def _write_meter_config(self) -> None:
+        authority = (self.folder / "authority" / "authority.pub.pem").read_bytes()
+        config = documents.meter(
+            self.scene,
+            METER_SERIAL,
+            self.folder,
+            documents.cose_key(authority),
+            self.instrument_port,
+            self.broker_port,
+            self.clock_file,
+        )
+        path = self.folder / "meter.json"
+        path.write_text(json.dumps(config, indent=1))

@@ -1,0 +1,255 @@
+"""What each kind of instrument holds: indications (scaled integers) become register words.
+
+Written from the makers' register maps (docs/register-maps.md), independently of the firmware's drivers; a
+test runs the two against each other. Values are integers in units of 10^exponent of the quantity's unit. A
+register wraps at its modulus. What an instrument has no value for is what the real one would show.
+"""
+
+import struct
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+
+HOLDING = 3
+INPUT = 4
+
+Values = Mapping[str, int | None]
+Words = dict[tuple[int, int], int]
+"""Register word by (Modbus function, address)."""
+
+
+@dataclass(frozen=True)
+class Indication:
+    quantity: str
+    exponent: int
+    modulus: int | None = None
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Of the simulated specimen; `serial` is hexadecimal or decimal where the instrument's own is."""
+
+    unit: int
+    serial: str
+
+
+@dataclass(frozen=True)
+class Kind:
+    name: str
+    indications: Mapping[str, Indication]
+    encode: Callable[[Values, Identity], Words]
+
+    def words(self, values: Values, identity: Identity) -> Words:
+        unknown = set(values) - set(self.indications)
+        if unknown:
+            raise ValueError(f"{self.name} has no indication {sorted(unknown)}; it has {sorted(self.indications)}")
+        shown: dict[str, int | None] = {}
+        for name, indication in self.indications.items():
+            value = values.get(name)
+            wraps = value is not None and indication.modulus is not None
+            shown[name] = value % indication.modulus if wraps else value  # type: ignore[operator]
+        return self.encode(shown, identity)
+
+
+def _put(words: Words, function: int, address: int, value: int, count: int, low_first: bool = False) -> None:
+    """Two's complement over `count` registers; OverflowError if it does not fit."""
+    size = 2 * count
+    content = value.to_bytes(size, "big", signed=value < 0)
+    parts = [int.from_bytes(content[i : i + 2], "big") for i in range(0, size, 2)]
+    for offset, word in enumerate(reversed(parts) if low_first else parts):
+        words[function, address + offset] = word
+
+
+def _put_text(words: Words, function: int, address: int, text: str, count: int) -> None:
+    content = text.encode("ascii").ljust(2 * count, b"\0")
+    if len(content) != 2 * count:
+        raise ValueError(f"{text!r} is longer than {2 * count} characters")
+    _put(words, function, address, int.from_bytes(content, "big"), count)
+
+
+ALL_ONES = {1: 0xFFFF, 2: 0xFFFFFFFF, 4: 0xFFFFFFFFFFFFFFFF}
+LOWEST_I32 = -0x80000000
+
+_ENERGY64_REGISTERS = (
+    # indication, address, registers, what it shows without a value
+    ("active_energy_import", 0, 4, ALL_ONES[4]),
+    ("reactive_energy_lagging", 4, 4, ALL_ONES[4]),
+    ("reactive_energy_leading", 8, 4, ALL_ONES[4]),
+    ("active_power", 12, 2, LOWEST_I32),
+    ("reactive_power", 14, 2, LOWEST_I32),
+    ("power_factor_lagging", 16, 1, ALL_ONES[1]),
+    ("power_factor_leading", 17, 1, ALL_ONES[1]),
+    ("voltage", 18, 2, ALL_ONES[2]),
+    ("current", 20, 2, ALL_ONES[2]),
+    ("frequency", 22, 1, ALL_ONES[1]),
+)
+
+
+def _encode_energy64(values: Values, identity: Identity) -> Words:
+    words: Words = {}
+    for name, address, count, absent in _ENERGY64_REGISTERS:
+        value = values[name]
+        _put(words, HOLDING, address, absent if value is None else value, count)
+    _put_text(words, HOLDING, 0x0100, "carbonmeter", 8)
+    _put_text(words, HOLDING, 0x0108, "energy64-sim", 8)
+    _put_text(words, HOLDING, 0x0110, identity.serial, 8)
+    _put(words, HOLDING, 0x0118, 1, 1)
+    return words
+
+
+def _encode_pzem004t(values: Values, identity: Identity) -> Words:
+    words: Words = {}
+    registers = (
+        ("voltage", 0, 1),
+        ("current", 1, 2),
+        ("active_power", 3, 2),
+        ("active_energy_import", 5, 2),
+        ("frequency", 7, 1),
+        ("power_factor", 8, 1),
+    )
+    for name, address, count in registers:
+        value = values[name]
+        _put(words, INPUT, address, ALL_ONES[count] if value is None else value, count, low_first=True)
+    _put(words, INPUT, 9, 0, 1)
+    _put(words, HOLDING, 1, 23000, 1)
+    _put(words, HOLDING, 2, identity.unit, 1)
+    return words
+
+
+def _encode_senseair_s8(values: Values, identity: Identity) -> Words:
+    words: Words = {}
+    fraction = values["co2_fraction"]
+    _put(words, INPUT, 0, 1 if fraction is None else 0, 1)
+    _put(words, INPUT, 1, 0, 1)
+    _put(words, INPUT, 2, 0, 1)
+    _put(words, INPUT, 3, fraction or 0, 1)
+    _put(words, INPUT, 25, 0x000E01, 2)
+    _put(words, INPUT, 27, 9, 1)
+    _put(words, INPUT, 28, 0x0187, 1)
+    _put(words, INPUT, 29, int(identity.serial, 16), 2)
+    return words
+
+
+def _real4(value: float) -> int:
+    (bits,) = struct.unpack(">I", struct.pack(">f", value))
+    return int(bits)
+
+
+NOT_A_NUMBER = 0x7FC00000
+
+
+def _encode_tuf2000(values: Values, identity: Identity) -> Words:
+    """Flow in m3/h; the total as whole cubic metres and a fraction, multiplier 3 (times 1)."""
+    words: Words = {(HOLDING, address): 0 for address in range(12)}
+    flow_l_h, volume_l = values["volume_flow"], values["volume"]
+    _put(words, HOLDING, 0, NOT_A_NUMBER if flow_l_h is None else _real4(flow_l_h / 1000), 2, low_first=True)
+    whole, rest_l = divmod(volume_l or 0, 1000)
+    fraction = NOT_A_NUMBER if volume_l is None else _real4(rest_l / 1000)
+    _put(words, HOLDING, 8, whole, 2, low_first=True)
+    _put(words, HOLDING, 10, fraction, 2, low_first=True)
+    _put(words, HOLDING, 71, 0, 1)
+    _put(words, HOLDING, 91, 0x5263, 1)
+    _put(words, HOLDING, 1437, 0, 1)
+    _put(words, HOLDING, 1438, 3, 1)
+    _put(words, HOLDING, 1528, int(identity.serial, 16), 2)
+    return words
+
+
+KINDS: Mapping[str, Kind] = MappingProxyType(
+    {
+        "energy64": Kind(
+            "energy64",
+            {
+                "active_energy_import": Indication("active_energy_import", 0, 10**12),
+                "reactive_energy_lagging": Indication("reactive_energy_lagging", 0, 10**12),
+                "reactive_energy_leading": Indication("reactive_energy_leading", 0, 10**12),
+                "active_power": Indication("active_power", 0),
+                "reactive_power": Indication("reactive_power", 0),
+                "power_factor_lagging": Indication("power_factor_lagging", -4),
+                "power_factor_leading": Indication("power_factor_leading", -4),
+                "voltage": Indication("voltage", -1),
+                "current": Indication("current", -3),
+                "frequency": Indication("frequency", -2),
+            },
+            _encode_energy64,
+        ),
+        "pzem004t": Kind(
+            "pzem004t",
+            {
+                "voltage": Indication("voltage", -1),
+                "current": Indication("current", -3),
+                "active_power": Indication("active_power", -1),
+                "active_energy_import": Indication("active_energy_import", 0, 10_000_000),
+                "frequency": Indication("frequency", -1),
+                "power_factor": Indication("power_factor", -2),
+            },
+            _encode_pzem004t,
+        ),
+        "senseair_s8": Kind("senseair_s8", {"co2_fraction": Indication("co2_fraction", 0)}, _encode_senseair_s8),
+        "tuf2000": Kind(
+            "tuf2000",
+            {"volume_flow": Indication("volume_flow", -3), "volume": Indication("volume", -3)},
+            _encode_tuf2000,
+        ),
+    }
+)
+
+DEFAULT_SERIALS: Mapping[str, str] = MappingProxyType(
+    {
+        "energy64": "SIM-0001",
+        "pzem004t": "none",
+        "senseair_s8": "05A1C3E7",
+        "tuf2000": "12800001",
+        "analyser": "none",
+    }
+)
+
+
+@dataclass(frozen=True)
+class AnalyserRegister:
+    """One row of an analyser's register map, as the firmware's analyser driver takes it."""
+
+    name: str
+    quantity: str
+    function: int
+    address: int
+    type: str
+    exponent: int
+    lowest: int
+    highest: int
+
+    def row(self) -> list[str | int]:
+        return [
+            self.name,
+            self.quantity,
+            self.function,
+            self.address,
+            self.type,
+            self.exponent,
+            self.lowest,
+            self.highest,
+        ]
+
+
+_ANALYSER_REGISTERS = {"uint16": 1, "int16": 1, "uint32": 2, "int32": 2, "uint64": 4, "int64": 4}
+
+
+def analyser(registers: Sequence[AnalyserRegister]) -> Kind:
+    """A kind made from a register map. Without a value a register shows one more than its highest, or one less
+    than its lowest.
+    """
+
+    def encode(values: Values, _: Identity) -> Words:
+        words: Words = {}
+        for register in registers:
+            plain = register.type.removesuffix("_low")
+            count = _ANALYSER_REGISTERS[plain]
+            top = 2 ** (16 * count - plain.startswith("int")) - 1
+            value = values[register.name]
+            if value is None:
+                value = register.highest + 1 if register.highest < top else register.lowest - 1
+            _put(words, register.function, register.address, value, count, register.type != plain)
+        return words
+
+    indications = {register.name: Indication(register.quantity, register.exponent) for register in registers}
+    return Kind("analyser", indications, encode)
