@@ -177,9 +177,7 @@ class MicroPythonTest(pytest.Item):
         printed = self.parent.interpreter.run(self.name, self.kind)
         self.add_report_section("call", "stdout", printed)
 
-    def repr_failure(
-        self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None
-    ) -> str | TerminalRepr:
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> str | TerminalRepr:
         if isinstance(excinfo.value, MicroPythonFailure):
             return readable(str(excinfo.value))
         if isinstance(excinfo.value, pytest.fail.Exception):

@@ -3,7 +3,10 @@
 A board has: `maker`, `model`, `serial`; `clock` with `ticks_ms()`, `sleep_until(ticks, wake)` and `holds`;
 `link_ms()`, monotonic milliseconds that no replay accelerates; `random(n)`; `mount()` -> root of its file
 system; `journal_bytes`; `make_signer(memory)`; `software_files()` -> [(name, path)]; `authority_keys()` ->
-COSE_Keys; `master(bus)` -> ModbusMaster; `make_link(kid)`; `finished()`; `say(line)` on the console.
+COSE_Keys; `master(bus)` -> ModbusMaster, or KeyError if it has no such bus; `make_link(kid)`; `finished()`, and
+after it `drained_late()`; `say(line)` on the console.
+
+If the flash fails, or something here is wrong, `run` raises: a board starts anew then, and its boot recovers.
 """
 
 import asyncio
@@ -14,10 +17,10 @@ from meter_firmware.chain_log import ChainLog
 from meter_firmware.clock import MeterClock
 from meter_firmware.delivery import Delivery
 from meter_firmware.inbox import Inbox
-from meter_firmware.journal import Journal
+from meter_firmware.journal import Journal, JournalError
 from meter_firmware.memory import Memory
 from meter_firmware.meter import Meter
-from meter_protocol import events
+from meter_protocol import cose, events, messages
 from meter_protocol import fields as f
 from meter_protocol import types as t
 from meter_protocol.errors import ProtocolError
@@ -27,8 +30,14 @@ if TYPE_CHECKING:
     from typing import Any
 
 TIME_RETRY_MS = 2000
-TIME_RENEWAL_MS = 3600000
+TIME_LOOK_MS = 50
+TIME_RENEWAL_MS = 6 * 3600000
+"""A quartz within 50 ppm is out by a second then: little against any interval."""
+
 TIME_HOLD_MS = 500
+RESERVE_BYTES = 16384
+"""Of the journal: the largest parameter set can replace a gateway that is lost although the journal is full."""
+
 REFUSAL_EVENT_MS = 600000
 """Refused parameter sets become events at most this often: forged ones must not fill the journal."""
 
@@ -45,7 +54,7 @@ class App:
         sealer = sealing.Sealer(board.make_signer(memory))
         self._sealer = sealer
         self._clock = MeterClock()
-        journal = Journal(root + "/journal", board.journal_bytes)
+        journal = Journal(root + "/journal", board.journal_bytes, reserve_bytes=RESERVE_BYTES)
         self._log = ChainLog(journal, memory, sealer, self._clock)
         self._link = board.make_link(sealer.kid)
         self._delivery = Delivery(self._log, self._link, board.link_ms)
@@ -62,7 +71,6 @@ class App:
             }
         )
         self._link.receive = self._inbox.receive
-        self._set: "dict[int, Any] | None" = None
         self._refusal_said_ms: "int | None" = None
         self._asked_ms = 0
         board.clock.holds = self._awaits_time
@@ -82,17 +90,19 @@ class App:
         now = board.clock.ticks_ms()
         log.open(identity, board.random, now)
         if journal.quarantined:
-            log.event(events.JOURNAL_QUARANTINED, {events.SEGMENTS: journal.quarantined[:64]}, now)
+            self._note(events.JOURNAL_QUARANTINED, {events.SEGMENTS: journal.quarantined[:64]}, now)
         if not self._sealer.self_test():
-            log.event(events.SELF_TEST_FAILED, {events.REASON: "signer"}, now)
-        stored = log.parameters()
+            self._note(events.SELF_TEST_FAILED, {events.REASON: "signer"}, now)
+        stored, replaced = log.parameters(), log.previous_parameters()
+        current = None
         if stored is not None:
             try:
-                opened = parameters.open_set(stored, board.authority_keys(), self._sealer.thumbprint, None)
-                self._set = opened.fields
+                current = self._open_set(stored, None).fields
             except ProtocolError as error:
                 self._say_refused(stored, error.reason)
-        self._meter.start(self._set)
+        # It was verified when it came, and nothing is measured by it any more.
+        before = None if replaced is None else messages.decode(t.PARAMETER_SET, cose.split(replaced).payload)
+        self._meter.start(current, before)
         board.say("meter " + board.serial + " thumbprint " + self._sealer.thumbprint.hex())
 
     async def run(self) -> None:
@@ -103,11 +113,12 @@ class App:
         ]
         metering = asyncio.create_task(self._meter.run())
         while not self._board.finished():
-            await asyncio.sleep_ms(20)
+            await _one_turn(tasks + [metering])
         self._meter.stop()
         await metering
         while not self._delivery.drained and not self._board.drained_late():
-            await asyncio.sleep_ms(20)
+            await _one_turn(tasks)
+        self._delivery.close()
         for task in tasks:
             task.cancel()
         self._board.say(self.summary())
@@ -135,11 +146,22 @@ class App:
     # Time
 
     async def _keep_time(self) -> None:
-        """Challenge the gateway until it has set the clock, and again every hour."""
+        """Challenge the gateway until it has set the clock, and again as the clock drifts."""
         while True:
-            if self._set is not None and self._link.connected:
+            if self._meter.parameters is not None and self._link.connected and self._wants_time():
                 await self._ask_time()
-            await asyncio.sleep_ms(TIME_RENEWAL_MS if self._clock.is_set else TIME_RETRY_MS)
+                await self._wait_for_answer()
+            await asyncio.sleep_ms(TIME_LOOK_MS)
+
+    async def _wait_for_answer(self) -> None:
+        for _ in range(TIME_RETRY_MS // TIME_LOOK_MS):
+            if not self._wants_time():
+                return
+            await asyncio.sleep_ms(TIME_LOOK_MS)
+
+    def _wants_time(self) -> bool:
+        age_ms = self._clock.age_ms(self._board.clock.ticks_ms())
+        return age_ms is None or age_ms >= TIME_RENEWAL_MS
 
     async def _ask_time(self) -> None:
         nonce = self._board.random(16)
@@ -161,8 +183,8 @@ class App:
         await self._link.send(request)
 
     def _awaits_time(self) -> bool:
-        """Whether the first answer to a challenge may come in any moment: a replay then holds its clock."""
-        if self._clock.is_set or self._clock.pending_nonce is None:
+        """Whether the answer to a challenge may come in any moment: a replay then holds its clock."""
+        if self._clock.pending_nonce is None:
             return False
         waited_ms: int = self._board.link_ms() - self._asked_ms
         return waited_ms < TIME_HOLD_MS
@@ -194,22 +216,31 @@ class App:
 
     def _keys(self, role: int) -> "list[bytes]":
         """Gateway keys are trusted only from the sealed parameters."""
-        return [] if self._set is None else self._set[role]
+        in_force = self._meter.parameters
+        return [] if in_force is None else in_force[role]
 
     # Parameters
 
     def _take_parameters(self, raw: bytes) -> None:
-        current = None if self._set is None else self._set[f.SET_VERSION]
         try:
-            opened = parameters.open_set(raw, self._board.authority_keys(), self._sealer.thumbprint, current)
+            opened = self._open_set(raw, self._meter.newest_version)
         except ProtocolError as error:
             # The gateway repeats a set until it sees it applied: the one in force again is no event.
             if error.reason not in ("parameters_not_newer", "not_for_us"):
                 self._say_refused(raw, error.reason)
             raise
-        self._set = opened.fields
         self._meter.change_parameters(opened)
         self._delivery.hurry()
+
+    def _open_set(self, raw: bytes, newest_version: "int | None") -> sealing.SealedMessage:
+        keys, thumbprint = self._board.authority_keys(), self._sealer.thumbprint
+        opened = parameters.open_set(raw, keys, thumbprint, newest_version)
+        for instrument in opened.fields[f.INSTRUMENTS]:
+            try:
+                self._board.master(instrument[f.INSTRUMENT_BUS])
+            except KeyError:
+                raise ProtocolError("parameters_bus")
+        return opened
 
     def _say_refused(self, raw: bytes, reason: str) -> None:
         now_ms = self._board.link_ms()
@@ -217,5 +248,21 @@ class App:
             return
         self._refusal_said_ms = now_ms
         details = {events.REASON: reason, events.DIGEST: hashlib.sha256(raw).digest()}
-        self._log.event(events.PARAMETERS_REFUSED, details, self._board.clock.ticks_ms())
+        self._note(events.PARAMETERS_REFUSED, details, self._board.clock.ticks_ms())
         self._delivery.notify()
+
+    def _note(self, code: int, details: "dict[int, Any]", now: int) -> None:
+        """An event that is not worth the reserve of a full journal."""
+        try:
+            self._log.event(code, details, now, False)
+        except JournalError as error:
+            if error.reason != "journal_full":
+                raise
+
+
+async def _one_turn(tasks: "list[asyncio.Task[None]]") -> None:
+    """A little while; if one of the tasks has ended, what ended it."""
+    for task in tasks:
+        if task.done():
+            await task
+    await asyncio.sleep_ms(20)

@@ -2,11 +2,18 @@
 
 When `append` returns, the message is durable. The order inside it is fixed: number, hash of the one before,
 seal, journal; only then does the head move, so a failed append leaves the chain as it was.
+
+A boot has things to say before anything else: a new epoch its identity and parameters, every boot its event.
+Where the journal has no room for them they wait, and the next append says them first: a meter that was
+restarted while its journal is full still delivers, gets its receipts and goes on.
 """
 
+from meter_firmware.journal import JournalError
+from meter_firmware.last_sealed import LastSealed, last_sealed
 from meter_protocol import cbor, chain, cose, events, messages
 from meter_protocol import fields as f
 from meter_protocol import types as t
+from meter_protocol.errors import ProtocolError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,9 +24,13 @@ if TYPE_CHECKING:
     from meter_firmware.memory import Memory
     from meter_firmware.sealing import SealedMessage, Sealer
 
+    # epoch, hash of its identity, software that ran last, and the head that was lost when it was opened
+    Known = tuple[bytes, bytes, bytes, tuple[bytes, int, bytes] | None]
+
 _EPOCH_FILE = "epoch"
 _PARAMETERS_FILE = "parameters"
 _PENDING_FILE = "parameters.pending"
+_PREVIOUS_FILE = "parameters.previous"
 _RECEIPT_FILE = "receipt"
 
 
@@ -40,65 +51,36 @@ class ChainLog:
         self._identity_hash = b""
         self._context = chain.NO_CONTEXT
         self._parameters_hash: "bytes | None" = None
+        self._last_known: "tuple[bytes, int, bytes] | None" = None
+        # What has to be in the chain before anything else, in this order; each takes the present ticks.
+        self._unsaid: "list[Callable[[int], None]]" = []
 
     # Boot
 
     def open(self, identity: "dict[int, Any]", random: "Callable[[int], bytes]", ticks: int) -> None:
         """Resume the chain; `identity` are the fields of the identity message should a new epoch begin."""
-        software_id = identity[f.SOFTWARE_ID]
         head = self.journal.head
         known = self._read_epoch()
         if head is not None and known is not None and known[0] == head[0] and self.journal.recovered_head_proven:
             self._resume(head, known)
         else:
-            last = self.journal.last_head_known
-            self._open_epoch(identity, random, ticks)
-            if last is not None:
-                self._say_epoch_opened(last[0], last[1], ticks)
+            self._last_known = self.journal.last_head_known
+            self._unsaid.append(lambda now: self._open_epoch(identity, random, now))
+        if self._last_known is not None and self.sequence < 1:
+            self._unsaid.append(self._say_epoch_opened)
         self._finish_parameters(head)
-        stored = self._memory.read(_PARAMETERS_FILE)
-        if stored is not None:
-            self._parameters_hash = _hash_of(stored)
-            if self.boot == 0:
-                # A new epoch holds the preimages of its own context digests.
-                self.event(events.PARAMETERS_APPLIED, {events.PARAMETER_SET: stored}, ticks)
-        self.boot += 1
-        # An event carries the context before it: the boot event the software that ran until now.
-        self._renew_context()
-        self.event(
-            events.BOOT,
-            {events.LAST_RECEIPT: self.last_receipt(), events.SOFTWARE_ID: software_id},
-            ticks,
-        )
-        if software_id != self._software_id:
-            self._software_id = software_id
-            self._write_epoch()
-            self._renew_context()
+        self._take_up_parameters(head)
+        # Of several boots while the journal is full one is said from the reserve, which would not do for all.
+        reserved = head is None or not _is_boot(head[2])
+        self._unsaid.append(lambda now: self._say_boot(identity[f.SOFTWARE_ID], reserved, now))
+        try:
+            self._catch_up(ticks)
+        except JournalError as error:
+            if error.reason != "journal_full":
+                raise
 
-    def last_readings(self) -> "dict[int, Any]":
-        """Each channel's newest reading: the state of every register (empty if nothing was ever sealed).
-
-        A regular message holds every channel, so the walk back ends there; messages after it (outages) hold
-        only the channels they are about.
-        """
-        newest: "dict[int, Any]" = {}
-        for sequence in range(self.sequence, -1, -1):
-            raw = self.journal.read(self.epoch, sequence)
-            if raw is None:
-                break
-            fields = _readings_fields(raw)
-            if fields is not None:
-                for channel in fields[f.READINGS]:
-                    newest.setdefault(channel, fields[f.READINGS][channel])
-                if fields[f.KIND] != f.KIND_OUTAGE:
-                    return newest
-        # Rare: a new epoch began, or more events than messages fit in the journal followed.
-        oldest_first: "dict[int, Any]" = {}
-        for _, _, raw in self.journal.records():
-            fields = _readings_fields(raw)
-            if fields is not None:
-                oldest_first.update(fields[f.READINGS])
-        return oldest_first
+    def last_sealed(self) -> LastSealed:
+        return last_sealed(self.journal, self.epoch, self.sequence)
 
     # Sealing
 
@@ -107,6 +89,10 @@ class ChainLog:
 
         JournalError("journal_full") leaves the chain unchanged.
         """
+        self._catch_up(ticks)
+        return self._append(typ, body, ticks, reserved)
+
+    def _append(self, typ: str, body: "dict[int, Any]", ticks: int, reserved: bool) -> bytes:
         time_ms, status, uncertainty_ms = self._clock.stamp(ticks)
         fields = {
             f.VERSION: f.PROTOCOL_VERSION,
@@ -132,6 +118,9 @@ class ChainLog:
 
     def apply_parameters(self, sealed_set: "SealedMessage", ticks: int) -> None:
         """Put an opened set into the chain and into force, so that a power cut leaves one of the two states."""
+        replaced = self._memory.read(_PARAMETERS_FILE)
+        if replaced is not None:
+            self._memory.write(_PREVIOUS_FILE, replaced)
         self._memory.write(_PENDING_FILE, sealed_set.raw)
         self.event(events.PARAMETERS_APPLIED, {events.PARAMETER_SET: sealed_set.raw}, ticks)
         self._memory.write(_PARAMETERS_FILE, sealed_set.raw)
@@ -140,7 +129,12 @@ class ChainLog:
         self._renew_context()
 
     def parameters(self) -> "bytes | None":
-        return self._memory.read(_PARAMETERS_FILE)
+        """The set in force; None also if its bytes are no message any more, as after damage of the flash."""
+        return self._read_set(_PARAMETERS_FILE)
+
+    def previous_parameters(self) -> "bytes | None":
+        """The set that the one in force replaced."""
+        return self._read_set(_PREVIOUS_FILE)
 
     # Receipts
 
@@ -148,9 +142,18 @@ class ChainLog:
         return self._memory.read(_RECEIPT_FILE)
 
     def keep_receipt(self, raw: bytes) -> None:
-        self._memory.write(_RECEIPT_FILE, raw)
+        try:
+            self._memory.write(_RECEIPT_FILE, raw)
+        except OSError:
+            # It is evidence, not state: the records that it freed are marked in the journal.
+            pass
 
     # Inside
+
+    def _catch_up(self, ticks: int) -> None:
+        while self._unsaid:
+            self._unsaid[0](ticks)
+            self._unsaid.pop(0)
 
     def _open_epoch(self, identity: "dict[int, Any]", random: "Callable[[int], bytes]", ticks: int) -> None:
         self.epoch = random(chain.EPOCH_SIZE)
@@ -158,12 +161,14 @@ class ChainLog:
         self.boot = 0
         self._previous = chain.GENESIS
         self._context = chain.NO_CONTEXT
-        self._identity_hash = self.append(t.IDENTITY, identity, ticks, True)
+        self._identity_hash = self._append(t.IDENTITY, identity, ticks, True)
         self._software_id = identity[f.SOFTWARE_ID]
         self._write_epoch()
         self._renew_context()
 
-    def _say_epoch_opened(self, last_epoch: bytes, last_sequence: int, ticks: int) -> None:
+    def _say_epoch_opened(self, ticks: int) -> None:
+        assert self._last_known is not None
+        last_epoch, last_sequence = self._last_known[:2]
         lost = self.journal.read(last_epoch, last_sequence)
         details = {
             events.LAST_EPOCH: last_epoch,
@@ -172,18 +177,51 @@ class ChainLog:
             events.LAST_RECEIPT: self.last_receipt(),
             events.REASON: "head_unproven",
         }
-        self.event(events.EPOCH_OPENED, details, ticks)
+        self._say(events.EPOCH_OPENED, details, ticks)
 
-    def _resume(self, head: "tuple[bytes, int, bytes]", known: "tuple[bytes, bytes, bytes]") -> None:
+    def _say_parameters(self, stored: bytes, ticks: int) -> None:
+        self._say(events.PARAMETERS_APPLIED, {events.PARAMETER_SET: stored}, ticks)
+        self._parameters_hash = _hash_of(stored)
+        self._renew_context()
+
+    def _say_boot(self, software_id: bytes, reserved: bool, ticks: int) -> None:
+        details = {events.LAST_RECEIPT: self.last_receipt(), events.SOFTWARE_ID: software_id}
+        self.boot += 1
+        try:
+            # An event carries the context before it: this one the software that ran until now.
+            self._say(events.BOOT, details, ticks, reserved)
+        except JournalError:
+            self.boot -= 1
+            raise
+        self._software_id = software_id
+        self._write_epoch()
+        self._renew_context()
+
+    def _say(self, code: int, details: "dict[int, Any]", ticks: int, reserved: bool = True) -> None:
+        self._append(t.EVENT, {f.EVENT_CODE: code, f.DETAILS: details}, ticks, reserved)
+
+    def _resume(self, head: "tuple[bytes, int, bytes]", known: "Known") -> None:
         self.epoch, self.sequence, raw = head
         sign1 = cose.split(raw)
         newest = messages.decode(sign1.typ, sign1.payload)
         self.boot = newest[f.BOOT]
         self._previous = chain.message_hash(sign1.protected, sign1.payload)
-        _, self._identity_hash, self._software_id = known
-        if sign1.typ == t.EVENT and newest[f.EVENT_CODE] == events.BOOT:
+        _, self._identity_hash, self._software_id, self._last_known = known
+        if _is_boot(raw):
             # Power was cut before the file followed.
             self._software_id = newest[f.DETAILS][events.SOFTWARE_ID]
+        self._renew_context()
+
+    def _take_up_parameters(self, head: "tuple[bytes, int, bytes] | None") -> None:
+        stored = self.parameters()
+        if stored is None:
+            return
+        if self.boot == 0 and (head is None or self.sequence < 0 or _applied_set_in(head[2]) != stored):
+            # A new epoch holds the preimages of its own context digests.
+            self._unsaid.append(lambda now: self._say_parameters(stored, now))
+            return
+        self._parameters_hash = _hash_of(stored)
+        self._renew_context()
 
     def _finish_parameters(self, head: "tuple[bytes, int, bytes] | None") -> None:
         """A set that was interrupted is in force exactly if its event reached the journal."""
@@ -197,16 +235,29 @@ class ChainLog:
     def _renew_context(self) -> None:
         self._context = chain.context_digest(self._identity_hash, self._parameters_hash, self._software_id)
 
-    def _read_epoch(self) -> "tuple[bytes, bytes, bytes] | None":
+    def _read_epoch(self) -> "Known | None":
         stored = self._memory.read(_EPOCH_FILE)
-        if stored is None:
+        try:
+            epoch, identity_hash, software_id, last_known = cbor.loads(stored or b"")
+        except (ProtocolError, ValueError, TypeError):
+            # Never written, or damaged: then the head cannot be proven.
             return None
-        epoch, identity_hash, software_id = cbor.loads(stored)
-        return epoch, identity_hash, software_id
+        return epoch, identity_hash, software_id, last_known
 
     def _write_epoch(self) -> None:
-        stored = cbor.dumps([self.epoch, self._identity_hash, self._software_id])
-        self._memory.write(_EPOCH_FILE, stored)
+        known = [self.epoch, self._identity_hash, self._software_id, self._last_known]
+        stored = cbor.dumps(known)
+        if stored != self._memory.read(_EPOCH_FILE):
+            self._memory.write(_EPOCH_FILE, stored)
+
+    def _read_set(self, name: str) -> "bytes | None":
+        stored = self._memory.read(name)
+        try:
+            if stored is not None:
+                cose.split(stored)
+        except ProtocolError:
+            return None
+        return stored
 
 
 def _hash_of(raw: bytes) -> bytes:
@@ -214,9 +265,11 @@ def _hash_of(raw: bytes) -> bytes:
     return chain.message_hash(sign1.protected, sign1.payload)
 
 
-def _readings_fields(raw: bytes) -> "dict[int, Any] | None":
+def _is_boot(raw: bytes) -> bool:
     sign1 = cose.split(raw)
-    return messages.decode(sign1.typ, sign1.payload) if sign1.typ == t.READINGS else None
+    if sign1.typ != t.EVENT:
+        return False
+    return bool(messages.decode(sign1.typ, sign1.payload)[f.EVENT_CODE] == events.BOOT)
 
 
 def _applied_set_in(raw: bytes) -> "bytes | None":

@@ -37,6 +37,10 @@ class MeterClock:
     def is_set(self) -> bool:
         return self._status != f.CLOCK_RELATIVE
 
+    def age_ms(self, ticks: int) -> "int | None":
+        """How long ago the clock was last set, None if never."""
+        return ticks - self._set_at_ticks if self.is_set else None
+
     def time_at(self, ticks: int) -> int:
         return ticks + self._offset_ms
 

@@ -46,6 +46,7 @@ class Delivery:
         self._wake = asyncio.Event()
         self._retry_ms = RETRY_MS
         self._progress_ms = 0
+        self._unavailable: "Place | None" = None
         self._receipt: "bytes | None" = None
         self._receipt_kept_ms: "int | None" = None
         self.sent = 0
@@ -212,9 +213,14 @@ class Delivery:
 
         request = sealing.open_sealed(raw, t.RESEND_REQUEST, receipt_keys, objection)
         epoch, sequence = request.fields[f.EPOCH], request.fields[f.SEQUENCE]
+        if self._is_outstanding((epoch, sequence)):
+            # It is on its way; should it be lost there, the missing receipt will tell.
+            return
         if self._journal.read(epoch, sequence) is None:
             oldest = self._oldest()
-            self._say_unavailable(epoch, sequence, oldest, ticks)
+            if self._unavailable != (epoch, sequence):
+                self._unavailable = (epoch, sequence)
+                self._say_unavailable(epoch, sequence, oldest, ticks)
             self._cursor = oldest
         else:
             self._cursor = (epoch, sequence)

@@ -4,6 +4,7 @@ Only documented types act (WELMEC 7.2 P3, P4); everything else is counted and dr
 sizes and counts are bounded here, and every consumer looks at the cheap fields before the signature.
 """
 
+from meter_firmware.journal import JournalError
 from meter_protocol import cose
 from meter_protocol.errors import ProtocolError
 
@@ -37,7 +38,8 @@ class Inbox:
             try:
                 self._take(raw)
                 self.taken += 1
-            except ProtocolError as error:
+            except (ProtocolError, JournalError) as error:
+                # What an answer of ours finds no room for is asked again. A flash that fails ends the loop.
                 self._count(error.reason)
 
     def _take(self, raw: bytes) -> None:

@@ -20,9 +20,9 @@ append either: each flushed append erases one block and copies into it the bytes
 begun. That wear rotates over the free blocks and, as segments come and go, over the chip.
 
 **Why the head file does not double the wear.** Its slots are small enough to live inside their directory's
-metadata log. A write is one more log entry of 96 bytes, and the log is erased once in some forty writes, next to
-the one block that each record erases anyway. Receipt marks ride in the same slots, so a receipt costs one log entry.
-Rejected:
+metadata log. A write is one more log entry of 96 bytes, and the log is erased once in some forty writes,
+next to the one block that each record erases anyway. Receipt marks ride in the same slots, so a receipt costs
+one log entry. Rejected:
 
 - No head file, but the file size in the segment's own metadata as the witness. It is free and notices rot in
   the record; but where the newest log entry rots, LittleFS falls back to the one before it without a word.

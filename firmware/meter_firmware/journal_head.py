@@ -108,7 +108,8 @@ class HeadFile:
             return b""
         try:
             with open(self._path(number), "rb") as file:
-                return file.read(_FIXED_SIZE + _MARK_SIZE * MAX_MARKS + _CRC_SIZE)
+                content: bytes = file.read(_FIXED_SIZE + _MARK_SIZE * MAX_MARKS + _CRC_SIZE)
+                return content
         except OSError:
             # There, and not to be had: damage, which an empty slot is not.
             return _MAGIC

@@ -9,9 +9,10 @@ orderly end, so that no interval contains any of these. What a register counted 
 import asyncio
 
 from meter_firmware import parameters
+from meter_firmware.instrument import Instrument
 from meter_firmware.journal import JournalError
 from meter_firmware.metering import MeanChannel, RegisterChannel
-from meter_firmware.modbus import InstrumentError
+from meter_firmware.overflow import Overflow
 from meter_protocol import events
 from meter_protocol import fields as f
 from meter_protocol import types as t
@@ -57,20 +58,26 @@ class Meter:
         self._fresh = True
         self._clock_deadline_ms: "int | None" = None
         self._set: "dict[int, Any] | None" = None
-        self._drivers: "list[Any]" = []
-        self._expected: "list[bool | None]" = []
+        self._instruments: "list[Instrument]" = []
         self._channels: "dict[int, Channel]" = {}
         self._start = 0
+        self._began_on_boundary = False
         self._boundary = 0
         self._slot = 0
-        self._sampled = False
-        self._gap_start: "int | None" = None
-        self._sealed_totals: "dict[int, int | None]" = {}
-        self._overflow: "tuple[int, dict[int, int | None]] | None" = None
+        # When the registers that cannot be read were read last, where that is known.
+        self._gap_starts: "dict[int, int]" = {}
+        self._overflow = Overflow(log, clock)
 
     @property
-    def has_parameters(self) -> bool:
-        return self._set is not None
+    def parameters(self) -> "dict[int, Any] | None":
+        """The set in force."""
+        return self._set
+
+    @property
+    def newest_version(self) -> "int | None":
+        """Of the set in force or of the one that will be next."""
+        newest = self._set if self._new_set is None else self._new_set.fields
+        return None if newest is None else newest[f.SET_VERSION]
 
     # What others ask of the loop; each takes effect at its next turn.
 
@@ -89,23 +96,29 @@ class Meter:
 
     # The loop
 
-    def start(self, fields: "dict[int, Any] | None") -> None:
-        """Take up the parameters in force and every register where the last sealed reading left it."""
+    def start(self, fields: "dict[int, Any] | None", before: "dict[int, Any] | None" = None) -> None:
+        """Take up the parameters in force and every register where the last sealed reading left it.
+
+        `before` is the set that the one in force replaced: power may have been cut before any reading of the
+        new one.
+        """
         self._use(fields)
-        newest = self._log.last_readings()
+        last = self._log.last_sealed()
         for channel_id in self._channels:
             channel = self._channels[channel_id]
-            reading = newest.get(channel_id)
+            reading = last.readings.get(channel_id)
+            if reading is None and parameters.same_register(before, fields, channel_id):
+                reading = last.before_change.get(channel_id)
             # Another parameter set may have had a mean under this id.
             if isinstance(channel, RegisterChannel) and reading is not None and len(reading) <= 4:
                 channel.restore(reading)
-        self._sealed_totals = self._totals()
+        self._overflow.restore(last, self._totals())
 
     async def run(self) -> None:
         self._open_interval(self._ticks.ticks_ms())
         while not self._stopping:
             self._wake.clear()
-            self._attend()
+            await self._attend()
             if self._set is None or not self._has_settled():
                 await asyncio.sleep_ms(20)
                 continue
@@ -113,27 +126,23 @@ class Meter:
                 # Where the registers stand now ends the outage, or is where we begin.
                 await self._sample(self._ticks.ticks_ms(), True)
             await self._sample_next()
-        if self._set is not None:
-            await self._end()
+        await self._end()
 
     async def _end(self) -> None:
         """An orderly end leaves every register sealed as it is now."""
         now = self._ticks.ticks_ms()
-        if self._sampled or self._fresh:
+        if self._set is not None and self._fresh:
             await self._sample(now, True)
-        if self._sampled:
-            self._close_interval(f.KIND_PARTIAL, now)
+        else:
+            await self._cut_short(now)
 
-    def _attend(self) -> None:
-        now = self._ticks.ticks_ms()
+    async def _attend(self) -> None:
         if self._correction is not None:
             correction, reply = self._correction
             self._correction = None
-            self._take_correction(correction, reply, now)
+            await self._take_correction(correction, reply, self._ticks.ticks_ms())
         if self._new_set is not None:
-            opened = self._new_set
-            self._new_set = None
-            self._take_parameters(opened, now)
+            await self._take_parameters(self._new_set, self._ticks.ticks_ms())
 
     def _has_settled(self) -> bool:
         """A reading with a time is worth a short wait after boot; one without a time is worth more than none."""
@@ -149,219 +158,215 @@ class Meter:
     async def _sample_next(self) -> None:
         assert self._set is not None
         period = self._set[f.SAMPLE_PERIOD_MS]
-        now = self._ticks.ticks_ms()
-        slots_left = max(0, self._boundary - now - 1) // period
-        due = self._boundary - slots_left * period
+        slots_left = max(0, self._boundary - self._ticks.ticks_ms() - 1) // period
+        # A clock that was put back a little must not take the same slot twice.
+        due = max(self._boundary - slots_left * period, min(self._slot + period, self._boundary))
         await self._ticks.sleep_until(due, self._wake)
         now = self._ticks.ticks_ms()
         if now < due:
             return
-        skipped = (due - self._slot) // period - 1
-        self._slot = due
-        if skipped > 0:
+        slots = max(1, (now - self._slot) // period)
+        self._slot += slots * period
+        if slots > 1:
             for channel in self._channels.values():
-                channel.skip(skipped)
+                channel.skip(slots - 1)
         await self._sample(now)
         if due >= self._boundary:
-            self._close_interval(f.KIND_REGULAR, now)
-            self._open_interval(now)
+            is_whole = self._began_on_boundary and now < self._boundary + self._interval_ms()
+            self._close_interval(f.KIND_REGULAR if is_whole else f.KIND_PARTIAL, now)
+            self._open_interval(now, True)
 
     async def _sample(self, now: int, registers_only: bool = False) -> None:
         assert self._set is not None
         self._fresh = False
-        if not registers_only:
-            self._sampled = True
-        for index in range(len(self._drivers)):
-            values, fault = await self._read(index)
+        for index in range(len(self._instruments)):
+            instrument = self._instruments[index]
+            await instrument.read(now)
             for entry in self._set[f.CHANNELS]:
                 if registers_only and entry[f.CHANNEL_KIND] != f.CHANNEL_REGISTER:
                     continue
                 if entry[f.CHANNEL_INSTRUMENT] == index:
-                    self._feed(entry, values, fault, now)
+                    value, status = instrument.indication(entry[f.CHANNEL_INDICATION])
+                    self._feed(entry[f.CHANNEL_ID], value, status, now)
         self._end_gaps(now)
 
-    async def _read(self, index: int) -> "tuple[dict[str, int | None], int]":
-        """What one instrument indicates now, and the status of what it does not."""
-        driver = self._drivers[index]
-        try:
-            if self._expected[index] is None:
-                self._expected[index] = await self._is_expected(index)
-            values = await driver.read()
-        except InstrumentError as error:
-            # Whatever answers after a silence may be another instrument.
-            self._expected[index] = None
-            return {}, f.STATUS_NO_RESPONSE if error.absent else f.STATUS_BAD_RESPONSE
-        if not self._expected[index]:
-            return values, f.STATUS_WRONG_INSTRUMENT
-        if "out_of_range" in driver.faults.values():
-            return values, f.STATUS_IMPLAUSIBLE
-        return values, f.STATUS_BAD_RESPONSE if driver.faults else f.STATUS_GOOD
-
-    async def _is_expected(self, index: int) -> bool:
-        """Whether this is the instrument that the sealed parameters name."""
-        assert self._set is not None
-        serial = self._set[f.INSTRUMENTS][index][f.INSTRUMENT_SERIAL]
-        try:
-            identity = await self._drivers[index].identify()
-        except InstrumentError as error:
-            if error.reason == "wrong_identity":
-                return False
-            raise
-        return serial is None or identity["serial"] in (None, serial)
-
-    def _feed(self, entry: "dict[int, Any]", values: "dict[str, int | None]", fault: int, now: int) -> None:
-        channel = self._channels[entry[f.CHANNEL_ID]]
-        value = values.get(entry[f.CHANNEL_INDICATION])
+    def _feed(self, channel_id: int, value: "int | None", status: int, now: int) -> None:
+        channel = self._channels[channel_id]
         if isinstance(channel, MeanChannel):
             if value is None:
-                channel.miss(fault)
+                channel.miss(status)
             else:
-                channel.flag(fault & f.STATUS_WRONG_INSTRUMENT)
+                channel.flag(status)
                 channel.add(value)
-        elif value is None or fault & f.STATUS_WRONG_INSTRUMENT:
+        elif value is None or status & f.STATUS_WRONG_INSTRUMENT:
             # Another instrument's register says nothing about this total.
-            channel.miss(fault)
+            channel.miss(status)
         else:
             before = channel.total
             jump = channel.add(value, now)
             if jump is not None:
-                self._event(
-                    events.REGISTER_DISCONTINUITY,
-                    {
-                        events.CHANNEL: entry[f.CHANNEL_ID],
-                        events.TOTAL_BEFORE: before,
-                        events.RAW_BEFORE: jump[0],
-                        events.RAW_AFTER: jump[1],
-                    },
-                    now,
-                )
+                details = {
+                    events.CHANNEL: channel_id,
+                    events.TOTAL_BEFORE: before,
+                    events.RAW_BEFORE: jump[0],
+                    events.RAW_AFTER: jump[1],
+                }
+                self._event(events.REGISTER_DISCONTINUITY, details, now)
 
     def _end_gaps(self, now: int) -> None:
         """Seal what registers counted while they could not be read, so that no regular interval gets it."""
-        ended = {}
+        by_start: "dict[int | None, dict[int, Any]]" = {}
         for channel_id in self._channels:
             channel = self._channels[channel_id]
             if isinstance(channel, RegisterChannel) and channel.in_gap and channel.was_read:
-                ended[channel_id] = channel.end_gap()
-        if ended:
-            duration_ms = None if self._gap_start is None else now - self._gap_start
-            self._seal(f.KIND_OUTAGE, duration_ms, ended, now)
+                start = self._gap_starts.pop(channel_id, None)
+                by_start.setdefault(start, {})[channel_id] = channel.end_gap()
+        for start in sorted(by_start, key=lambda start: -1 if start is None else start):
+            self._seal(f.KIND_OUTAGE, None if start is None else now - start, by_start[start], now)
 
-    def _open_interval(self, now: int) -> None:
+    # Intervals
+
+    def _interval_ms(self) -> int:
+        assert self._set is not None
+        interval_ms: int = self._set[f.INTERVAL_S] * 1000
+        return interval_ms
+
+    def _open_interval(self, now: int, on_boundary: bool = False) -> None:
+        """From now to the next boundary on the clock's present scale."""
         self._start = now
-        self._sampled = False
-        self._aim(now)
-
-    def _aim(self, now: int) -> None:
-        """The next boundary and the sampling slot before the next one, on the clock's present scale."""
         if self._set is None:
             return
-        interval_ms = self._set[f.INTERVAL_S] * 1000
-        period_ms = self._set[f.SAMPLE_PERIOD_MS]
-        self._boundary = self._clock.ticks_at((self._clock.time_at(now) // interval_ms + 1) * interval_ms)
+        interval_ms, period_ms = self._interval_ms(), self._set[f.SAMPLE_PERIOD_MS]
+        time_ms = self._clock.time_at(now)
+        self._began_on_boundary = on_boundary or time_ms % interval_ms == 0
+        self._boundary = self._clock.ticks_at((time_ms // interval_ms + 1) * interval_ms)
+        # The sampling slot before the next one.
         self._slot = self._boundary - ((self._boundary - now - 1) // period_ms + 1) * period_ms
 
-    def _close_interval(self, kind: int, now: int, explicit: bool = False) -> None:
+    async def _cut_short(self, now: int, explicit: bool = False) -> bool:
+        """Seal the running interval as it is now, before what no interval may contain; False if there is no room.
+
+        `explicit` is for a change of parameters: the state is sealed so that it can be read without the old
+        ones, even if the interval has just begun, and from the reserve if need be.
+        """
+        if self._set is None or self._fresh or (now == self._start and not explicit):
+            return True
+        await self._sample(now, True)
+        return self._close_interval(f.KIND_PARTIAL, now, explicit)
+
+    def _close_interval(self, kind: int, now: int, explicit: bool = False) -> bool:
         readings = {}
-        in_gap = False
         for channel_id in self._channels:
             channel = self._channels[channel_id]
-            readings[channel_id] = channel.close(explicit)
-            if isinstance(channel, RegisterChannel) and channel.in_gap:
-                in_gap = True
-        if not in_gap:
-            self._gap_start = None
-        elif self._gap_start is None:
-            self._gap_start = self._start
-        self._seal(kind, now - self._start, readings, now)
+            if isinstance(channel, RegisterChannel):
+                was_in_gap = channel.in_gap
+                readings[channel_id] = channel.close(explicit)
+                if channel.in_gap and not was_in_gap:
+                    self._gap_starts[channel_id] = self._start
+            else:
+                readings[channel_id] = channel.close()
+        return self._seal(kind, now - self._start, readings, now, explicit)
 
-    def _take_correction(self, correction: "Correction", reply: bytes, now: int) -> None:
-        step = self._clock.is_step(correction[0])
-        if step and self._sampled:
-            self._close_interval(f.KIND_PARTIAL, now)
+    async def _take_correction(self, correction: "Correction", reply: bytes, now: int) -> None:
+        is_step = self._clock.is_step(correction[0])
+        if is_step:
+            await self._cut_short(now)
         old_time_ms = self._clock.stamp(now)[0]
         self._clock.take(correction, now)
-        self._event(
-            events.CLOCK_SET,
-            {
-                events.OLD_TIME_MS: old_time_ms,
-                events.NEW_TIME_MS: self._clock.stamp(now)[0],
-                events.TIME_REPLY: reply,
-            },
-            now,
-        )
-        if step:
-            self._open_interval(now)
-        else:
-            self._aim(now)
-
-    def _take_parameters(self, opened: "SealedMessage", now: int) -> None:
-        before = self._channels
-        if self._sampled:
-            self._close_interval(f.KIND_PARTIAL, now, True)
+        details = {
+            events.OLD_TIME_MS: old_time_ms,
+            events.NEW_TIME_MS: self._clock.stamp(now)[0],
+            events.TIME_REPLY: reply,
+        }
         try:
-            self._log.apply_parameters(opened, now)
+            self._overflow.say_clock_set(details, now)
         except JournalError as error:
             _must_be_full(error)
-            # Nothing was changed; the authority's set comes again.
-            return
         self._on_sealed()
-        self._use(opened.fields)
-        for channel_id in self._channels:
-            old, new = before.get(channel_id), self._channels[channel_id]
-            if isinstance(old, RegisterChannel) and isinstance(new, RegisterChannel) and old.total is not None:
-                new.restore([f.STATUS_GOOD, old.total, old.raw])
+        if is_step:
+            self._open_interval(now)
+        else:
+            # The running interval ends at the same time of day as before, and its slots move with it.
+            slew_ms = self._clock.stamp(now)[0] - old_time_ms
+            self._boundary -= slew_ms
+            self._slot -= slew_ms
+
+    async def _take_parameters(self, opened: "SealedMessage", now: int) -> None:
+        applied = await self._cut_short(now, True)
+        if applied:
+            try:
+                self._log.apply_parameters(opened, now)
+            except JournalError as error:
+                _must_be_full(error)
+                applied = False
+        if self._new_set is opened:
+            self._new_set = None
+        if applied:
+            self._on_sealed()
+            self._replace_set(opened.fields, now)
+        # Else nothing was changed, and the authority's set comes again.
         self._open_interval(now)
+
+    def _replace_set(self, fields: "dict[int, Any]", now: int) -> None:
+        set_before, channels, gap_starts = self._set, self._channels, self._gap_starts
+        self._use(fields)
+        for channel_id in self._channels:
+            old, new = channels.get(channel_id), self._channels[channel_id]
+            if not isinstance(old, RegisterChannel) or not isinstance(new, RegisterChannel):
+                continue
+            if old.total is None or not parameters.same_register(set_before, fields, channel_id):
+                # Another register: its total begins anew, and no quantity is made of the difference.
+                continue
+            new.restore([f.STATUS_GOOD, old.total, old.raw])
+            if channel_id in gap_starts:
+                self._gap_starts[channel_id] = gap_starts[channel_id]
+            elif not old.in_gap:
+                self._gap_starts[channel_id] = now
 
     def _use(self, fields: "dict[int, Any] | None") -> None:
         self._set = fields
         self._fresh = True
+        self._gap_starts = {}
+        self._instruments = []
+        self._channels = {}
         if fields is not None:
-            self._drivers = [self._make_driver(entry) for entry in fields[f.INSTRUMENTS]]
-            self._expected = [None] * len(self._drivers)
+            for entry in fields[f.INSTRUMENTS]:
+                self._instruments.append(Instrument(self._make_driver(entry), entry[f.INSTRUMENT_SERIAL]))
             self._channels = parameters.make_channels(fields)
 
     # Sealing, and what happens while the journal is full
 
-    def _seal(self, kind: int, duration_ms: "int | None", readings: "dict[int, Any]", now: int) -> None:
+    def _seal(
+        self, kind: int, duration_ms: "int | None", readings: "dict[int, Any]", now: int, reserved: bool = False
+    ) -> bool:
+        """Whether there was room. If not, registers go on counting and the resume event will tell the span."""
         body = {f.KIND: kind, f.DURATION_MS: duration_ms, f.READINGS: readings}
+        totals = self._totals()
         try:
-            if self._overflow is not None:
-                self._say_resumed(now)
-            self._log.append(t.READINGS, body, now)
-            self._sealed_totals = self._totals()
+            self._overflow.end(now, reserved)
+            self._log.append(t.READINGS, body, now, reserved)
         except JournalError as error:
             _must_be_full(error)
-            self._note_overflow(now)
+            for channel_id in readings:
+                channel = self._channels[channel_id]
+                if isinstance(channel, RegisterChannel):
+                    channel.put_back(readings[channel_id])
+            if not self._overflow.is_open:
+                self._event(events.JOURNAL_OVERFLOW, self._overflow.begin(self._start), now, True)
+            self._overflow.reach(totals, now)
+            return False
+        self._overflow.note_sealed({channel: totals[channel] for channel in readings if channel in totals})
         self._on_sealed()
+        return True
 
-    def _say_resumed(self, now: int) -> None:
-        assert self._overflow is not None
-        details = {
-            events.SPAN_START_MS: self._overflow[0],
-            events.TOTALS_BEFORE: self._overflow[1],
-            events.TOTALS_AFTER: self._totals(),
-        }
-        # Not from the reserve: room for it is what shows that the journal takes messages again.
-        self._log.event(events.JOURNAL_RESUMED, details, now, False)
-        self._overflow = None
-
-    def _note_overflow(self, now: int) -> None:
-        """Registers go on counting; the span and the totals before and after it will be in the chain."""
-        if self._overflow is not None:
-            return
-        self._overflow = (self._clock.stamp(self._start)[0], self._sealed_totals)
-        details = {events.LAST_RECEIPT: self._log.last_receipt(), events.TOTALS_BEFORE: self._overflow[1]}
-        self._event(events.JOURNAL_OVERFLOW, details, now)
-
-    def _event(self, code: int, details: "dict[int, Any]", now: int) -> None:
+    def _event(self, code: int, details: "dict[int, Any]", now: int, reserved: bool = False) -> bool:
         try:
-            self._log.event(code, details, now)
+            self._log.event(code, details, now, reserved)
         except JournalError as error:
             _must_be_full(error)
-            # Even the reserve is full: the resume event will tell the span.
-            return
+            return False
         self._on_sealed()
+        return True
 
     def _totals(self) -> "dict[int, int | None]":
         totals: "dict[int, int | None]" = {}

@@ -9,12 +9,16 @@ What an instrument did not say is never filled in: a reading without an indicati
 """
 
 from meter_protocol import fields as f
+from meter_protocol.cbor import INT64_MAX
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
 _MS_PER_HOUR = 3600000
+
+_OF_A_STEP = f.STATUS_IMPLAUSIBLE | f.STATUS_WRAPPED | f.STATUS_DISCONTINUITY
+"""The bits that speak of a change of the total, and not of samples that were missed."""
 
 
 class RegisterChannel:
@@ -59,7 +63,8 @@ class RegisterChannel:
         """One indication at monotonic time `now_ms`.
 
         Returns (raw before, raw after) if the register went backwards without having wrapped: the total then
-        stands still, and what the instrument counted in between is known to nobody.
+        stands still, and what the instrument counted in between is known to nobody. Of an instrument that does
+        nothing else only the first time in an interval is returned; the status is there each time.
         """
         discontinuity = None
         if self.total is None:
@@ -68,12 +73,14 @@ class RegisterChannel:
             step = raw - self.raw
             if step < 0:
                 step = self._unwrap(step, now_ms)
-                if step < 0:
-                    discontinuity = (self.raw, raw)
-                    self._status |= f.STATUS_DISCONTINUITY
-                    step = 0
-                else:
+                if step >= 0:
                     self._status |= f.STATUS_WRAPPED
+            if step < 0 or self.total + step * self.ratio > INT64_MAX:
+                # What no message can hold is no quantity either, but an instrument that talks nonsense.
+                if not self._status & f.STATUS_DISCONTINUITY:
+                    discontinuity = (self.raw, raw)
+                self._status |= f.STATUS_DISCONTINUITY
+                step = 0
             limit = self._largest_step(now_ms)
             if limit is not None and step > limit:
                 self._status |= f.STATUS_IMPLAUSIBLE
@@ -91,10 +98,19 @@ class RegisterChannel:
     def skip(self, slots: int) -> None:
         """Scheduled samples that nobody took. A register loses nothing by them."""
 
+    def put_back(self, reading: "list[Any]") -> None:
+        """The reading found no room: what its status says of the total's way is said by the next one."""
+        self._status |= reading[0] & _OF_A_STEP
+
     def end_gap(self) -> "list[Any]":
-        """The reading over a span in which this register could not be read, once it can be again."""
+        """The reading over a span in which this register could not be read, once it can be again.
+
+        The samples that the running interval missed until now stay with it, too.
+        """
         self._gap = False
-        return self._reading(self._take_status() | f.STATUS_GAP_BEFORE)
+        status = self._status
+        self._status &= ~_OF_A_STEP
+        return self._reading(status | f.STATUS_GAP_BEFORE)
 
     def close(self, explicit: bool = False) -> "list[Any]":
         """The reading at the interval's end: the newest indication, if the last attempt gave one.

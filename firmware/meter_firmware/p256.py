@@ -111,7 +111,8 @@ def _hmac(key: bytes, message: bytes) -> bytes:
     """HMAC-SHA256 (RFC 2104) for keys of at most a block; MicroPython has no hmac module of its own."""
     padded = key + bytes(64 - len(key))
     inner = hashlib.sha256(bytes(b ^ 0x36 for b in padded) + message).digest()
-    return hashlib.sha256(bytes(b ^ 0x5C for b in padded) + inner).digest()
+    outer: bytes = hashlib.sha256(bytes(b ^ 0x5C for b in padded) + inner).digest()
+    return outer
 
 
 def _int(data: bytes) -> int:

@@ -6,7 +6,8 @@ enter the chain inside a `parameters_applied` event, and from then on their hash
 
 from meter_firmware import sealing
 from meter_firmware.metering import MeanChannel, RegisterChannel
-from meter_firmware.sensors import indications
+from meter_firmware.sensors import driver_class, indications
+from meter_firmware.sensors.driver import REGISTER
 from meter_protocol import fields as f
 from meter_protocol import types as t
 from meter_protocol.errors import ProtocolError
@@ -15,6 +16,12 @@ from meter_protocol.quantities import BY_NAME
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
+
+MAX_ADDRESS = 255
+"""A Modbus unit; 0 would be a broadcast, which nobody answers."""
+
+MAX_VALUE = 1 << 61
+"""Largest value of a channel: twice this span, as the spread of samples may be, is still an int64."""
 
 
 def open_set(
@@ -37,30 +44,59 @@ def open_set(
 def check_content(fields: "dict[int, Any]") -> None:
     """What the schema cannot say: the parts of a set must fit each other and this firmware's drivers."""
     instruments = fields[f.INSTRUMENTS]
-    seen = []
     if fields[f.INTERVAL_S] * 1000 % fields[f.SAMPLE_PERIOD_MS]:
         raise ProtocolError("parameters_sample_period")
-    for channel in fields[f.CHANNELS]:
-        if channel[f.CHANNEL_ID] in seen:
-            raise ProtocolError("parameters_channel_twice")
-        seen.append(channel[f.CHANNEL_ID])
-        if channel[f.CHANNEL_INSTRUMENT] >= len(instruments):
-            raise ProtocolError("parameters_instrument")
-        instrument = instruments[channel[f.CHANNEL_INSTRUMENT]]
-        known = indications(instrument[f.INSTRUMENT_DRIVER], instrument[f.INSTRUMENT_OPTIONS])
-        if known is None:
+    for instrument in instruments:
+        if indications(instrument[f.INSTRUMENT_DRIVER], instrument[f.INSTRUMENT_OPTIONS]) is None:
             raise ProtocolError("parameters_driver")
-        if channel[f.CHANNEL_INDICATION] not in known:
-            raise ProtocolError("parameters_indication")
-        quantity, exponent, modulus, kind = known[channel[f.CHANNEL_INDICATION]]
-        if BY_NAME[quantity].code != channel[f.CHANNEL_QUANTITY]:
-            raise ProtocolError("parameters_quantity")
-        if exponent != channel[f.CHANNEL_EXPONENT] or modulus != channel[f.CHANNEL_MODULUS]:
-            raise ProtocolError("parameters_scale")
-        if channel[f.CHANNEL_KIND] == f.CHANNEL_REGISTER and kind != "register":
-            raise ProtocolError("parameters_kind")
-    if not seen:
+        if not 1 <= instrument[f.INSTRUMENT_ADDRESS] <= MAX_ADDRESS:
+            raise ProtocolError("parameters_address")
+    if not fields[f.CHANNELS]:
         raise ProtocolError("parameters_no_channel")
+    for channel in fields[f.CHANNELS]:
+        _check_channel(channel, instruments[channel[f.CHANNEL_INSTRUMENT]])
+
+
+def _check_channel(channel: "dict[int, Any]", instrument: "dict[int, Any]") -> None:
+    driver = driver_class(instrument[f.INSTRUMENT_DRIVER], instrument[f.INSTRUMENT_OPTIONS])
+    name = channel[f.CHANNEL_INDICATION]
+    if name not in driver.INDICATIONS:
+        raise ProtocolError("parameters_indication")
+    quantity, exponent, modulus, kind = driver.INDICATIONS[name]
+    if quantity not in BY_NAME or BY_NAME[quantity].code != channel[f.CHANNEL_QUANTITY]:
+        raise ProtocolError("parameters_quantity")
+    if exponent != channel[f.CHANNEL_EXPONENT] or modulus != channel[f.CHANNEL_MODULUS]:
+        raise ProtocolError("parameters_scale")
+    if channel[f.CHANNEL_KIND] == f.CHANNEL_REGISTER and kind != REGISTER:
+        raise ProtocolError("parameters_kind")
+    lowest, highest = driver.LIMITS[name]
+    if max(-lowest, highest) * channel[f.CHANNEL_RATIO] > MAX_VALUE:
+        raise ProtocolError("parameters_ratio")
+
+
+def same_register(before: "dict[int, Any] | None", after: "dict[int, Any] | None", channel_id: int) -> bool:
+    """Whether a channel reads the same register of the same instrument under both sets, whatever its ratio."""
+    old = _register(before, channel_id)
+    return old is not None and old == _register(after, channel_id)
+
+
+def _register(fields: "dict[int, Any] | None", channel_id: int) -> "tuple[Any, ...] | None":
+    for entry in fields[f.CHANNELS] if fields is not None else []:
+        if entry[f.CHANNEL_ID] == channel_id and entry[f.CHANNEL_KIND] == f.CHANNEL_REGISTER:
+            instrument = fields[f.INSTRUMENTS][entry[f.CHANNEL_INSTRUMENT]]
+            serial = instrument[f.INSTRUMENT_SERIAL]
+            # An instrument with a serial number stays what it is on another bus.
+            place = None if serial else (instrument[f.INSTRUMENT_BUS], instrument[f.INSTRUMENT_ADDRESS])
+            return (
+                instrument[f.INSTRUMENT_DRIVER],
+                serial,
+                place,
+                entry[f.CHANNEL_INDICATION],
+                entry[f.CHANNEL_QUANTITY],
+                entry[f.CHANNEL_EXPONENT],
+                entry[f.CHANNEL_MODULUS],
+            )
+    return None
 
 
 def make_channels(fields: "dict[int, Any]") -> "dict[int, RegisterChannel | MeanChannel]":

@@ -26,7 +26,7 @@ def message(sequence):
 def main(image, notes):
     journal = open_journal(image)
     sequence = journal.head[1] + 1 if journal.head else 0
-    with open(notes, "ab") as file:
+    with open(notes, "ab") as file:  # noqa: PTH123  (MicroPython)
         while True:
             journal.append(EPOCH, sequence, message(sequence))
             # Unbuffered: the kernel has it even if the next instruction is never reached.

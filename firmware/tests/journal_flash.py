@@ -73,10 +73,7 @@ class PowerCut:
         return EIO
 
     def ioctl(self, operation, argument):
-        if operation == 6:
-            alive = self._survives(ERASE, argument, None, 0)
-        else:
-            alive = not self.dead
+        alive = self._survives(ERASE, argument, None, 0) if operation == 6 else not self.dead
         return self._flash.ioctl(operation, argument) if alive else EIO
 
     def _survives(self, kind, block, buffer, offset):

@@ -9,6 +9,7 @@ test_links_real_broker.py plays the other side.
 import asyncio
 import gc
 import json
+import os
 import random
 import struct
 import sys
@@ -44,7 +45,7 @@ class Process:
         self.corrupt = 0
         self.echoed = bytearray(config["frames"])
         self.heap_growth = None
-        backoff = Backoff(random.randrange, base_ms=50, limit_ms=400)
+        backoff = Backoff(random.randrange, base_ms=50, limit_ms=config.get("longest_delay_ms", 400))
         self.link = self.make_link(backoff)
         self.link.receive = self.receive
 
@@ -120,6 +121,7 @@ class Process:
             gap_ms=self.gap_ms,
             heap_growth=self.heap_growth,
             elapsed_ms=elapsed_ms,
+            descriptors=len(os.listdir("/dev/fd")),  # noqa: PTH208  MicroPython has no pathlib
         )
         for task in (running, sampling):
             task.cancel()

@@ -8,8 +8,9 @@ from meter_firmware.links import LinkError
 from meter_firmware.links.backoff import Backoff
 from meter_firmware.links.link import Link
 from meter_firmware.links.serial import MAX_WAITING, SerialLink
+from meter_firmware.links.session import Session
 from meter_firmware.links.streams import ByteStream, TlsStream
-from meter_firmware.links.tcp import TcpTarget
+from meter_firmware.links.tcp import RESOLVE_AGAIN_AFTER, TcpTarget
 from meter_firmware.links.tls_settings import TlsSettings
 from meter_protocol import framing
 
@@ -129,7 +130,29 @@ async def test_faults_of_tls_have_their_reasons():
         (OSError(-0x7780, "MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE"), "tls_failed"),
         (OSError(104), "peer_lost"),
     ):
-        assert await refusal(TlsStream(Sink([fault])).write_all(b"x", 1000)) == reason
+        assert await refusal(TlsStream(Sink([fault]), None).write_all(b"x", 1000)) == reason
+
+
+class Flood:
+    """A peer that never stops sending."""
+
+    def readinto(self, buffer):
+        return len(buffer)
+
+
+async def test_a_peer_that_never_stops_sending_does_not_keep_the_loop_to_itself():
+    async def sample():
+        while True:
+            samples.append(1)
+            await asyncio.sleep_ms(0)
+
+    samples = []
+    sampling = asyncio.create_task(sample())
+    stream = TlsStream(Flood(), None)
+    for _ in range(100):
+        await stream.read_into(memoryview(bytearray(8)))
+    sampling.cancel()
+    assert len(samples) >= 99, len(samples)
 
 
 def test_tls_without_its_files_or_a_name_is_refused_at_start():
@@ -146,6 +169,44 @@ def test_tls_without_its_files_or_a_name_is_refused_at_start():
 
 async def test_a_port_where_nobody_listens_refuses():
     assert await refusal(TcpTarget("127.0.0.1", 1).open()) == "connect_refused"
+
+
+async def test_refused_attempts_leave_no_descriptor_open():
+    target = TcpTarget("127.0.0.1", 1)
+    before = len(os.listdir("/dev/fd"))
+    for _ in range(10):
+        await refusal(target.open())
+    assert len(os.listdir("/dev/fd")) == before
+
+
+class ManyAddresses(TcpTarget):
+    """A name with two addresses, and nobody at either."""
+
+    lookups = 0
+
+    def _resolve(self):
+        self.lookups += 1
+        return ["first", "second"]
+
+    async def _connect(self, address):
+        raise LinkError("connect_refused " + address)
+
+
+async def test_all_addresses_of_a_name_are_tried_and_it_is_seldom_looked_up():
+    target = ManyAddresses("gateway", 1)
+    tried = []
+    for _ in range(2 * RESOLVE_AGAIN_AFTER):
+        reason = await refusal(target.open())
+        tried.append(reason.split()[1])
+    assert tried[:4] == ["first", "second", "first", "second"]
+    assert target.lookups == 2
+
+
+async def test_the_first_reason_for_the_end_of_a_session_is_the_one_told():
+    session = Session()
+    session.end(LinkError("write_stalled"))
+    session.end(LinkError("stream_closed"))
+    assert await refusal(session.run([])) == "write_stalled"
 
 
 async def test_a_name_that_nobody_knows_is_said_so():

@@ -10,8 +10,10 @@ from meter_firmware.links.mqtt_client import MAX_IN_FLIGHT, MAX_SILENT_PUBLISHES
 
 CONNACK = b"\x20\x02\x00\x00"
 PINGREQ = b"\xc0\x00"
-TIMEOUT_MS = 60
-SOON_MS = 1000
+TIMEOUT_MS = 150
+SOON_MS = 3000
+SHORTEST_DELAY_MS = 2
+LONGEST_DELAY_MS = 8
 
 
 class MemoryStream:
@@ -76,9 +78,10 @@ class Rig:
         self.streams = []
         self.troubles = []
         self.received = []
+        self.backoff = Backoff(lambda n: 0, SHORTEST_DELAY_MS, LONGEST_DELAY_MS)
         self.link = MqttLink(
             self.open,
-            Backoff(lambda n: 0, base_ms=2, limit_ms=8),
+            self.backoff,
             "m1",
             "a/up",
             "a/down",
@@ -204,12 +207,40 @@ async def test_a_broker_that_never_acknowledges_is_given_up():
         assert rig.streams[0].closed
 
 
+async def test_a_broker_that_acknowledges_now_and_then_is_kept():
+    async with Rig() as rig:
+        await rig.log_in()
+        for _ in range(2):
+            for _ in range(MAX_SILENT_PUBLISHES - 1):
+                assert not await rig.link.send(b"x")
+                await rig.hear_publish(b"x")
+            sending = asyncio.create_task(rig.link.send(b"y"))
+            rig.broker.say(b"\x40\x02" + await rig.hear_publish(b"y"))
+            assert await sending
+        assert rig.troubles == []
+
+
+async def test_the_first_acknowledgement_ends_the_growing_of_the_delays():
+    async with Rig() as rig:
+        for streams in (2, 3, 4):
+            rig.broker.say(EOF)
+            await until(lambda expected=streams: len(rig.streams) == expected)
+        assert rig.backoff.next_delay_ms() == LONGEST_DELAY_MS // 2
+        await rig.log_in()
+        sending = asyncio.create_task(rig.link.send(b"x"))
+        rig.broker.say(b"\x40\x02" + await rig.hear_publish(b"x"))
+        assert await sending
+        assert rig.backoff.next_delay_ms() == SHORTEST_DELAY_MS // 2
+
+
 async def test_a_frame_in_flight_fails_as_soon_as_the_connection_does():
     async with Rig() as rig:
         await rig.log_in()
         sending = asyncio.create_task(rig.link.send(b"x"))
         await rig.hear_publish(b"x")
         rig.broker.say(EOF)
+        await asyncio.sleep_ms(TIMEOUT_MS // 4)
+        assert sending.done()
         assert not await sending
         await until(lambda: len(rig.streams) == 2)
         assert rig.troubles == ["peer_closed"]
@@ -223,6 +254,17 @@ async def test_a_stalled_write_ends_the_session():
         assert not await rig.link.send(b"x")
         await until(lambda: len(rig.streams) == 2)
         assert rig.troubles == ["write_stalled"]
+
+
+async def test_a_sender_that_gave_up_half_way_ends_the_session():
+    async with Rig() as rig:
+        await rig.log_in()
+        rig.broker.stalled = True
+        sending = asyncio.create_task(rig.link.send(b"x"))
+        await asyncio.sleep_ms(5)
+        sending.cancel()
+        await until(lambda: len(rig.streams) == 2)
+        assert rig.troubles == ["send_cancelled"]
 
 
 async def test_a_silent_broker_is_found_out_by_ping():

@@ -207,9 +207,7 @@ def test_random_bytes_end_in_packets_or_in_a_typed_refusal():
 
 
 def test_connect_says_what_the_standard_says():
-    assert mqtt_packets.connect(b"m1", None, None, True, 30) == (
-        b"\x10\x0e\x00\x04MQTT\x04\x02\x00\x1e\x00\x02m1"
-    )
+    assert mqtt_packets.connect(b"m1", None, None, True, 30) == (b"\x10\x0e\x00\x04MQTT\x04\x02\x00\x1e\x00\x02m1")
     assert mqtt_packets.connect(b"m1", b"u", b"pw", False, 65535) == (
         b"\x10\x15\x00\x04MQTT\x04\xc0\xff\xff\x00\x02m1\x00\x01u\x00\x02pw"
     )

@@ -1,5 +1,7 @@
 """Registers to integers: published vectors, ranges, and the word formats on their own."""
 
+import random
+
 from meter_firmware import sensors
 from meter_firmware.modbus import InstrumentError
 from meter_firmware.sensors import analyser, energy64, pzem004t, senseair_s8, tuf2000
@@ -207,3 +209,22 @@ def test_registry():
     assert sensors.indications("energy64", ROWS) is None
     for fault in senseair_s8.STATUS_FAULTS:
         assert fault in FAULTS
+
+
+def test_any_registers_give_integers_within_limits_or_a_fault():
+    random.seed(20260102)
+    for name in sensors.DRIVERS:
+        driver = sensors.driver_class(name, ROWS if name == "analyser" else None)
+        for _ in range(400):
+            blocks = []
+            for _, _, count in driver.REGISTERS:
+                blocks.append(bytes([random.getrandbits(8) for _ in range(2 * count)]))
+            values = driver.convert(blocks)
+            faults = out_of_limits(values, driver.LIMITS)
+            faults.update(driver.state_faults(blocks))
+            assert sorted(values) == sorted(driver.INDICATIONS)
+            for indication in values:
+                value = values[indication]
+                assert indication in faults or isinstance(value, int)
+            for fault in faults.values():
+                assert fault in FAULTS

@@ -30,15 +30,16 @@ async def answer(command, driver):
         return {"error": error.reason, "code": error.code}
 
 
-async def main(path):
-    with open(path) as file:
-        spec = json.load(file)
+def load(path):
+    with open(path) as file:  # noqa: PTH123  MicroPython has no pathlib
+        return json.load(file)
+
+
+async def main(spec):
     masters = {name: make_master(bus, spec["timeout_ms"]) for name, bus in spec["buses"].items()}
     drivers = {}
     for name, entry in spec["instruments"].items():
-        drivers[name] = sensors.make(
-            entry["driver"], masters[entry["bus"]], entry["unit"], entry.get("options")
-        )
+        drivers[name] = sensors.make(entry["driver"], masters[entry["bus"]], entry["unit"], entry.get("options"))
     while True:
         line = sys.stdin.readline()
         if not line:
@@ -47,4 +48,4 @@ async def main(path):
         print(json.dumps(await answer(command, drivers[name])))
 
 
-asyncio.run(main(sys.argv[1]))
+asyncio.run(main(load(sys.argv[1])))

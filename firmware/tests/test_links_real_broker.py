@@ -39,6 +39,9 @@ LARGEST = 8192
 TOLERATED_GAP_MS = 250
 PATIENCE_S = 30
 
+MOST_DESCRIPTORS = 6
+"""Standard streams, the connection, the folder that is listed to count them, and one to spare."""
+
 
 class Meter:
     """The process with the link; its lines come as events."""
@@ -202,6 +205,14 @@ def test_frames_of_every_size_make_the_round_trip(
         assert_undisturbed(summary, 20)
         assert summary["failures"] == 0
         assert not meter.troubles()
+
+
+def test_a_name_is_found_whichever_of_its_addresses_the_broker_listens_on(
+    start_broker: Callable[..., Mosquitto], start_meter: Callable[..., Meter]
+) -> None:
+    meter = start_meter(**(at(start_broker()) | {"host": "localhost"}), frames=1)
+    assert meter.summary()["complete"]
+    assert meter.troubles() <= {"connect_refused"}
 
 
 def test_a_login_is_asked_for_and_a_wrong_one_refused(
@@ -406,11 +417,13 @@ def test_a_broker_that_is_not_ours_gets_nothing(
     stranger = make_authority(tmp_path / "stranger")
     trusted = stranger.file if wrong == "authority" else authority.file
     tls = trusting(trusted, "gateway.example" if wrong == "name" else "localhost")
-    meter = start_meter(**at(broker), frames=1, run_ms=1500, tls=tls)
+    meter = start_meter(**at(broker), frames=1, run_ms=1000, longest_delay_ms=50, tls=tls)
     summary = meter.summary()
     assert not summary["complete"]
     assert summary["still_running"]
     assert meter.troubles() == {"tls_certificate_refused"}
+    assert len(meter.events) > MOST_DESCRIPTORS
+    assert summary["descriptors"] <= MOST_DESCRIPTORS
 
 
 @pytest.mark.parametrize("encoding", ["PEM", "DER"])

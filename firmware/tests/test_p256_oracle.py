@@ -21,7 +21,9 @@ PREHASHED = utils.Prehashed(hashes.SHA256())
 FIRMWARE = Path(__file__).parents[1]
 
 scalars = st.integers(1, N - 1) | st.integers(1, 64) | st.integers(1, 64).map(lambda d: N - d)
-digests = st.binary(min_size=32, max_size=32) | st.integers(N - 2, (1 << 256) - 1).map(lambda z: number(z))
+digests = st.binary(min_size=32, max_size=32) | st.integers(N - 2, (1 << 256) - 1).map(
+    lambda z: z.to_bytes(32, "big")
+)
 
 
 def number(value: int) -> bytes:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from meter_gateway import decode
+from meter_gateway import decode, records
 from meter_gateway.database import Database, Row
 from meter_gateway.model import Fields, Rejection, Verified
 from meter_protocol import messages
@@ -72,7 +72,7 @@ class Archive:
                 arguments.append(argument)
         order = "DESC" if newest_first else "ASC"
         rows = self._database.query(
-            f"{_MESSAGES} WHERE {' AND '.join(conditions)}"
+            f"{_MESSAGES} {_LATEST_VERDICT} WHERE {' AND '.join(conditions)}"
             f" ORDER BY message.time_ms {order}, message.id {order} LIMIT ?",
             (*arguments, limit),
         )
@@ -81,7 +81,8 @@ class Archive:
     def message(self, thumbprint: bytes, epoch: bytes, sequence: int) -> StoredMessage | None:
         """The one message at this place in a meter's chain."""
         rows = self._database.query(
-            _MESSAGES + " WHERE meter.thumbprint = ? AND chain.epoch = ? AND message.sequence = ?",
+            f"{_MESSAGES} {_LATEST_VERDICT}"
+            " WHERE meter.thumbprint = ? AND chain.epoch = ? AND message.sequence = ?",
             (thumbprint, epoch, sequence),
         )
         return _message(rows[0]) if rows else None
@@ -89,9 +90,11 @@ class Archive:
     def verdicts(self, message_id: int) -> list[Fields]:
         """All revisions, oldest first."""
         rows = self._database.query(
-            "SELECT record FROM verdict WHERE message = ? ORDER BY revision", (message_id,)
+            f"{_MESSAGES} JOIN verdict ON verdict.message = message.id {_OPINION}"
+            " WHERE message.id = ? ORDER BY verdict.revision",
+            (message_id,),
         )
-        return [messages.decode_verdict(row[0]) for row in rows]
+        return [verdict for row in rows if (verdict := _message(row).verdict) is not None]
 
     def chains(self, thumbprint: bytes | None = None) -> list[StoredChain]:
         rows = self._database.query(
@@ -120,14 +123,21 @@ class Archive:
 
 _MESSAGES = (
     "SELECT message.id, meter.thumbprint, chain.epoch, message.sequence, message.time_ms, message.received_ms,"
-    " message.type, message.hash, message.raw,"
-    " (SELECT record FROM verdict WHERE verdict.message = message.id ORDER BY revision DESC LIMIT 1)"
+    " message.type, message.hash, message.raw, opinion.encoded,"
+    " (SELECT judged_ms FROM batch WHERE first_verdict <= verdict.id ORDER BY first_verdict DESC LIMIT 1)"
     " FROM message JOIN chain ON chain.id = message.chain JOIN meter ON meter.id = chain.meter"
+)
+_OPINION = "LEFT JOIN opinion ON opinion.id = verdict.opinion"
+_LATEST_VERDICT = (
+    "LEFT JOIN verdict ON verdict.id ="
+    " (SELECT id FROM verdict WHERE verdict.message = message.id ORDER BY revision DESC LIMIT 1) " + _OPINION
 )
 
 
 def _message(row: Row) -> StoredMessage:
-    id_, thumbprint, epoch, sequence, time_ms, received_ms, kind, hash_, raw, record = row
-    verdict = None if record is None else messages.decode_verdict(record)
+    id_, thumbprint, epoch, sequence, time_ms, received_ms, kind, hash_, raw, opinion, judged_ms = row
+    verdict = None
+    if opinion is not None:
+        verdict = messages.decode_verdict(records.record(thumbprint, epoch, sequence, hash_, judged_ms, opinion))
     typ = t.CHAIN_TYPES[kind]
     return StoredMessage(id_, thumbprint, epoch, sequence, time_ms, received_ms, typ, hash_, raw, verdict)

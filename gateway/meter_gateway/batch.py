@@ -1,56 +1,54 @@
-"""The verdicts of one commit group, signed once over their Merkle root (DESIGN, "Types"; SPEC §8).
-
-A verdict's record holds the identity of its message and what a scheme made of it. The second part is the same
-in thousands of records, and the first has few parts that change, so a record is put together from encoded
-pieces. The first of each kind is encoded by meter_protocol, from which the pieces are cut.
-"""
+"""The verdicts of one commit group, signed once over their Merkle root (DESIGN, "Types"; SPEC §8)."""
 
 from collections.abc import Callable, Iterable, Sequence
 
 import cbor2
 
+from meter_gateway import records
 from meter_gateway.chains import Chain, Placed
 from meter_gateway.model import Finding, GatewayTime, Verdict
 from meter_gateway.sealing import Sealer
-from meter_gateway.store import Commit
+from meter_gateway.store import Commit, Store
 from meter_protocol import fields as f
-from meter_protocol import merkle, messages
+from meter_protocol import merkle
 from meter_protocol import types as t
-from meter_protocol.schema import MAX_FINDINGS
 
-Judge = Callable[[tuple[Finding, ...]], Verdict]
-"""A scheme (policy.py): the same findings give the same Verdict, which is why it may be remembered."""
+Findings = tuple[Finding, ...]
+Judge = Callable[[Findings], Verdict]
+"""A scheme's opinion of findings (policy.py)."""
 
 
 class Batch:
     """Judges messages, chain by chain, and adds their verdicts and their signed batch to the commit."""
 
-    def __init__(self, judge: Judge, now: GatewayTime, commit: Commit) -> None:
+    def __init__(self, judge: Judge, now: GatewayTime, store: Store, commit: Commit) -> None:
         self._judge = judge
         self._now = now
+        self._store = store
         self._commit = commit
-        self._opinions: dict[int, tuple[Verdict, bytes]] = {}
+        self._leaves: list[bytes] = []
+        self._opinions: dict[int, tuple[Verdict, int, bytes]] = {}
+        """By the identity of the Verdict, which is kept with it: a scheme gives the same object again."""
         self.accepted = 0
 
-    def add(self, chain: Chain, placed: Sequence[Placed], found: Iterable[tuple[Finding, ...]]) -> None:
-        head, middle = self._identity_of(chain)
-        rows = self._commit.verdicts
+    def add(self, chain: Chain, placed: Sequence[Placed], found: Iterable[Findings]) -> None:
+        before, after = records.pieces(chain.meter.key.thumbprint, chain.epoch, self._now.time_ms)
+        rows, leaves = self._commit.verdicts, self._leaves
         number = self._commit.first_verdict + len(rows)
+        latest: Findings | None = None
         for (message, verified, _), findings in zip(placed, found, strict=True):
-            verdict = self._judge(findings)
-            opinion = self._opinions.get(id(verdict))
-            if opinion is None:
-                opinion = self._opinions[id(verdict)] = verdict, self._opinion(verdict)
-            sequence = cbor2.dumps(verified.fields[f.SEQUENCE])
-            record = head + sequence + middle + verified.hash + opinion[1]
-            rows.append((number, message, verdict.revision, verdict.accepted, record))
+            # Nearly always the same object again, which spares the comparison of its many findings.
+            if findings is not latest:
+                verdict, opinion_id, opinion = self._opinion(findings)
+                latest = findings
+            leaves.append(before + cbor2.dumps(verified.fields[f.SEQUENCE]) + after + verified.hash + opinion)
+            rows.append((number, message, verdict.revision, opinion_id))
             number += 1
             self.accepted += verdict.accepted
 
     def seal(self, sealer: Sealer) -> None:
         """Sign the group. A group without verdicts signs nothing."""
-        records = [row[-1] for row in self._commit.verdicts]
-        if not records:
+        if not self._leaves:
             return
         sealed = sealer.seal(
             t.VERDICT_BATCH,
@@ -59,49 +57,17 @@ class Batch:
                 f.TIME_MS: self._now.time_ms,
                 f.CLOCK_STATUS: self._now.clock_status,
                 f.CLOCK_UNCERTAINTY_MS: self._now.clock_uncertainty_ms,
-                f.ROOT: merkle.root(merkle.tree(records)),
-                f.COUNT: len(records),
+                f.ROOT: merkle.root(merkle.tree(self._leaves)),
+                f.COUNT: len(self._leaves),
             },
         )
-        self._commit.batch = self._commit.first_verdict, len(records), self._now.time_ms, sealed
+        self._commit.batch = self._commit.first_verdict, len(self._leaves), self._now.time_ms, sealed
 
-    def _identity_of(self, chain: Chain) -> tuple[bytes, bytes]:
-        """The encoded pieces before the sequence, and from there to the hash."""
-        return (
-            _HEAD + chain.epoch + bytes((f.SEQUENCE,)),
-            bytes((f.TIME_MS,))
-            + cbor2.dumps(self._now.time_ms)
-            + bytes((f.METER,))
-            + _BYTES_32
-            + chain.meter.key.thumbprint
-            + bytes((f.HASH,))
-            + _BYTES_32,
-        )
-
-    def _opinion(self, verdict: Verdict) -> bytes:
-        """The encoded pieces after the hash, cut from a whole record."""
-        # Whether the message is accepted was decided on all findings; a record holds no more than its schema lets.
-        findings = [[found.code, found.channel] for found in verdict.findings[:MAX_FINDINGS]]
-        record = messages.encode_verdict(
-            {
-                f.VERSION: f.PROTOCOL_VERSION,
-                f.EPOCH: bytes(8),
-                f.SEQUENCE: 0,
-                f.TIME_MS: 0,
-                f.METER: bytes(32),
-                f.HASH: _MARK,
-                f.VERDICT_REVISION: verdict.revision,
-                f.VERDICT_SCHEME: verdict.scheme,
-                f.VERDICT_ACCEPTANCE: f.ACCEPTED if verdict.accepted else f.NOT_ACCEPTED,
-                f.VERDICT_FINDINGS: findings,
-                f.VERDICT_CAUSE: verdict.cause,
-            }
-        )
-        return record[record.index(_MARK) + len(_MARK) :]
-
-
-_HEAD = bytes((0xAB, f.VERSION, f.PROTOCOL_VERSION, f.EPOCH, 0x48))
-"""A map of eleven, its version, and the head of the epoch's eight bytes."""
-
-_BYTES_32 = b"\x58\x20"
-_MARK = b"\xff" * 32
+    def _opinion(self, findings: Findings) -> tuple[Verdict, int, bytes]:
+        verdict = self._judge(findings)
+        known = self._opinions.get(id(verdict))
+        if known is None:
+            opinion = records.opinion_of(verdict)
+            number = self._store.opinion_id(self._commit, verdict.accepted, opinion)
+            known = self._opinions[id(verdict)] = verdict, number, opinion
+        return known

@@ -1,6 +1,7 @@
 """How this gateway connects to an MQTT broker, for its listeners and its uplink alike."""
 
 import asyncio
+import socket
 import ssl
 from typing import Any
 
@@ -31,6 +32,8 @@ def client(
         timeout=CONNECT_TIMEOUT_S,
         keepalive=KEEPALIVE_S,
         max_inflight_messages=inflight,
+        # A receipt must not wait for the acknowledgement of what was sent before it (Nagle, RFC 896).
+        socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
         **options,
     )
     connection.pending_calls_threshold = 1 << 16  # below that aiomqtt logs a warning for every call in the window

@@ -206,8 +206,7 @@ class UplinkSection(Table):
 class LimitsSection(Table):
     """Bounds on what a peer can make the gateway do or keep before any signature is checked."""
 
-    max_message_bytes: int = Field(default=cbor.MAX_SIZE, ge=1024, le=cbor.MAX_SIZE, examples=["8192"])
-    max_payload_bytes: int = Field(default=262_144, ge=8192, le=16_777_216, examples=["262144"])
+    max_payload_bytes: int = Field(default=262_144, ge=cbor.MAX_SIZE, le=16_777_216, examples=["262144"])
     messages_per_second: int = Field(default=20_000, ge=1, le=1_000_000, examples=["20000"])
     rejected_ring: int = Field(default=1000, ge=0, le=1_000_000, examples=["1000"])
     unknown_identities: int = Field(default=256, ge=0, le=65_536, examples=["256"])
@@ -233,9 +232,7 @@ class GatewayConfig(Table):
     gateway: GatewaySection
     keys: KeysSection
     clock: ClockSection = ClockSection()
-    listener: Annotated[tuple[Listener, ...], BeforeValidator(as_tuple)] = Field(
-        min_length=1, examples=["the table [[listener]]"]
-    )
+    listener: Annotated[tuple[Listener, ...], BeforeValidator(as_tuple)] = Field(min_length=1)
     uplink: UplinkSection = UplinkSection()
     limits: LimitsSection = LimitsSection()
     parameters: ParametersSection = ParametersSection()

@@ -25,11 +25,15 @@ from meter_protocol.errors import ProtocolError
 class Parts(NamedTuple):
     """One COSE_Sign1 taken apart; nothing in it is believed yet."""
 
+    raw: bytes
     protected: bytes
     payload: bytes
     signature: bytes
     to_be_signed: bytes
 
+
+Refused = tuple[bytes, str]
+"""Bytes and the reason why they are not a message."""
 
 _SIGN1_LONG = b"\xd2\x84\x58"
 _SIG_STRUCTURE = b"\x84\x6aSignature1"
@@ -41,56 +45,76 @@ _SHORTEST_USUAL = 160
 def split(message: bytes) -> Parts:
     """The parts of one message and its Sig_structure (RFC 9052 §4.4); ProtocolError as `cose.split`."""
     cut = _cut(message, 0)
-    if cut is None or cut[2] + 2 + cose.SIGNATURE_SIZE != len(message) or len(message) > t.MAX_MESSAGE:
-        parts = cose.split(message)
-        to_be_signed = cose.to_be_signed(parts.protected, parts.payload)
-        return Parts(parts.protected, parts.payload, parts.signature, to_be_signed)
-    header_end, start, end = cut
-    # The byte strings' heads are the same in the message and in its Sig_structure, so both are copied as one.
-    to_be_signed = _SIG_STRUCTURE + message[2:header_end] + b"\x40" + message[header_end + 1 : end]
-    return Parts(message[4:header_end], message[start:end], message[end + 2 :], to_be_signed)
+    if cut is not None and cut[2] == len(message) <= t.MAX_MESSAGE:
+        return _parts(message, cut)
+    parts = cose.split(message)
+    to_be_signed = cose.to_be_signed(parts.protected, parts.payload)
+    return Parts(message, parts.protected, parts.payload, parts.signature, to_be_signed)
 
 
-def split_sequence(payload: bytes) -> tuple[list[bytes], bytes, str | None]:
-    """The whole messages of a frame or publish, then what follows them and the reason why it is refused.
+def split_sequence(payload: bytes) -> tuple[list[Parts], list[Refused]]:
+    """The messages of a frame or publish (RFC 8742), and what in it is none.
 
     One broken message must not cost the good ones before it: they are signed and stand alone.
     """
-    whole: list[bytes] = []
+    messages_of: list[Parts] = []
     start, size = 0, len(payload)
     while start < size:
-        if len(whole) == cose.MAX_MESSAGES:
-            return whole, payload[start:], "cose_too_many_messages"
+        if len(messages_of) == cose.MAX_MESSAGES:
+            return messages_of, [(payload[start:], "cose_too_many_messages")]
         cut = _cut(payload, start)
-        if cut is None:
-            return _split_unusual(whole, payload[start:])
-        end = cut[2] + 2 + cose.SIGNATURE_SIZE
-        whole.append(payload[start:end])
-        start = end
-    return whole, b"", None
+        if cut is None or cut[2] - start > t.MAX_MESSAGE:
+            return messages_of, _split_unusual(messages_of, payload[start:])
+        messages_of.append(_parts(payload, cut, start))
+        start = cut[2]
+    return messages_of, []
 
 
-def _split_unusual(whole: list[bytes], rest: bytes) -> tuple[list[bytes], bytes, str | None]:
+def _split_unusual(messages_of: list[Parts], rest: bytes) -> list[Refused]:
     """No message that SPEC allows comes here: its header alone is longer than what `_cut` does not take."""
+    refused: list[Refused] = []
     try:
-        messages_of_rest = cose.split_sequence(rest)
+        sequence = cose.split_sequence(rest)
     except ProtocolError as error:
-        return whole, rest, error.reason
-    taken = cose.MAX_MESSAGES - len(whole)
-    if len(messages_of_rest) > taken:
-        kept = messages_of_rest[:taken]
-        return whole + kept, rest[sum(map(len, kept)) :], "cose_too_many_messages"
-    return whole + messages_of_rest, b"", None
+        return [(rest, error.reason)]
+    for raw in sequence:
+        if len(messages_of) == cose.MAX_MESSAGES:
+            refused.append((raw, "cose_too_many_messages"))
+            continue
+        try:
+            messages_of.append(split(raw))
+        except ProtocolError as error:
+            refused.append((raw, error.reason))
+    return refused
 
 
-def _cut(data: bytes, start: int) -> tuple[int, int, int] | None:
-    """(end of the protected header, start of the payload, its end) of a message in its usual outer form."""
+Cut = tuple[int, int, int]
+"""Where the protected header ends, where the payload starts, and where the message ends."""
+
+_TAIL = len(_SIGNATURE_HEAD) + cose.SIGNATURE_SIZE
+
+
+def _parts(data: bytes, cut: Cut, start: int = 0) -> Parts:
+    header_end, payload_start, end = cut
+    payload_end = end - _TAIL
+    # The byte strings' heads are the same in the message and in its Sig_structure, so both are copied as one.
+    return Parts(
+        data[start:end],
+        data[start + 4 : header_end],
+        data[payload_start:payload_end],
+        data[end - cose.SIGNATURE_SIZE : end],
+        _SIG_STRUCTURE + data[start + 2 : header_end] + b"\x40" + data[header_end + 1 : payload_end],
+    )
+
+
+def _cut(data: bytes, start: int) -> Cut | None:
+    """A message in its usual outer form, of which only the lengths were looked at."""
     if len(data) - start < _SHORTEST_USUAL or data[start : start + 3] != _SIGN1_LONG or data[start + 3] < 24:
         return None
     header_end = start + 4 + data[start + 3]
+    heads = data[header_end : header_end + 2]
     if header_end + 4 > len(data):
         return None
-    heads = data[header_end : header_end + 2]
     if heads == b"\xa0\x59":
         size = (data[header_end + 2] << 8) | data[header_end + 3]
         payload_start, shortest = header_end + 4, 0x100
@@ -99,8 +123,9 @@ def _cut(data: bytes, start: int) -> tuple[int, int, int] | None:
         payload_start, shortest = header_end + 3, 24
     else:
         return None
-    end = payload_start + size
-    if size < shortest or data[end : end + 2] != _SIGNATURE_HEAD or len(data) < end + 2 + cose.SIGNATURE_SIZE:
+    payload_end = payload_start + size
+    end = payload_end + _TAIL
+    if size < shortest or data[payload_end : payload_end + 2] != _SIGNATURE_HEAD or end > len(data):
         return None
     return header_end, payload_start, end
 

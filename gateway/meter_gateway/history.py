@@ -1,4 +1,4 @@
-"""Walking through what is stored: messages by time, however many, each with the parameter set it was sealed under."""
+"""Walking through what is stored: messages by time, however many, and the parameter set of each."""
 
 from bisect import bisect_right
 from collections.abc import Iterator

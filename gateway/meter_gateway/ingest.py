@@ -30,7 +30,7 @@ from meter_gateway.sealing import Sealers
 from meter_gateway.store import Commit, Store
 from meter_gateway.traceability import Trust, assess_group
 from meter_gateway.traceability.findings import finding
-from meter_gateway.verify import KeyRing, Opened, open_message, read, verify_identity
+from meter_gateway.verify import KeyRing, Opened, open_parts, read, verify_identity
 from meter_protocol import cose
 from meter_protocol import fields as f
 from meter_protocol import types as t
@@ -83,15 +83,17 @@ class Ingest:
         sources: list[Received] = []
         rejected: list[Rejection] = []
         for received in group:
-            messages, rest, fault = decode.split_sequence(received.raw)
-            for raw in messages:
+            messages, refused = decode.split_sequence(received.raw)
+            for message in messages:
                 try:
-                    opened.append(open_message(raw, self._ring, received.received_ms))
+                    opened.append(open_parts(message, self._ring, received.received_ms))
                     sources.append(received)
                 except Rejected as rejection:
-                    rejected.append(Rejection(raw, received.peer, received.received_ms, rejection.reason))
-            if fault is not None:
-                rejected.append(Rejection(rest, received.peer, received.received_ms, fault))
+                    rejected.append(
+                        Rejection(message.raw, received.peer, received.received_ms, rejection.reason)
+                    )
+            for raw, reason in refused:
+                rejected.append(Rejection(raw, received.peer, received.received_ms, reason))
         return Begun(opened, sources, rejected, self._checker.submit(opened))
 
     def finish(self, begun: Begun, now: GatewayTime) -> Outcome:
@@ -105,7 +107,7 @@ class Ingest:
             # assess
             works = self._chains.order(arrivals, self._meters, commit)
             self._forked.update(work.chain.meter.key.thumbprint for work in works if work.is_forked)
-            batch = Batch(self.judge, now, commit)
+            batch = Batch(self.judge, now, self._store, commit)
             for work in works:
                 self._assess(work, batch, now)
             batch.seal(self._sealers.verdict)

@@ -1,13 +1,14 @@
 """What the uplink has not acknowledged yet: for each verdict one envelope of original bytes, verdict and proof.
 
 An envelope is put together when it is sent. Its Merkle path comes from the records of its commit group, which
-are all in the store, so nothing is kept twice.
+the store can put together again, so nothing is kept twice.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from meter_gateway.database import Database
+from meter_gateway.records import record
 from meter_protocol import fields as f
 from meter_protocol import merkle, messages
 
@@ -35,13 +36,13 @@ class Outbox:
     def pending(self, limit: int, after: int = 0) -> list[Envelope]:
         """The oldest that are not acknowledged, in order; `after` skips those already under way."""
         rows = self._database.query(
-            "SELECT verdict.id, verdict.record, message.raw, meter.kid FROM outbox"
+            "SELECT outbox.verdict, message.raw, meter.kid FROM outbox"
             " JOIN verdict ON verdict.id = outbox.verdict JOIN message ON message.id = verdict.message"
             " JOIN chain ON chain.id = message.chain JOIN meter ON meter.id = chain.meter"
             " WHERE outbox.verdict > ? ORDER BY outbox.verdict LIMIT ?",
             (after, limit),
         )
-        return [Envelope(verdict, kid, self._envelope(verdict, record, raw)) for verdict, record, raw, kid in rows]
+        return [Envelope(verdict, kid, self._envelope(verdict, raw)) for verdict, raw, kid in rows]
 
     def mark_sent(self, verdicts: Iterable[int]) -> None:
         with self._database.transaction() as connection:
@@ -57,16 +58,16 @@ class Outbox:
                 (from_ms, to_ms),
             ).rowcount
 
-    def _envelope(self, verdict: int, record: bytes, raw: bytes) -> bytes:
+    def _envelope(self, verdict: int, raw: bytes) -> bytes:
         batch = self._batch
-        if batch is None or not batch.first <= verdict < batch.first + batch.count:
+        if batch is None or not batch.first <= verdict < batch.first + len(batch.records):
             batch = self._batch = self._load_batch(verdict)
         index = verdict - batch.first
         return messages.encode_envelope(
             {
                 f.VERSION: f.PROTOCOL_VERSION,
                 f.ENVELOPE_MESSAGE: raw,
-                f.ENVELOPE_VERDICT: record,
+                f.ENVELOPE_VERDICT: batch.records[index],
                 f.ENVELOPE_BATCH: batch.sealed,
                 f.ENVELOPE_INDEX: index,
                 f.ENVELOPE_PATH: merkle.path(batch.levels, index),
@@ -74,20 +75,28 @@ class Outbox:
         )
 
     def _load_batch(self, verdict: int) -> "_Batch":
-        ((first, count, sealed),) = self._database.query(
-            "SELECT first_verdict, count, sealed FROM batch WHERE first_verdict <= ?"
+        ((first, count, judged_ms, sealed),) = self._database.query(
+            "SELECT first_verdict, count, judged_ms, sealed FROM batch WHERE first_verdict <= ?"
             " ORDER BY first_verdict DESC LIMIT 1",
             (verdict,),
         )
-        records = self._database.query(
-            "SELECT record FROM verdict WHERE id >= ? AND id < ? ORDER BY id", (first, first + count)
+        rows = self._database.query(
+            "SELECT meter.thumbprint, chain.epoch, message.sequence, message.hash, opinion.encoded FROM verdict"
+            " JOIN opinion ON opinion.id = verdict.opinion JOIN message ON message.id = verdict.message"
+            " JOIN chain ON chain.id = message.chain JOIN meter ON meter.id = chain.meter"
+            " WHERE verdict.id >= ? AND verdict.id < ? ORDER BY verdict.id",
+            (first, first + count),
         )
-        return _Batch(first, count, sealed, merkle.tree([row[0] for row in records]))
+        leaves = [
+            record(thumbprint, epoch, sequence, hash_, judged_ms, opinion)
+            for thumbprint, epoch, sequence, hash_, opinion in rows
+        ]
+        return _Batch(first, leaves, sealed, merkle.tree(leaves))
 
 
 @dataclass(frozen=True, slots=True)
 class _Batch:
     first: int
-    count: int
+    records: list[bytes]
     sealed: bytes
     levels: list[list[bytes]]

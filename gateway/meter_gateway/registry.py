@@ -197,9 +197,7 @@ crowded peer's oldest."""
 def _meter(row: Row) -> Meter:
     id_, cose_key, revoked_ms, serial, maker, model, identity, enrolled_ms, enrolled_by, reason, barred = row
     key = Key.of(cose_key, t.ROLE_METER, revoked_ms)
-    return Meter(
-        id_, key, serial, maker, model, identity, enrolled_ms, enrolled_by, reason, bool(barred)
-    )
+    return Meter(id_, key, serial, maker, model, identity, enrolled_ms, enrolled_by, reason, bool(barred))
 
 
 def _raise_version(connection: sqlite3.Connection) -> None:

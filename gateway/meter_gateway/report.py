@@ -8,17 +8,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from meter_protocol import events as ev
-from meter_protocol import fields as f
-from meter_protocol import schema
-from meter_protocol import types as t
-from meter_protocol.quantities import BY_CODE
-
 from meter_gateway.model import Fields
 from meter_gateway.texts import Texts
 from meter_gateway.traceability.parameters import Channel, ParameterSet
 from meter_gateway.traceability.status import CODES_OF_STATUS
 from meter_gateway.values import decimal_text, has_scale, time_text
+from meter_protocol import events as ev
+from meter_protocol import fields as f
+from meter_protocol import schema
+from meter_protocol import types as t
+from meter_protocol.quantities import BY_CODE
 
 Line = tuple[str, str]
 """Label and value."""
@@ -122,7 +121,7 @@ def _readings(fields: Fields, parameters: ParameterSet | None, say: Texts) -> It
 
 
 def reading_text(row: Row, say: Texts) -> str:
-    parts = [] if row.quantity is None else [quantity_text(row.quantity, say) + ":"]
+    parts = [] if row.quantity is None else [quantity_text(row.quantity, say) + ","]
     unit = row.unit or ""
     if row.value is None and row.last_total is not None:
         parts.append(say("reading.last_total", value=row.last_total, unit=unit).rstrip())

@@ -31,7 +31,8 @@ class Sealer:
     def __init__(self, private_key: ec.EllipticCurvePrivateKey, role: str) -> None:
         self._private_key = private_key
         self.role = role
-        numbers = private_key.public_key().public_numbers()
+        self.public_key = private_key.public_key()
+        numbers = self.public_key.public_numbers()
         self.cose_key = keys.encode_p256(numbers.x.to_bytes(32, "big") + numbers.y.to_bytes(32, "big"))
         self.thumbprint = keys.thumbprint(self.cose_key)
         self.kid = keys.kid_of(self.thumbprint)

@@ -62,15 +62,17 @@ class ParkedRow(NamedTuple):
 class Commit:
     """What one commit group adds; rows are in the order of the schema's columns.
 
-    The ids of new rows count up from `first_message`, `first_verdict` and `first_chain`.
+    The ids of new rows count up from `first_message`, `first_verdict`, `first_chain` and `first_opinion`.
     """
 
     first_message: int
     first_verdict: int
     first_chain: int
+    first_opinion: int
     begun_chains: int = 0
     messages: list[Row] = field(default_factory=list)
     verdicts: list[Row] = field(default_factory=list)
+    opinions: list[tuple[int, bool, bytes]] = field(default_factory=list)
     batch: Row | None = None
     chains: list[ChainRow] = field(default_factory=list)
     gaps: list[tuple[int, int, int | None]] = field(default_factory=list)
@@ -165,9 +167,20 @@ class Store:
     def new_commit(self) -> Commit:
         (last_ids,) = self.database.query(
             "SELECT (SELECT coalesce(max(id), 0) FROM message), (SELECT coalesce(max(id), 0) FROM verdict),"
-            " (SELECT coalesce(max(id), 0) FROM chain)"
+            " (SELECT coalesce(max(id), 0) FROM chain), (SELECT coalesce(max(id), 0) FROM opinion)"
         )
         return Commit(*(last_id + 1 for last_id in last_ids))
+
+    def opinion_id(self, change: Commit, accepted: bool, encoded: bytes) -> int:
+        """The id of an opinion, which becomes part of this commit if it was never held before."""
+        for number, _, known in change.opinions:
+            if known == encoded:
+                return number
+        rows = self.database.query("SELECT id FROM opinion WHERE encoded = ?", (encoded,))
+        if rows:
+            return rows[0][0]  # type: ignore[no-any-return]
+        change.opinions.append((change.first_opinion + len(change.opinions), accepted, encoded))
+        return change.opinions[-1][0]
 
     def commit(self, change: Commit) -> None:
         """Durable when it returns."""
@@ -175,8 +188,9 @@ class Store:
             raise RuntimeError("claim the store before committing to it")
         with self.database.transaction() as connection:
             connection.executemany("INSERT INTO message VALUES (?, ?, ?, ?, ?, ?, ?, ?)", change.messages)
-            connection.executemany("INSERT INTO verdict VALUES (?, ?, ?, ?, ?)", change.verdicts)
-            connection.executemany("INSERT INTO outbox VALUES (?)", [row[:1] for row in change.verdicts])
+            connection.executemany("INSERT INTO opinion VALUES (?, ?, ?)", change.opinions)
+            connection.executemany("INSERT INTO verdict VALUES (?, ?, ?, ?)", change.verdicts)
+            connection.executemany("INSERT INTO outbox VALUES (?)", [(row[0],) for row in change.verdicts])
             if change.batch is not None:
                 connection.execute("INSERT INTO batch VALUES (?, ?, ?, ?)", change.batch)
             connection.executemany("INSERT OR REPLACE INTO chain VALUES (?, ?, ?, ?, ?, ?, ?, ?)", change.chains)

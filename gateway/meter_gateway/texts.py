@@ -1,4 +1,4 @@
-"""Every text that a field engineer or an auditor reads, in English and Chinese (texts.toml; findings have theirs).
+"""Every text that people read, in English and Chinese (texts.toml; findings and reasons have theirs).
 
 The language is the command's `--lang`, else CARBONMETER_LANG, else the locale. CSV, JSON, codes and the log are
 for machines and stay in English.
@@ -8,8 +8,9 @@ import tomllib
 from collections.abc import Mapping
 from functools import cache
 from importlib import resources
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
+from meter_gateway.reasons import REASONS
 from meter_gateway.traceability.findings import FINDINGS
 
 Language = Literal["en", "zh"]
@@ -62,7 +63,8 @@ class Texts:
 
     def reason(self, code: str) -> str:
         """What the code of a refusal means."""
-        return self(f"reason.{code}") if self.knows(f"reason.{code}") else code
+        meaning = REASONS.get(code)
+        return code if meaning is None else (meaning.en, meaning.zh)[self._index]
 
 
 def language_of(environment: Mapping[str, str]) -> Language:
@@ -71,5 +73,5 @@ def language_of(environment: Mapping[str, str]) -> Language:
         value = environment.get(name)
         if value:
             short = value[:2].lower()
-            return cast("Language", short) if short in LANGUAGES else "en"
+            return "zh" if short == "zh" else "en"
     return "en"

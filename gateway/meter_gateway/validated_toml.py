@@ -174,11 +174,13 @@ def _shown(value: Any) -> str:
 
 def _example(owner: type[BaseModel] | None, key: str) -> str:
     info = _by_key(owner).get(key) if owner else None
-    if info is not None and info.examples:
-        return f"{key} = {info.examples[0]}"
-    if info is not None and _models(info.annotation):
-        return f"the table [{key}]"
-    return f"{key} = …"
+    if info is None:
+        return f"{key} = …"
+    if _models(info.annotation):
+        return (
+            f"a table [[{key}]]" if typing.get_origin(info.annotation) in (tuple, list) else f"the table [{key}]"
+        )
+    return f"{key} = {info.examples[0] if info.examples else '…'}"
 
 
 def _owner(model: type[BaseModel], location: Location) -> type[BaseModel] | None:

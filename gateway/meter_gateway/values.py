@@ -14,10 +14,10 @@ def decimal_text(mantissa: int, exponent: int) -> str:
 
 
 def time_text(time_ms: int, zone: tzinfo | None = None) -> str:
-    """ISO 8601 with milliseconds and offset; `zone` None is the host's own."""
+    """ISO 8601 with offset; `zone` None is the host's own."""
     try:
         moment = datetime.fromtimestamp(time_ms // 1000, UTC).replace(microsecond=time_ms % 1000 * 1000)
-        return moment.astimezone(zone).isoformat(" ", "milliseconds")
+        return moment.astimezone(zone).isoformat(" ", "milliseconds" if time_ms % 1000 else "seconds")
     except (ValueError, OverflowError, OSError):
         return f"{time_ms} ms"
 

@@ -134,11 +134,16 @@ def verify(raw: bytes, ring: KeyRing, received_ms: int) -> Verified:
 
 def open_message(raw: bytes, ring: KeyRing, received_ms: int) -> Opened:
     """Steps 1–6."""
-    # (1)
     try:
-        protected, payload, signature, to_be_signed = decode.split(raw)
+        parts = decode.split(raw)
     except ProtocolError as error:
         raise Rejected(error.reason) from error
+    return open_parts(parts, ring, received_ms)
+
+
+def open_parts(parts: decode.Parts, ring: KeyRing, received_ms: int) -> Opened:
+    """Steps 2–6 on a message that was taken apart (step 1)."""
+    raw, protected, payload, signature, to_be_signed = parts
     # (2) (3) (4)
     key, typ = ring.admit(protected)
     if len(raw) > t.max_size(typ):

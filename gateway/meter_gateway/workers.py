@@ -84,6 +84,8 @@ class Pool:
         if size <= INLINE or any(opened.key.alg != cose.ES256 for opened in group):
             _check_here(ticket, range(size))
             return ticket
+        if self._has_dead():
+            self._replace()
         step = min(CHUNK, -(-size // self._count))
         for start in range(0, size, step):
             self._send(ticket, range(start, min(start + step, size)))
@@ -135,7 +137,7 @@ class Pool:
     def _receive(self) -> None:
         if _wait(self._answers):
             self._receive_waiting()
-        elif any(worker.poll() is not None for worker in self._workers):
+        elif self._has_dead():
             self._replace()
 
     def _receive_waiting(self) -> None:
@@ -154,6 +156,9 @@ class Pool:
             ticket = self._under_way.pop(number)
             chunk = ticket.chunks.pop(number)
             ticket.good[chunk.start : chunk.stop] = answer[NUMBER:]
+
+    def _has_dead(self) -> bool:
+        return any(worker.poll() is not None for worker in self._workers)
 
     def _replace(self) -> None:
         """All workers anew, on new sockets, so that no late answer can be taken for another chunk's."""

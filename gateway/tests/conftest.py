@@ -1,10 +1,11 @@
-"""Fixtures of the gateway's tests: real brokers on ports of their own."""
+"""Fixtures of the gateway's tests: real brokers on ports of their own, and patience."""
 
+import asyncio
 import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,7 +19,7 @@ class Mosquitto:
     program: Path
     folder: Path
     port: int
-    settings: str = "allow_anonymous true\n"
+    settings: str = "allow_anonymous true\nset_tcp_nodelay true\n"
     process: subprocess.Popen[bytes] | None = field(default=None, init=False)
 
     def start(self) -> None:
@@ -60,3 +61,18 @@ def broker(mosquitto: Path, free_port: Callable[[], int], tmp_path: Path) -> Ite
     if started.process:
         started.kill()
     shutil.rmtree(folder)
+
+
+Until = Callable[[Callable[[], bool]], Awaitable[None]]
+
+
+@pytest.fixture
+def until() -> Until:
+    """Waits until a condition holds; fails after 20 s."""
+
+    async def wait(condition: Callable[[], bool]) -> None:
+        async with asyncio.timeout(20):
+            while not condition():  # noqa: ASYNC110 - what is waited for knows of no events
+                await asyncio.sleep(0.01)
+
+    return wait

@@ -31,12 +31,6 @@ async def running(section: Section) -> AsyncIterator[tuple[SerialListener, Inbox
             await task
 
 
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
-        while not condition():
-            await asyncio.sleep(0.005)
-
-
 async def connect(port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     async with asyncio.timeout(10):
         while True:
@@ -84,7 +78,7 @@ async def test_each_connection_is_a_line_and_answers_go_back_on_it(tcp: Section)
         other.close()
 
 
-async def test_an_answer_for_a_line_that_is_gone_is_counted(tcp: Section) -> None:
+async def test_an_answer_for_a_line_that_is_gone_is_counted(tcp: Section, until) -> None:
     assert tcp.tcp
     async with running(tcp) as (listener, inbox):
         _, writer = await connect(tcp.tcp[1])
@@ -98,7 +92,7 @@ async def test_an_answer_for_a_line_that_is_gone_is_counted(tcp: Section) -> Non
         await until(is_gone)
 
 
-async def test_noise_costs_one_frame_and_is_counted(tcp: Section) -> None:
+async def test_noise_costs_one_frame_and_is_counted(tcp: Section, until) -> None:
     assert tcp.tcp
     async with running(tcp) as (listener, inbox):
         _, writer = await connect(tcp.tcp[1])
@@ -137,7 +131,7 @@ async def test_a_full_inbox_slows_the_line_down(tcp: Section) -> None:
         writer.close()
 
 
-async def test_a_serial_port(tmp_path: Path) -> None:
+async def test_a_serial_port(tmp_path: Path, until) -> None:
     """A pseudo-terminal stands for the cable; unplugged and plugged in again, the listener is back."""
     master, slave = pty.openpty()
     port = tmp_path / "ttyTEST"

@@ -1,5 +1,6 @@
 """The codec against RFC 8949 appendix A and, in both directions, against cbor2."""
 
+import itertools
 import json
 from pathlib import Path
 from typing import Any
@@ -170,6 +171,20 @@ def test_loads_of_damaged_items(encoded: bytes, data: st.DataObject) -> None:
 @given(st.binary(max_size=30))
 def test_loads_of_noise(data: bytes) -> None:
     assert (reason_of(data) is None) == reference_accepts(data)
+
+
+def test_utf8_at_every_boundary() -> None:
+    """CPython's own strict decoder is the reference; MicroPython's is not one."""
+    leads = bytes.fromhex("00 7f 80 bf c0 c1 c2 df e0 e1 ec ed ee ef f0 f1 f3 f4 f5 ff")
+    tails = bytes.fromhex("00 7f 80 8f 90 9f a0 bf c0 ff")
+    for size in range(1, 5):
+        for text in map(bytes, itertools.product(leads, *[tails] * (size - 1))):
+            try:
+                text.decode()
+                expected = None
+            except UnicodeDecodeError:
+                expected = "cbor_invalid_utf8"
+            assert reason_of(head_of(0x60, size) + text) == expected, text.hex()
 
 
 def test_limits_are_exact() -> None:

@@ -88,7 +88,7 @@ STRATEGIES = {
 
 
 @pytest.mark.parametrize("rule", sorted(STRATEGIES))
-@settings(max_examples=EXAMPLES, deadline=None)
+@settings(max_examples=EXAMPLES)
 @given(data=st.data())
 def test_valid_payloads(rule: str, data: st.DataObject) -> None:
     fields = data.draw(STRATEGIES[rule])
@@ -99,7 +99,7 @@ def test_valid_payloads(rule: str, data: st.DataObject) -> None:
 
 
 @pytest.mark.parametrize("rule", sorted(STRATEGIES))
-@settings(max_examples=3 * EXAMPLES, deadline=None)
+@settings(max_examples=3 * EXAMPLES)
 @given(data=st.data())
 def test_changed_payloads(rule: str, data: st.DataObject) -> None:
     """One change: either both still take it, or both refuse it, or the rule is one that CDDL cannot say."""

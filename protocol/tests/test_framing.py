@@ -90,7 +90,7 @@ def test_faulty_line(fault: str) -> None:
             elif fault == "insert":
                 line[place:place] = rng.randbytes(rng.randrange(1, 6))
             elif fault == "duplicate":
-                line += line
+                line.extend(frames[i])
             else:
                 line = bytearray(frames[i][place:] + frames[i][:place])
             frames[i] = bytes(line)
@@ -153,6 +153,7 @@ def test_frame_is_delimiters_cobs_and_crc() -> None:
     content = b"\x00carbon\x00"
     checked = content + crc32(content).to_bytes(4, "big")
     assert framing.frame(content) == b"\x00" + reference_cobs(checked) + b"\x00"
-    for wrong in (crc32(content).to_bytes(4, "little"), bytes(4)):
+    for bit in range(32):
+        wrong = (crc32(content) ^ 1 << bit).to_bytes(4, "big")
         assert fed(b"\x00" + reference_cobs(content + wrong) + b"\x00", []) == ([], 1)
     assert fed(b"\x00" + reference_cobs(b"abc") + b"\x00", []) == ([], 1)

@@ -54,7 +54,7 @@ def test_payload_of_one_type_is_refused_by_every_other() -> None:
         assert refused.value.reason in ("field_missing", "field_value", "field_unknown"), (typ, consumer)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(data=st.binary(max_size=60) | untidy_items)
 def test_any_bytes_give_a_value_or_a_protocol_error(data: bytes) -> None:
     for decode in (
@@ -75,7 +75,7 @@ def test_any_bytes_give_a_value_or_a_protocol_error(data: bytes) -> None:
         assert reason in REASONS
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(data=st.data())
 def test_any_fields_give_bytes_or_an_encode_error(data: st.DataObject) -> None:
     """Our own misuse too has one error: odd types, keys that are no integers, lone surrogates."""
@@ -169,9 +169,9 @@ def test_parameter_set_is_bounded_in_bytes_and_in_objects() -> None:
         return {**fields, f.INSTRUMENTS: [{**instrument, f.INSTRUMENT_OPTIONS: rows}] * 2}
 
     size = sealed_size(t.PARAMETER_SET, with_options([["x" * 64] * 6] * 8))
-    assert 7000 < size <= t.MAX_PARAMETER_SET
+    assert 6800 < size <= t.MAX_PARAMETER_SET
     with pytest.raises(EncodeError, match="larger"):
-        messages.encode(t.PARAMETER_SET, with_options([["x" * 64] * 6] * 9))
+        messages.encode(t.PARAMETER_SET, with_options([["x" * 64] * 6] * 10))
     messages.encode(t.PARAMETER_SET, with_options([[5] * 8] * 64))
     messages.encode(t.PARAMETER_SET, with_options([["a"] * 8] * 54))
     with pytest.raises(EncodeError, match="cbor_too_many_objects"):

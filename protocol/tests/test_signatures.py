@@ -33,24 +33,24 @@ def refusal(raw: bytes) -> str | None:
         return "unknown_key"
     alg, public = keys.decode(bytes.fromhex(key["cose_key"]))
     if alg != sign1.alg:
-        return "wrong_algorithm"
+        return "algorithm_mismatch"
     if t.ROLE_OF_TYPE.get(sign1.typ) != key["role"]:
-        return "wrong_type_for_role"
+        return "type_not_allowed"
     to_be_signed = cose.to_be_signed(sign1.protected, sign1.payload)
     try:
         if alg == cose.ES256:
             r, s = (int.from_bytes(half, "big") for half in (sign1.signature[:32], sign1.signature[32:]))
+            if not (0 < r < ORDER and 0 < s < ORDER):
+                return "signature_range"
             if s > ORDER // 2:
-                return "high_s"
-            if not 0 < r < ORDER or s == 0:
-                return "bad_signature"
+                return "signature_high_s"
             x, y = (int.from_bytes(half, "big") for half in (public[:32], public[32:]))
             point = ec.EllipticCurvePublicNumbers(x, y, ec.SECP256R1()).public_key()
             point.verify(encode_dss_signature(r, s), to_be_signed, ec.ECDSA(hashes.SHA256()))
         else:
             ed25519.Ed25519PublicKey.from_public_bytes(public).verify(sign1.signature, to_be_signed)
     except InvalidSignature:
-        return "bad_signature"
+        return "signature_invalid"
     return None
 
 
@@ -77,7 +77,7 @@ def test_every_single_bit_flip_is_refused() -> None:
         reason = refusal(bytes(flipped))
         assert reason, f"bit {bit}"
         reasons.add(reason)
-    assert {"bad_signature", "high_s", "unknown_key", "cose_algorithm", "cose_not_sign1"} <= reasons
+    assert {"signature_invalid", "signature_high_s", "unknown_key", "cose_algorithm", "cose_not_sign1"} <= reasons
 
 
 def test_every_cut_is_refused() -> None:
@@ -102,6 +102,6 @@ def test_a_type_cannot_be_exchanged_under_a_signature() -> None:
             if typ != sign1.typ:
                 protected = cose.protected_header(sign1.alg, sign1.kid, typ)
                 moved = cose.assemble(protected, sign1.payload, sign1.signature)
-                expected = ("bad_signature", "wrong_type_for_role", "cose_too_large")
+                expected = ("signature_invalid", "type_not_allowed", "cose_too_large")
                 assert refusal(moved) in expected, (vector["name"], typ)
                 assert chain.message_hash(protected, sign1.payload) != bytes.fromhex(vector["hash"])

@@ -21,8 +21,7 @@ def test_first_failure_ends_the_run_and_is_named(capsys: pytest.CaptureFixture[s
 def test_all_passed_is_exit_0_and_every_stage_is_timed(capsys: pytest.CaptureFixture[str]) -> None:
     assert run_all([exits_with("first", 0), exits_with("second", 0)]) == 0
     titles = [
-        line.split()[-1]
-        for line in capsys.readouterr().out.partition("Minutes per stage:")[2].splitlines()[1:]
+        line.split()[-1] for line in capsys.readouterr().out.partition("Minutes per stage:")[2].splitlines()[1:]
     ]
     assert titles == ["first", "second", "all"]
 

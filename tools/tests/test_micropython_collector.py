@@ -44,9 +44,7 @@ def run_file(micropython: Path) -> Iterator[RunFile]:
             subprocess.run(
                 command, cwd=PROJECT, env=inherited | environment, stdout=subprocess.DEVNULL, check=False
             )
-            return {
-                case.attrib["name"]: outcome(case) for case in ET.parse(f"{folder}/case.xml").iter("testcase")
-            }
+            return {case.attrib["name"]: outcome(case) for case in ET.parse(f"{folder}/case.xml").iter("testcase")}
 
         yield run
 
@@ -148,9 +146,7 @@ def test_working_folder_is_fresh_for_a_file_and_the_same_within_it(run_file: Run
 
 
 @pytest.mark.parametrize(("environment", "kind"), [({}, "skipped"), ({"CI": "true"}, "error")])
-def test_missing_shared_data_fails_in_ci_only(
-    run_file: RunFile, environment: dict[str, str], kind: str
-) -> None:
+def test_missing_shared_data_fails_in_ci_only(run_file: RunFile, environment: dict[str, str], kind: str) -> None:
     outcomes = run_file(
         "def test_needs(shared): pass\n",
         name="test_case.py",

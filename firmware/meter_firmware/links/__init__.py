@@ -39,6 +39,7 @@ REASONS = (
     "mqtt_subscribe_refused",
     "mqtt_ping_timeout",
     "mqtt_puback_timeout",
+    "send_cancelled",
     # these three do not end a session
     "inbound_too_large",
     "inbound_topic",

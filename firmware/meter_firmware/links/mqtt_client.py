@@ -131,6 +131,9 @@ class MqttClient:
             if self._silent_publishes >= MAX_SILENT_PUBLISHES:
                 session.end(LinkError("mqtt_puback_timeout"))
             return False
+        except asyncio.CancelledError:
+            session.end(LinkError("send_cancelled"))
+            raise
         except (LinkError, OSError) as error:
             # Half a packet may be out: nothing sensible can follow it on this connection.
             session.end(error)

@@ -1,8 +1,8 @@
 """Opens a TCP connection, with TLS or without, while the event loop goes on.
 
-What still blocks: `getaddrinfo` on a name waits for the resolver, on every port of MicroPython. An address is
+What still blocks: `getaddrinfo` on a name waits for the resolver, on every port of MicroPython. Addresses are
 therefore kept until several attempts in a row have failed, and an IP address in the configuration never
-blocks (with TLS, give the certificate's name separately). Each step of a TLS handshake blocks for its
+blocks (with TLS, the certificate's name is given separately). Each step of a TLS handshake blocks for its
 arithmetic only.
 """
 
@@ -27,6 +27,10 @@ POLL_MS = 5
 RESOLVE_AGAIN_AFTER = 5
 """Failed attempts before a name is looked up anew."""
 
+# Not every port has the names; the numbers are IANA's and, on every port so far, the same.
+_IPPROTO_TCP = 6
+_TCP_NODELAY = 1
+
 
 class TcpTarget:
     def __init__(
@@ -40,30 +44,31 @@ class TcpTarget:
         self._port = port
         self._tls_settings = tls_settings
         self._timeout_ms = timeout_ms
-        self._address: "Any" = None
+        self._addresses: "list[Any]" = []
         self._failures = 0
 
     async def open(self) -> ByteStream:
         """A connected stream, or a LinkError with the reason."""
-        address = self._resolve()
+        if self._failures >= RESOLVE_AGAIN_AFTER:
+            self._addresses = []
+        if not self._addresses:
+            self._addresses = self._resolve()
+            self._failures = 0
         try:
-            stream = await self._connect(address)
+            stream = await self._connect(self._addresses[0])
         except (LinkError, OSError):
             self._failures += 1
-            if self._failures >= RESOLVE_AGAIN_AFTER:
-                self._address = None
+            # A name may have an IPv6 and an IPv4 address while the peer listens on one of them.
+            self._addresses.append(self._addresses.pop(0))
             raise
         self._failures = 0
         return stream
 
-    def _resolve(self) -> "Any":
-        if self._address is None:
-            try:
-                self._address = socket.getaddrinfo(self._host, self._port, 0, socket.SOCK_STREAM)[0]
-            except OSError:
-                raise LinkError("name_unresolved")
-            self._failures = 0
-        return self._address
+    def _resolve(self) -> "list[Any]":
+        try:
+            return list(socket.getaddrinfo(self._host, self._port, 0, socket.SOCK_STREAM))
+        except OSError:
+            raise LinkError("name_unresolved")
 
     async def _connect(self, address: "Any") -> ByteStream:
         connection = socket.socket(address[0], address[1])
@@ -77,6 +82,7 @@ class TcpTarget:
                 if error.errno != errno.EINPROGRESS:
                     raise LinkError("connect_refused")
             await self._wait_until_connected(connection)
+            _send_at_once(connection)
             stream = self._wrap(connection)
             kept = True
             return stream
@@ -108,4 +114,13 @@ class TcpTarget:
             connection, server_hostname=settings.server_hostname, do_handshake_on_connect=False
         )
         secured.setblocking(False)
-        return TlsStream(secured)
+        return TlsStream(secured, connection)
+
+
+def _send_at_once(connection: "Any") -> None:
+    """Switch Nagle's algorithm off: it holds a frame of two TLS records back for a delayed ACK, some 40 ms."""
+    try:
+        connection.setsockopt(_IPPROTO_TCP, _TCP_NODELAY, 1)
+    except (OSError, ValueError):
+        # A port without the option is slower, not wrong.
+        return

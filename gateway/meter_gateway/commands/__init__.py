@@ -1,1 +1,1 @@
-"""The commands of `carbonmeter`, one file for each noun. They read, ask and print; decisions are made elsewhere."""
+"""The commands of `carbonmeter`, one file for each noun. They read, ask and print, and decide nothing."""

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from meter_protocol import fields as f
 
 from meter_gateway import enrolment
 from meter_gateway.commands.terminal import ConfigOption, Terminal, configured, existing_store, terminal
@@ -14,6 +13,7 @@ from meter_gateway.store import Store
 from meter_gateway.texts import Told
 from meter_gateway.values import time_text
 from meter_gateway.verify import verify_identity
+from meter_protocol import fields as f
 
 app = typer.Typer(no_args_is_help=True, help="Enrolled meters, meters that wait, revocations and forks.")
 
@@ -45,14 +45,13 @@ def enrol(
 ) -> None:
     """Trust a meter's key from now on, once a person has compared its full thumbprint."""
     term, store = terminal(ctx), existing_store(configured(config))
-    if thumbprint is None and identity is None:
-        raise Told("enrol.one_of")
     expected = None if thumbprint is None else enrolment.full_thumbprint(thumbprint)
     if identity is not None:
         raw = enrolment.identity_of_file(identity.read_bytes(), expected)
-    else:
-        assert expected is not None
+    elif expected is not None:
         raw = enrolment.waiting_identity(store.registry.unknown_identities(), expected)
+    else:
+        raise Told("enrol.one_of")
     if expected is None and not yes:
         key, verified = verify_identity(raw)
         shown = {name: verified.fields[field] for name, field in _SHOWN.items()}
@@ -74,9 +73,7 @@ def revoke(
     known = enrolment.full_thumbprint(thumbprint)
     now_ms = _now_ms()
     store.registry.revoke(known, reason, now_ms)
-    meter = store.registry.meter(known)
-    assert meter is not None
-    term.print(term.say("meters.did_revoke", serial=meter.serial, time=time_text(now_ms)))
+    term.print(term.say("meters.did_revoke", thumbprint=known.hex(), time=time_text(now_ms)))
     for chain in store.archive.chains(known):
         if chain.head_sequence is not None:
             term.print(term.say("meters.cut", epoch=chain.epoch.hex(), sequence=chain.head_sequence))
@@ -116,40 +113,39 @@ def _now_ms() -> int:
 
 
 def _print_enrolled(term: Terminal, store: Store) -> None:
+    say = term.say
     meters = store.registry.meters()
     if not meters:
-        term.print(term.say("meters.none"))
+        term.print(say("meters.none"))
         return
-    table = term.table(
-        term.say("meters.enrolled"), "serial", "maker", "model", "thumbprint", "messages", "sequence", "state"
-    )
+    term.heading(say("meters.enrolled"))
     for meter in meters:
         chains = store.archive.chains(meter.key.thumbprint)
-        latest = chains[-1] if chains else None
-        table.add_row(
-            meter.serial,
-            meter.maker,
-            meter.model,
-            meter.key.thumbprint.hex(),
-            str(sum(chain.messages for chain in chains)),
-            "–" if latest is None or latest.head_sequence is None else str(latest.head_sequence),
-            "; ".join(_state(term, store, meter)),
-        )
-    term.out.print(table)
+        term.print(_title(meter.serial, meter.maker, meter.model))
+        term.line("thumbprint", meter.key.thumbprint.hex())
+        term.line("messages", str(sum(chain.messages for chain in chains)))
+        for chain in chains[-1:]:
+            if chain.head_sequence is not None:
+                term.line("sequence", str(chain.head_sequence))
+        term.line("state", "; ".join(_state(term, store, meter)))
+
+
+def _title(serial: str, maker: str, model: str) -> str:
+    return f"{serial} ({maker} {model})"
 
 
 def _state(term: Terminal, store: Store, meter: Meter) -> list[str]:
     say = term.say
     states = []
     if meter.key.revoked_ms is not None:
-        states.append(
-            say("meters.revoked", time=time_text(meter.key.revoked_ms), reason=meter.revocation_reason)
-        )
+        states.append(say("meters.revoked", time=time_text(meter.key.revoked_ms), reason=meter.revocation_reason))
     if meter.barred:
         states.append(say("meters.barred"))
-    for chain in store.archive.chains(meter.key.thumbprint):
-        if chain.parked:
-            states.append(say("meters.gap", sequence=chain.next_sequence, parked=chain.parked))
+    states += [
+        say("meters.gap", sequence=chain.next_sequence, parked=chain.parked)
+        for chain in store.archive.chains(meter.key.thumbprint)
+        if chain.parked
+    ]
     return states or [say("meters.ok")]
 
 
@@ -158,15 +154,14 @@ def _print_waiting(term: Terminal, store: Store) -> None:
     if not unknown:
         term.print(term.say("meters.none_waiting"))
         return
-    table = term.table(
-        term.say("meters.waiting"), "serial", "maker", "model", "thumbprint", "peer", "messages"
-    )
+    term.heading(term.say("meters.waiting"))
     for identity in unknown:
         _, verified = verify_identity(identity.raw)
-        names = [verified.fields[field] for field in _SHOWN.values()]
-        seen = term.say("meters.seen", messages=identity.messages, time=time_text(identity.first_ms))
-        table.add_row(*names, identity.thumbprint.hex(), identity.peer, seen)
-    term.out.print(table)
+        term.print(_title(*(verified.fields[field] for field in _SHOWN.values())))
+        term.line("thumbprint", identity.thumbprint.hex())
+        term.line("peer", identity.peer)
+        since = time_text(identity.first_ms)
+        term.line("state", term.say("meters.seen", messages=identity.messages, time=since))
     term.print(term.say("meters.how_to_enrol"))
 
 

@@ -91,13 +91,11 @@ def readings(
     term, store = terminal(ctx), existing_store(configured(config))
     meters = store.registry.meters()
     chosen = None if meter is None else find_meter(meters, meter).key.thumbprint
-    span = [None if text is None else time_option(text) for text in (from_, to)]
-    if limit is None and format_ == "table":
-        limit = SHOWN
-    stored = walk(store.archive, chosen, *span, types=(t.READINGS,))
+    from_ms, to_ms = (None if text is None else time_option(text) for text in (from_, to))
+    stored = walk(store.archive, chosen, from_ms, to_ms, (t.READINGS,))
     serials = {entry.key.thumbprint: entry.serial for entry in meters}
     if format_ == "table":
-        _print_table(term, store, islice(stored, limit + 1 if limit else None), serials, channel, limit)
+        _print_table(term, _rows(store, stored, channel), serials, limit or SHOWN)
         return
     found = _rows(store, islice(stored, limit), channel)
     records = (_record(entry, serials[entry.message.thumbprint]) for entry in found)
@@ -188,41 +186,49 @@ def _print_json(records: Iterable[Record]) -> None:
 
 def _print_table(
     term: Terminal,
-    store: Store,
-    stored: Iterator[StoredMessage],
+    found: Iterator[_Found],
     serials: dict[bytes, str],
-    channel: int | None,
-    limit: int | None,
+    limit: int,
 ) -> None:
+    """Time, meter and verdict once for each message; findings as numbers, explained below."""
     say = term.say
-    shown = list(stored)
-    table = term.table("", "time", "meter", "channel", "quantity", "value", "status", "verdict", "findings")
-    codes: set[str] = set()
-    for found in _rows(store, shown[:limit], channel):
-        table.add_row(*_cells(found, serials[found.message.thumbprint], term))
-        codes.update(found.row.status, findings_of(found.message.verdict, found.row.channel))
-    if not table.row_count:
+    notes: dict[str, int] = {}
+    rows: list[tuple[str, ...]] = []
+    shown: set[int] = set()
+    is_cut = False
+    for entry in found:
+        is_first = entry.message.id not in shown
+        if is_first and len(shown) == limit:
+            is_cut = True
+            break
+        shown.add(entry.message.id)
+        rows.append(_cells(entry, serials[entry.message.thumbprint], term, notes, is_first))
+    if not rows:
         term.print(say("readings.none"))
         return
-    term.out.print(table)
-    for code in sorted(codes):
-        term.print(f"{code}: {say.finding(code)}")
-    if limit is not None and len(shown) > limit:
+    term.table(("time", "meter", "verdict", "channel", "quantity", "value", "findings"), rows)
+    for code, number in notes.items():
+        term.print(f"[{number}] {code}: {say.finding(code)}")
+    if is_cut:
         term.print(say("readings.more", limit=limit))
 
 
-def _cells(found: _Found, serial: str, term: Terminal) -> tuple[str, ...]:
+def _cells(found: _Found, serial: str, term: Terminal, notes: dict[str, int], is_first: bool) -> tuple[str, ...]:
     say, row, fields = term.say, found.row, found.fields
     time = time_text(found.message.time_ms)
     verdict = found.message.verdict
     accepted = "parked" if verdict is None else _ACCEPTANCE[verdict[f.VERDICT_ACCEPTANCE]]
-    return (
+    codes = dict.fromkeys([*row.status, *findings_of(verdict, row.channel)])
+    numbers = [notes.setdefault(code, len(notes) + 1) for code in codes]
+    about = (
         time if has_scale(fields[f.CLOCK_STATUS]) else say("readings.about", time=time),
         serial,
+        say(f"verdict.{accepted}"),
+    )
+    return (
+        *(about if is_first else ("", "", "")),
         str(row.channel),
         "–" if row.quantity is None else report.quantity_text(row.quantity, say),
         "–" if row.value is None else f"{row.value} {row.unit or ''}".rstrip(),
-        " ".join(row.status) or say("reading.good"),
-        say(f"verdict.{accepted}"),
-        " ".join(findings_of(verdict, row.channel)) or say("verdict.no_findings"),
+        " ".join(map(str, numbers)),
     )

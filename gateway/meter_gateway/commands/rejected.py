@@ -23,9 +23,10 @@ def list_rejected(
     if not rejected:
         term.print(say("rejected.none"))
         return
-    table = term.table(say("rejected.title"), "received", "peer", "size", "reason")
-    for entry in rejected:
-        table.add_row(time_text(entry.received_ms), entry.peer, str(len(entry.raw)), entry.reason)
-    term.out.print(table)
+    term.heading(say("rejected.title"))
+    term.table(
+        ("received", "peer", "size", "reason"),
+        ((time_text(entry.received_ms), entry.peer, str(len(entry.raw)), entry.reason) for entry in rejected),
+    )
     for reason in sorted({entry.reason for entry in rejected}):
         term.print(f"{reason}: {say.reason(reason)}")

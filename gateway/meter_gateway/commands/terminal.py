@@ -5,26 +5,32 @@ authentic, not healthy) is exit code 1. A traceback means a mistake in this prog
 """
 
 import os
+import sys
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-import click
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 from typer.core import TyperGroup
 
 from meter_gateway.config import GatewayConfig, load_config
 from meter_gateway.model import Rejected
 from meter_gateway.sealing import KeyFileError
+from meter_gateway.service import limits_of
 from meter_gateway.state_dir import store_path
-from meter_gateway.store import Limits, Store, StoreError
+from meter_gateway.store import Store, StoreError
 from meter_gateway.texts import Texts, Told, language_of
 from meter_gateway.validated_toml import ConfigError
 
 USER_ERROR = 2
 NEGATIVE = 1
+
+PIPE_WIDTH = 240
 
 _PLACES = (Path("gateway.toml"), Path("/etc/carbonmeter/gateway.toml"))
 
@@ -39,33 +45,44 @@ class Terminal:
         """As it is: no markup, no colours guessed from the text, no wrapping."""
         self.out.print(text, markup=False, highlight=False, soft_wrap=True)
 
-    def table(self, title: str, *labels: str) -> Table:
-        table = Table(title=title, title_justify="left", title_style="bold")
+    def heading(self, text: str) -> None:
+        self.out.print(text, style="bold", markup=False, highlight=False)
+
+    def line(self, label: str, value: str) -> None:
+        """One labelled value; `label` is a key below `label.`."""
+        self.print("  " + self.say("layout.line", label=self.say(f"label.{label}"), value=value))
+
+    def table(self, labels: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+        """Cells are text as it is: a unit such as [ppm] is no markup."""
+        table = Table(box=SIMPLE_HEAD, pad_edge=False)
         for label in labels:
             table.add_column(self.say(f"label.{label}"), overflow="fold")
-        return table
+        for row in rows:
+            table.add_row(*map(Text, row))
+        self.out.print(table)
 
 
 def terminal(ctx: typer.Context) -> Terminal:
-    found = ctx.find_object(Terminal)
-    assert found is not None
+    found: Terminal = ctx.obj
     return found
 
 
 def new_terminal(say: Texts) -> Terminal:
-    return Terminal(say, Console(), Console(stderr=True))
+    # Into a pipe or a file nothing is folded to the width of a screen that is not there.
+    width = None if sys.stdout.isatty() else PIPE_WIDTH
+    return Terminal(say, Console(width=width), Console(stderr=True))
 
 
 class Commands(TyperGroup):
     """The root group: turns what a user has to correct into one line."""
 
-    def invoke(self, ctx: click.Context) -> Any:
+    def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
         except (Told, StoreError, ConfigError, KeyFileError, Rejected, OSError) as error:
             found = ctx.find_object(Terminal)
             say = found.say if found else Texts(language_of(os.environ))
-            click.echo(f"carbonmeter: {told(error, say)}", err=True)
+            typer.echo(f"carbonmeter: {told(error, say)}", err=True)
             ctx.exit(USER_ERROR)
 
 
@@ -113,11 +130,3 @@ def existing_store(config: GatewayConfig) -> Store:
     if not path.exists():
         raise Told("store.missing", path=path)
     return Store(path, limits_of(config))
-
-
-def limits_of(config: GatewayConfig) -> Limits:
-    return Limits(
-        rejected_count=config.limits.rejected_ring,
-        unknown_identities=config.limits.unknown_identities,
-        unknown_identities_per_peer=config.limits.unknown_identities_per_peer,
-    )

@@ -3,12 +3,16 @@
 A listener runs for ever, reconnecting by itself. It names each payload's peer and takes answers for its peers.
 """
 
+from collections import Counter
 from typing import Protocol
 
 
 class Listener(Protocol):
     name: str
     """Begins the name of each of its peers."""
+
+    lost: Counter[str]
+    """What went nowhere, by reason: frames, answers, lines."""
 
     @property
     def connected(self) -> bool: ...
@@ -20,3 +24,9 @@ class Listener(Protocol):
 
         Nothing that a gateway sends is lost for good: receipts are cumulative, requests are repeated.
         """
+
+    def peers_for(self, kid: bytes) -> list[str]:
+        """Where a meter that has not been heard yet may be listening."""
+
+    async def flush(self) -> None:
+        """Return when the answers that were given to `send` are out."""

@@ -22,6 +22,7 @@ RATE_PAUSE_S = 0.05
 OVERSIZE = "oversize"
 RATE = "rate"
 FULL = "queue_full"
+CLOSED = "stopping"
 
 _MESSAGE_START = b"\xd2\x84\x58"
 """Tag 18, array of 4, a protected header of 24 to 255 bytes: how every message of SPEC §3 begins."""
@@ -69,6 +70,7 @@ class Inbox:
         self._arrived = asyncio.Event()
         self._room = asyncio.Event()
         self._buckets: OrderedDict[str, Bucket] = OrderedDict()
+        self._is_closed = False
         self.messages = 0
         self.dropped: Counter[str] = Counter()
         """Payloads that nobody looked at, by reason."""
@@ -88,7 +90,7 @@ class Inbox:
     async def put(self, received: Received) -> bool:
         """Take it as soon as there is room and rate for it; drop it only if it is too large."""
         while (reason := self._obstacle(received)) is not None:
-            if reason == OVERSIZE:
+            if reason in (OVERSIZE, CLOSED):
                 self.dropped[reason] += 1
                 return False
             if reason == RATE:
@@ -98,11 +100,20 @@ class Inbox:
                 await self._room.wait()
         return True
 
+    def close(self) -> None:
+        """Take nothing more in."""
+        self._is_closed = True
+        self._room.set()
+
     async def take(self, max_messages: int) -> list[Received]:
         """Everything that waits, up to `max_messages`; a lone payload is handed out the moment it arrives."""
         while not self._waiting:
             self._arrived.clear()
             await self._arrived.wait()
+        return self.take_waiting(max_messages)
+
+    def take_waiting(self, max_messages: int) -> list[Received]:
+        """What waits at this moment, up to `max_messages`; maybe nothing."""
         group: list[Received] = []
         room = max_messages
         while self._waiting and (not group or self._waiting[0][1] <= room):
@@ -115,6 +126,8 @@ class Inbox:
 
     def _obstacle(self, received: Received) -> str | None:
         """The reason why it cannot be taken now, or None once it was taken."""
+        if self._is_closed:
+            return CLOSED
         size = len(received.raw)
         if size > self._max_payload_bytes:
             return OVERSIZE

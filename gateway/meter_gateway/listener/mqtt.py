@@ -71,8 +71,11 @@ class MqttListener:
         task.add_done_callback(self._publishing.discard)
         return True
 
-    def peer_of(self, kid: bytes) -> str:
-        return self.name + kid.hex()
+    def peers_for(self, kid: bytes) -> list[str]:
+        return [self.name + kid.hex()]
+
+    async def flush(self) -> None:
+        await asyncio.gather(*self._publishing, return_exceptions=True)
 
     async def _publish(self, client: aiomqtt.Client, topic: str, raw: bytes) -> None:
         try:

@@ -78,6 +78,15 @@ class SerialListener:
             writer.write(framing.frame(raw))
         return True
 
+    def peers_for(self, kid: bytes) -> list[str]:
+        """A cable has whoever is at its end; TCP connections may be many, and each says by itself who it is."""
+        return [] if self._section.tcp is not None else list(self._lines)
+
+    async def flush(self) -> None:
+        for writer in list(self._lines.values()):
+            with contextlib.suppress(OSError):
+                await writer.drain()
+
     async def _serve_tcp(self, host: str, port: int) -> None:
         server = await asyncio.start_server(self._serve_connection, host, port, limit=READ_SIZE)
         _log.info("listening at %s", self.name)

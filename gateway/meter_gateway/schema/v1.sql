@@ -76,13 +76,20 @@ CREATE TABLE batch (
     sealed BLOB NOT NULL
 ) STRICT;
 
--- Revisions count up; none is ever overwritten. A message without a verdict is parked.
+-- What a scheme made of a set of findings: the part of a verdict's record that thousands of messages share.
+CREATE TABLE opinion (
+    id INTEGER PRIMARY KEY,
+    accepted INTEGER NOT NULL,
+    encoded BLOB NOT NULL UNIQUE
+) STRICT;
+
+-- Revisions count up; none is ever overwritten. A message without a verdict is parked. The record that was
+-- signed is message + batch.judged_ms + opinion (records.py).
 CREATE TABLE verdict (
     id INTEGER PRIMARY KEY,
     message INTEGER NOT NULL REFERENCES message,
     revision INTEGER NOT NULL,
-    accepted INTEGER NOT NULL,
-    record BLOB NOT NULL             -- messages.encode_verdict: the Merkle leaf
+    opinion INTEGER NOT NULL REFERENCES opinion
 ) STRICT;
 CREATE UNIQUE INDEX verdict_of_message ON verdict (message, revision);
 

@@ -9,7 +9,7 @@ Verified messages and what the chain has taught so far -> findings, and a state 
 5. readings: status, registers and operating points, in columns (columns.py).
 
 Readings come in runs between events, and almost every message of a run continues the one before it without
-anything to say. `_judge_header` recognises that with a few comparisons before it asks in earnest.
+anything to say. `_take_plain` recognises that with a few comparisons; all else goes to `_judge_header`.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 from meter_gateway.model import Finding, Verified
 from meter_gateway.traceability import clock, columns, continuity, protection
 from meter_gateway.traceability.calibration import END_MS
-from meter_gateway.traceability.clock import Interval
+from meter_gateway.traceability.clock import Clocks, Interval
 from meter_gateway.traceability.findings import finding, in_order
 from meter_gateway.traceability.plan import UNJUDGED, MeterPlan, Piece
 from meter_gateway.traceability.state import ChainState
@@ -104,7 +104,7 @@ def _assess_outages(
     standing = (*state.standing, *_reception_findings(reception))
     results = []
     for message in messages:
-        codes, piece = _judge_header(state, message, UNJUDGED, plan, trust, reception)
+        codes, piece = _judge_header(state, message, plan, trust, reception)
         channels = message.fields[f.READINGS]
         if plan is not None:
             piece = piece.of_channels(channels)
@@ -122,11 +122,14 @@ def _assess_run(
     results: list[tuple[Finding, ...]] = []
     piece, first = plan.recent if plan is not None else UNJUDGED, 0
     for index, message in enumerate(run):
-        codes, next_piece = _judge_header(state, message, piece, plan, trust, reception)
+        if _take_plain(state, message, piece, trust.clocks, reception):
+            found.append([])
+            continue
+        codes, next_piece = _judge_header(state, message, plan, trust, reception)
         if next_piece is not piece:
             results += _judge_rows(state, run[first:index], piece, found, standing)
             piece, first, found = next_piece, index, []
-        found.append([finding(code) for code in codes] if codes else [])
+        found.append([finding(code) for code in codes])
     return results + _judge_rows(state, run[first:], piece, found, standing)
 
 
@@ -139,7 +142,7 @@ def _judge_rows(
 ) -> list[tuple[Finding, ...]]:
     if not run:
         return []
-    if piece.columns:
+    if piece is not UNJUDGED:
         rows = [message.fields[f.READINGS] for message in run]
         durations_ms = [message.fields[f.DURATION_MS] for message in run]
         columns.judge(piece, rows, durations_ms, state.totals, state.unsettled, found)
@@ -147,20 +150,15 @@ def _judge_rows(
     return [piece.with_findings((*standing, *own)) if own else plain for own in found]
 
 
-def _judge_header(
-    state: ChainState,
-    message: Verified,
-    piece: Piece,
-    plan: MeterPlan | None,
-    trust: Trust,
-    reception: _Reception,
-) -> tuple[list[str], Piece]:
-    """Codes of the chain and the clock, and the piece of time in which the readings are judged."""
+def _take_plain(state: ChainState, message: Verified, piece: Piece, clocks: Clocks, reception: _Reception) -> bool:
+    """Takes the header in and says True if it continues the chain within `piece` and nothing is to be said.
+
+    One expression, because ten readings a message leave no time to ask one by one.
+    """
     fields = message.fields
     epoch, sequence, previous, context, boot = _place_of(fields)
     end_ms, status, uncertainty_ms = _time_of(fields)
     kind, duration_ms = _interval_of(fields)
-    # The plain case, all in one expression: ten readings a message leave no time to ask one by one.
     if (
         status == f.CLOCK_SYNCHRONISED
         and kind == f.KIND_REGULAR
@@ -171,11 +169,12 @@ def _judge_header(
         and boot == state.boot
         and sequence == state.next_sequence
         and epoch == state.epoch
+        and message.thumbprint == state.thumbprint
         and state.interval_end_ms is not None
         and state.interval_end_ms <= end_ms - duration_ms
         and not state.interval_is_relative
         and not state.is_after_gap
-        and uncertainty_ms <= trust.clocks.max_meter_uncertainty_ms
+        and uncertainty_ms <= clocks.max_meter_uncertainty_ms
         and end_ms - uncertainty_ms <= reception.latest_ms
         and piece.low_ms <= end_ms - duration_ms - uncertainty_ms
         and end_ms + uncertainty_ms <= piece.high_ms
@@ -187,7 +186,17 @@ def _judge_header(
         state.earliest_ms = end_ms - uncertainty_ms
         state.clock_status = status
         state.is_rescaled = False
-        return [], piece
+        return True
+    return False
+
+
+def _judge_header(
+    state: ChainState, message: Verified, plan: MeterPlan | None, trust: Trust, reception: _Reception
+) -> tuple[list[str], Piece]:
+    """Codes of the chain and the clock, and the piece of time in which the readings are judged."""
+    fields = message.fields
+    end_ms, status, uncertainty_ms = _time_of(fields)
+    kind, duration_ms = _interval_of(fields)
     earliest_ms = state.earliest_ms
     codes = _continue_chain(state, message, is_readings=True)
     codes += _take_time(state, fields, reception)
@@ -298,8 +307,9 @@ def _plan(state: ChainState, trust: Trust) -> MeterPlan | None:
         if state.parameter_set is None:
             codes.append("parameters_missing")
         else:
-            state.plan = trust.plan(state.thumbprint, state.parameter_set)
-            codes += state.plan.codes
+            plan = trust.plan(state.thumbprint, state.parameter_set)
+            codes += plan.codes
+            state.plan = plan if plan.is_known else None
         if state.parameters_rolled_back:
             codes.append("parameters_rolled_back")
         state.standing = tuple(finding(code) for code in codes)

@@ -72,12 +72,21 @@ class CalibrationResult:
 
 
 @dataclass(frozen=True, slots=True)
+class ClassContribution:
+    """What a class says about an error that nobody measured: rectangular, relative to the indication."""
+
+    half_width_percent: Decimal
+    standard_uncertainty_percent: Decimal
+
+
+@dataclass(frozen=True, slots=True)
 class VerificationResult:
     instrument: Instrument
     quantity: Quantity
     axis: Axis
     mpe_table: str
     accuracy_class: str
+    contribution: ClassContribution
     passed: bool
     conditions: tuple[Condition, ...]
 

@@ -97,7 +97,7 @@ class _CalibrationResult(_Result):
             raise problem(f"{self.error_unit} is no unit for an error", f"write % of the reading, or {known}")
         return self
 
-    def value(self) -> c.CalibrationResult:
+    def value(self, _tables: Mapping[str, MpeTable]) -> c.CalibrationResult:
         points = tuple(c.Point(p.reference, p.error, p.expanded_uncertainty, p.k) for p in self.point)
         axis = self.axis.value()
         return c.CalibrationResult(self.item(), self.quantity, axis, self.error_unit, points, self.conditions())
@@ -120,13 +120,14 @@ class _VerificationResult(_Result):
             raise problem(f"{self.mpe_table} has no class {self.accuracy_class}", f"write one of {known}")
         return self
 
-    def value(self) -> c.VerificationResult:
+    def value(self, tables: Mapping[str, MpeTable]) -> c.VerificationResult:
         return c.VerificationResult(
             self.item(),
             self.quantity,
             self.axis.value(),
             self.mpe_table,
             self.accuracy_class,
+            tables[self.mpe_table].contribution(self.accuracy_class),
             self.passed,
             self.conditions(),
         )
@@ -151,7 +152,7 @@ class _CertificateFile(Table):
     laboratory: _Laboratory
     result: Annotated[
         tuple[Annotated[_CalibrationResult | _VerificationResult, Field(discriminator="type")], ...], AsTuple
-    ] = Field(min_length=1, examples=["the table [[result]]"])
+    ] = Field(min_length=1)
     end: Annotated[tuple[_End, ...], AsTuple] = ()
 
     @model_validator(mode="after")
@@ -162,7 +163,7 @@ class _CertificateFile(Table):
             raise problem("is due before it was calibrated", "correct due or calibrated")
         return self
 
-    def value(self) -> c.Certificate:
+    def value(self, tables: Mapping[str, MpeTable]) -> c.Certificate:
         return c.Certificate(
             identifier=self.id,
             laboratory=c.Laboratory(self.laboratory.name, self.laboratory.accreditation),
@@ -170,7 +171,7 @@ class _CertificateFile(Table):
             issued_on=self.issued,
             due_on=self.due,
             due_source=self.due_source,
-            results=tuple(result.value() for result in self.result),
+            results=tuple(result.value(tables) for result in self.result),
             replaces=self.replaces,
             previous=self.previous,
             scan_sha256=self.scan_sha256,
@@ -179,4 +180,4 @@ class _CertificateFile(Table):
 
 
 def load_certificate(path: Path, mpe_tables: Mapping[str, MpeTable]) -> c.Certificate:
-    return read(path, _CertificateFile, {"mpe_tables": mpe_tables}).value()
+    return read(path, _CertificateFile, {"mpe_tables": mpe_tables}).value(mpe_tables)

@@ -44,11 +44,13 @@ def judge(
     """Add what the readings themselves say; `totals` and `unsettled` are brought up to the last row."""
     if len(rows) == 1 and _take_good_row(piece, rows[0], durations_ms[0], totals, unsettled):
         return
-    _compare_channels(piece, rows, found)
     extents: dict[int, Extents] = {}
+    is_complete = all(len(row) == len(piece.columns) for row in rows)
     for column in piece.columns:
         readings = [row.get(column.channel) for row in rows]
         values = _good_values(column, readings)
+        if values is None and None in readings:
+            is_complete = False
         if column.length == REGISTER_LENGTH:
             if values is None or not _rises(column, values, durations_ms, totals, unsettled):
                 _judge_register(column, readings, durations_ms, totals, unsettled, found)
@@ -60,6 +62,8 @@ def judge(
         extent = extents.get(limits.source)
         if extent is None or min(extent[0]) < limits.low or max(extent[1]) > limits.high:
             _judge_range(channel, limits, rows, found)
+    if not is_complete:
+        _compare_channels(piece, rows, found)
 
 
 def _take_good_row(
@@ -89,11 +93,6 @@ def _take_good_row(
 
 
 def _compare_channels(piece: Piece, rows: Rows, found: Found) -> None:
-    count = len(piece.columns)
-    if all(len(row) == count for row in rows) and all(
-        column.channel in row for column in piece.columns for row in rows[:1]
-    ):
-        return
     declared = {column.channel for column in piece.columns}
     for row, codes in zip(rows, found, strict=True):
         codes.extend(finding("reading_not_in_parameters", channel) for channel in row.keys() - declared)

@@ -6,7 +6,6 @@ and not from a calibration. MPE tables are data, because they differ by standard
 """
 
 import math
-from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from meter_gateway.traceability.certificate import ClassContribution
 from meter_gateway.traceability.typed_values import AsTuple, Number, Text
 from meter_gateway.validated_toml import Table, read
 
@@ -47,23 +47,10 @@ class MpeTable(Table):
     def classes(self) -> tuple[str, ...]:
         return tuple(entry.name for entry in self.accuracy_class)
 
-    def mpe_percent(self, class_name: str, at: Decimal | None = None) -> Decimal | None:
-        """The limit at a multiple of the reference point; without one, the largest of the class.
-
-        None where the class or the point is not in the table: no limit is made up.
-        """
+    def contribution(self, class_name: str) -> ClassContribution:
+        """Of the widest band of the class: where in its range the instrument works is not asked yet."""
         bands = [band for entry in self.accuracy_class if entry.name == class_name for band in entry.band]
-        if at is not None:
-            bands = [band for band in bands if band.start <= at and (band.end is None or at <= band.end)]
-        return max((band.mpe_percent for band in bands), default=None)
-
-
-@dataclass(frozen=True, slots=True)
-class ClassContribution:
-    """A rectangular contribution, relative to the indication."""
-
-    half_width_percent: Decimal
-    standard_uncertainty_percent: Decimal
+        return class_contribution(max(band.mpe_percent for band in bands))
 
 
 def class_contribution(mpe_percent: Decimal) -> ClassContribution:

@@ -71,7 +71,7 @@ class Piece:
 
 
 UNJUDGED = Piece(BEGINNING_MS, END_MS, (), (), ())
-"""Where no parameter set is known, or no time: nothing about instruments can be said."""
+"""Where no parameter set is known: nothing about instruments can be said."""
 
 
 class MeterPlan:
@@ -83,6 +83,7 @@ class MeterPlan:
     ) -> None:
         """`bounds` by channel; `codes` are the findings about the parameter set itself."""
         channels = parameters.channels if parameters is not None else ()
+        self.is_known = parameters is not None
         self.codes = tuple(codes)
         self.channels = {channel.id: channel for channel in channels}
         self._bounds = bounds

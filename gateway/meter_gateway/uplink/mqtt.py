@@ -13,12 +13,12 @@ from concurrent.futures import Executor
 from typing import Any, TypeVar
 
 import aiomqtt
-from meter_protocol import topics
 
 from meter_gateway import backoff, broker
 from meter_gateway.config import UplinkMqtt as Section
 from meter_gateway.outbox import Envelope, Outbox
 from meter_gateway.store import StoreUnavailable
+from meter_protocol import topics
 
 WINDOW = 256
 """Publishes under way: some 200 KB, and a round trip is paid once for all of them."""
@@ -88,18 +88,14 @@ class MqttUplink:
 
     async def _send_window(self, client: aiomqtt.Client, window: Sequence[Envelope]) -> None:
         # Tasks start in the order in which they are made, and a publish is on its way before its first wait.
-        publishes = [
-            client.publish(topics.verified(envelope.kid), envelope.raw, qos=1) for envelope in window
-        ]
+        publishes = [client.publish(topics.verified(envelope.kid), envelope.raw, qos=1) for envelope in window]
         results = await asyncio.gather(*publishes, return_exceptions=True)
-        failures = [index for index, result in enumerate(results) if isinstance(result, BaseException)]
-        acknowledged = window[: failures[0]] if failures else window
+        failures = [(place, error) for place, error in enumerate(results) if isinstance(error, BaseException)]
+        acknowledged = window[: failures[0][0]] if failures else window
         await self._call(self._outbox.mark_sent, [envelope.verdict for envelope in acknowledged])
         self.sent += len(acknowledged)
         if failures:
-            failure = results[failures[0]]
-            assert isinstance(failure, BaseException)
-            raise failure
+            raise failures[0][1]
 
     async def _wait_for_work(self) -> None:
         try:

@@ -12,9 +12,10 @@ from decimal import Decimal
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import ec
+
 from meter_gateway.model import Finding, Verified
 from meter_gateway.signatures import p256_sign
-from meter_gateway.traceability import ChainState, Trust, assess_group
+from meter_gateway.traceability import FINDINGS, ChainState, Trust, assess_group
 from meter_gateway.traceability import certificate as c
 from meter_gateway.traceability.binding import Binding
 from meter_gateway.traceability.clock import Clocks
@@ -226,7 +227,10 @@ def calibration_result(quantity: str, axis: c.Axis = AXIS, serial: str = SERIAL)
 
 
 def verification_result(quantity: str, passed: bool = True) -> c.VerificationResult:
-    return c.VerificationResult(INSTRUMENT, BY_NAME[quantity], AXIS, "iec-62053-22", "0.5S", passed, CONDITIONS)
+    contribution = c.ClassContribution(Decimal("0.5"), Decimal("0.29"))
+    return c.VerificationResult(
+        INSTRUMENT, BY_NAME[quantity], AXIS, "iec-62053-22", "0.5S", contribution, passed, CONDITIONS
+    )
 
 
 def certificate(identifier: str = "CAL-1", **change: Any) -> c.Certificate:
@@ -289,4 +293,5 @@ def assess(
 
 
 def codes(findings: tuple[Finding, ...]) -> list[tuple[str, int | None]]:
+    assert all(found.code in FINDINGS for found in findings)
     return [(found.code, found.channel) for found in findings]

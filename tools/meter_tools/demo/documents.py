@@ -54,7 +54,7 @@ host = "127.0.0.1"
 port = {broker_port}
 
 [parameters]
-authority_keys = ["{authority / "authority.pub.pem"}"]
+authority_keys = ["{authority}"]
 
 [traceability]
 certificates = ["certificate-*.toml"]
@@ -70,6 +70,7 @@ def meter(
     instrument_port: int,
     broker_port: int,
     clock_file: Path,
+    pace_ms: int,
 ) -> dict[str, Any]:
     config: dict[str, Any] = {
         "serial": serial,
@@ -81,7 +82,7 @@ def meter(
         "drain_s": 120,
     }
     if scene.trace:
-        config["replay"] = {"clock_file": str(clock_file), "until_ms": scene.end_ms}
+        config["replay"] = {"clock_file": str(clock_file), "until_ms": scene.end_ms, "pace_ms": pace_ms}
     return config
 
 

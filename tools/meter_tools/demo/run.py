@@ -8,23 +8,20 @@
 """
 
 import asyncio
-import contextlib
 import time
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import aiomqtt
 from pymodbus.client import AsyncModbusTcpClient
 from pymodbus.framer import FramerType
 from rich.console import Console
 from rich.live import Live
 
-from meter_protocol import topics
 from meter_tools.demo import view
 from meter_tools.demo.far_end import FarEnd
 from meter_tools.demo.processes import ProcessFailed, all_stopped
 from meter_tools.demo.scene import Channel, Scene
+from meter_tools.demo.subscription import subscribed
 from meter_tools.demo.world import World
 from meter_tools.simulator.clock import write_clock_file
 
@@ -35,21 +32,27 @@ ENERGY64_REGISTERS = {"active_energy_import": 0, "reactive_energy_lagging": 4, "
 
 @dataclass(frozen=True)
 class Comparison:
-    """One quantity that must be the same at both ends, in units of its channel."""
+    """One quantity that must be the same wherever it is known, in units of its channel."""
 
-    label: str
     channel: Channel
-    at_instrument: int
+    at_instrument: int | None
+    in_trace: int | None
     at_uplink: int
 
     @property
+    def values(self) -> tuple[int | None, int | None, int]:
+        return self.at_instrument, self.in_trace, self.at_uplink
+
+    @property
     def equal(self) -> bool:
-        return self.at_instrument == self.at_uplink
+        known = [value for value in self.values if value is not None]
+        return len(known) > 1 and len(set(known)) == 1
 
 
 @dataclass(frozen=True)
 class Outcome:
     sealed: int
+    before_enrolment: int
     received: int
     verified: int
     rejected: int
@@ -85,7 +88,7 @@ async def run(scene: Scene, seconds: int, folder: Path, console: Console) -> Out
             await asyncio.to_thread(world.start_gateway)
         console.print(f"broker {world.broker.name}, meter {world.thumbprint[:16]}…, files in {folder}")
         envelopes: asyncio.Queue[bytes] = asyncio.Queue()
-        async with subscribed(world.broker_port, envelopes):
+        async with subscribed(world.broker_port, envelopes.put_nowait):
             with console.status("commissioning: enrol, bind certificates, send parameters"):
                 await asyncio.to_thread(world.commission)
             far_end = FarEnd(world.meter_key(), world.public_key("verdict"))
@@ -100,23 +103,9 @@ async def run(scene: Scene, seconds: int, folder: Path, console: Console) -> Out
                     for task in (taker, painter):
                         task.cancel()
                     live.update(view.live(scene, far_end, world.counts()))
+        # Its last status is written when it ends.
+        await asyncio.to_thread(world.gateway.stop)
         return outcome(world, far_end, before, after)
-
-
-@contextlib.asynccontextmanager
-async def subscribed(port: int, envelopes: "asyncio.Queue[bytes]") -> AsyncIterator[None]:
-    async with aiomqtt.Client("127.0.0.1", port, identifier="far-end") as client:
-        await client.subscribe(topics.VERIFIED_FILTER, qos=1)
-
-        async def receive() -> None:
-            async for message in client.messages:
-                envelopes.put_nowait(bytes(message.payload))
-
-        receiver = asyncio.create_task(receive())
-        try:
-            yield
-        finally:
-            receiver.cancel()
 
 
 async def take_all(envelopes: "asyncio.Queue[bytes]", far_end: FarEnd) -> None:
@@ -135,7 +124,7 @@ async def begin(world: World, far_end: FarEnd) -> dict[str, int]:
     deadline = time.monotonic() + BEGIN_S
     waiting = {channel.id for channel in world.scene.energies}
     while waiting and time.monotonic() < deadline:
-        world.meter_failed()
+        world.check()
         waiting = {channel for channel in waiting if not far_end.totals(channel)}
         await asyncio.sleep(0.05)
     if waiting:
@@ -148,15 +137,13 @@ async def measure(world: World, seconds: int) -> dict[str, int]:
     if world.scene.trace is None:
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
-            world.meter_failed()
+            world.check()
             write_clock_file(world.clock_file, time.time_ns() // 1_000_000)
             await asyncio.sleep(0.05)
         (world.folder / "stop").touch()
     while world.meter.exit_code() is None:
-        world.gateway.check()
-        world.instruments.check()
+        world.check()
         await asyncio.sleep(0.1)
-    world.meter_failed()
     return await instrument_registers(world)
 
 
@@ -184,32 +171,33 @@ async def drain(world: World, far_end: FarEnd) -> None:
     sealed = int(world.meter_summary()["sealed"])
     deadline = time.monotonic() + DRAIN_S
     while far_end.messages < sealed and time.monotonic() < deadline:
-        world.gateway.check()
+        world.check()
         await asyncio.sleep(0.05)
 
 
 def outcome(world: World, far_end: FarEnd, before: dict[str, int], after: dict[str, int]) -> Outcome:
     counts = world.counts()
-    wrong, checked = 0, 0
+    expected = {entry.channel: entry for entry in world.scene.expected}
     comparisons = []
-    by_id = {channel.id: channel for channel in world.scene.channels}
-    for channel in world.scene.energies:
-        if channel.indication in after:
-            counted = (after[channel.indication] - before.get(channel.indication, 0)) * channel.ratio
-            comparisons.append(Comparison("instrument", channel, counted, uplinked(far_end, channel)))
-    for expected in world.scene.expected:
-        channel = by_id[expected.channel]
-        if expected.total is not None:
-            label = f"CSV {expected.label}"
-            comparisons.append(Comparison(label, channel, expected.total, uplinked(far_end, channel)))
-        elif expected.values is not None:
+    checked = wrong = 0
+    for channel in world.scene.channels:
+        entry = expected.get(channel.id)
+        if channel.is_register:
+            counted = None
+            if channel.indication in after:
+                counted = (after[channel.indication] - before.get(channel.indication, 0)) * channel.ratio
+            in_trace = None if entry is None else entry.total
+            if counted is not None or in_trace is not None:
+                comparisons.append(Comparison(channel, counted, in_trace, uplinked(far_end, channel)))
+        elif entry is not None and entry.values is not None:
             arrived = far_end.means(channel.id)
-            checked += len(expected.values)
-            wrong += sum(1 for pair in zip(expected.values, arrived, strict=False) if pair[0] != pair[1])
-            wrong += abs(len(expected.values) - len(arrived))
+            checked += len(entry.values)
+            wrong += sum(1 for sent, got in zip(entry.values, arrived, strict=False) if sent != got)
+            wrong += abs(len(entry.values) - len(arrived))
     return Outcome(
         sealed=int(world.meter_summary()["sealed"]),
-        received=counts.get("received", 0),
+        before_enrolment=counts.get("before_enrolment", 0),
+        received=counts.get("stored", 0),
         verified=far_end.messages,
         rejected=counts.get("rejected", 0) + len(far_end.refused),
         repeated=counts.get("duplicates", 0) + far_end.repeated,

@@ -9,12 +9,11 @@ from decimal import Decimal
 from pathlib import Path
 
 from meter_tools.simulator.expected import expected_totals, expected_values
-from meter_tools.simulator.instruments import KINDS, Kind
+from meter_tools.simulator.instruments import DEFAULT_SERIALS, KINDS, Kind
 from meter_tools.simulator.trace import load_trace
 from meter_tools.simulator.trace_map import TraceMap, find_map, load_map
 
 UNIT = 1
-TRACE_SERIAL = "SIM-0001"
 
 
 @dataclass(frozen=True)
@@ -91,7 +90,7 @@ def trace_scene(csv_path: Path, map_path: Path | None, days: int | None) -> Scen
         )
     return Scene(
         title=trace_map.title,
-        instruments=[Instrument(kind.name, UNIT, TRACE_SERIAL, trace_map.analyser_rows())],
+        instruments=[Instrument(kind.name, UNIT, DEFAULT_SERIALS[kind.name], trace_map.analyser_rows())],
         channels=channels,
         interval_s=trace_map.interval.seconds,
         # One sample at each interval's end: the trace has nothing finer.
@@ -137,13 +136,13 @@ def _mantissa(value: Decimal, exponent: int) -> int:
 
 def generated_scene() -> Scene:
     instruments = [
-        Instrument("energy64", 1, "SIM-0001"),
-        Instrument("senseair_s8", 0xFE, "00000001"),
-        Instrument("tuf2000", 2, "SIM-0003"),
+        Instrument(kind, unit, DEFAULT_SERIALS[kind])
+        for kind, unit in (("energy64", 1), ("senseair_s8", 0xFE), ("tuf2000", 2))
     ]
     wanted = [
         (0, "active_energy_import", 10),
         (0, "reactive_energy_lagging", 10),
+        (0, "reactive_energy_leading", 10),
         (0, "active_power", 10),
         (0, "voltage", 1),
         (0, "current", 10),

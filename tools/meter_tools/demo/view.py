@@ -4,6 +4,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from rich.console import Console, Group, RenderableType
+from rich.markup import escape
 from rich.table import Table
 
 from meter_protocol.quantities import BY_NAME
@@ -28,12 +29,11 @@ def live(scene: Scene, far_end: FarEnd, counts: dict[str, int]) -> RenderableTyp
             channel.indication,
             _newest(far_end, channel),
             _since_start(far_end, channel),
-            BY_NAME[channel.quantity].ucum,
+            escape(BY_NAME[channel.quantity].ucum),
         )
     expected = "" if scene.intervals is None else f" of {scene.intervals} intervals and their events"
     line = (
-        f"gateway: {counts.get('received', 0)} received, {counts.get('stored', 0)} stored, "
-        f"{counts.get('rejected', 0)} rejected   "
+        f"gateway: {counts.get('stored', 0)} stored, {counts.get('rejected', 0)} rejected\n"
         f"far end: {far_end.messages} verified{expected}, {far_end.accepted} accepted"
     )
     return Group(table, line)
@@ -45,7 +45,8 @@ def summary(console: Console, outcome: "Outcome") -> None:
     table.add_column("", justify="right")
     for label, number in (
         ("sealed by the meter", outcome.sealed),
-        ("received by the gateway", outcome.received),
+        ("sent before enrolment, without an answer", outcome.before_enrolment),
+        ("received and stored by the gateway", outcome.received),
         ("verified at the far end", outcome.verified),
         ("rejected", outcome.rejected),
         ("lost", outcome.lost),
@@ -55,16 +56,18 @@ def summary(console: Console, outcome: "Outcome") -> None:
     console.print(table)
     if outcome.comparisons:
         energies = Table(title="quantities", title_justify="left")
-        for heading in ("channel", "compared with", "there", "at the uplink", "unit", ""):
-            energies.add_column(heading, justify="right" if heading in ("there", "at the uplink") else "left")
+        energies.add_column("channel")
+        has_trace = any(comparison.in_trace is not None for comparison in outcome.comparisons)
+        for heading in ("instrument", *(["trace"] if has_trace else []), "uplink"):
+            energies.add_column(heading, justify="right")
+        energies.add_column("unit")
+        energies.add_column("")
         for comparison in outcome.comparisons:
             channel = comparison.channel
             energies.add_row(
                 channel.indication,
-                comparison.label,
-                _value(comparison.at_instrument, channel),
-                _value(comparison.at_uplink, channel),
-                BY_NAME[channel.quantity].ucum,
+                *(_value(value, channel) for value in comparison.values if value is not None),
+                escape(BY_NAME[channel.quantity].ucum),
                 "equal" if comparison.equal else "DIFFERS",
             )
         console.print(energies)

@@ -25,11 +25,15 @@ FIRMWARE_PATH = ":".join([".frozen", *(str(PROJECT / part) for part in ("protoco
 
 
 class World:
-    """`folder` is empty or new; it keeps all logs and the gateway's store when the demo is over."""
+    """`folder` is empty or new; it keeps all logs and the gateway's store when the demo is over.
 
-    def __init__(self, folder: Path, scene: Scene, started: list[Process]) -> None:
+    `pace_ms` is the least real time that a replay spends on each virtual sleep of the meter.
+    """
+
+    def __init__(self, folder: Path, scene: Scene, started: list[Process], pace_ms: int = 0) -> None:
         self.folder = folder
         self.scene = scene
+        self._pace_ms = pace_ms
         self.clock_file = folder / "clock"
         self.gateway_folder = folder / "gateway"
         self.broker_port = free_port()
@@ -47,7 +51,7 @@ class World:
         self.start_broker()
         self.start_instruments()
         self.command("gateway", "init", self.gateway_folder)
-        self.command("authority", "init", self.folder / "authority")
+        self.command("authority", "init", self.folder / "authority.pem")
         self._write_gateway_config()
         self._write_meter_config()
 
@@ -79,6 +83,7 @@ class World:
                 self.folder / f"gateway-{self._gateway_runs}.log",
             )
         )
+        self.gateway.wait_for("listening at broker", 30)
         return self.gateway
 
     def start_meter(self) -> Process:
@@ -111,7 +116,7 @@ class World:
             "seal",
             parameters,
             "--authority-key",
-            self.folder / "authority" / "authority.pem",
+            self.folder / "authority.pem",
             "--out",
             sealed,
         )
@@ -137,10 +142,14 @@ class World:
     def counts(self) -> dict[str, int]:
         """The gateway's own counters, from its status file; empty until it has written one."""
         try:
-            status: dict[str, int] = json.loads((self.gateway_folder / "state" / "status.json").read_text())
+            status = json.loads((self.gateway_folder / "state" / "status.json").read_text())
         except (OSError, ValueError):
             return {}
-        return status
+        counts: dict[str, int] = status["counts"]
+        # Before its enrolment a meter is a stranger: it gets no answer and keeps what it sent.
+        counts["before_enrolment"] = status["rejected_by_reason"].get("unknown_key", 0)
+        counts["rejected"] -= counts["before_enrolment"]
+        return counts
 
     def meter_summary(self) -> dict[str, str]:
         """The last line of the meter's console: what it sealed, sent, and where its chain ends."""
@@ -156,8 +165,10 @@ class World:
             row = connection.execute("SELECT max(head_sequence) FROM chain").fetchone()
         return -1 if row is None or row[0] is None else int(row[0])
 
-    def meter_failed(self) -> None:
-        """ProcessFailed if the meter ended otherwise than in order."""
+    def check(self) -> None:
+        """ProcessFailed if something ended by itself; the meter may, in order."""
+        for process in (self.broker, self.instruments, self.gateway):
+            process.check()
         if self.meter.exit_code():
             self.meter.check()
 
@@ -200,10 +211,12 @@ class World:
 
     def _write_gateway_config(self) -> None:
         clock = f"file:{self.clock_file}" if self.scene.trace else "system"
-        self.gateway_config.write_text(documents.gateway(self.broker_port, clock, self.folder / "authority"))
+        self.gateway_config.write_text(
+            documents.gateway(self.broker_port, clock, self.folder / "authority.pub.pem")
+        )
 
     def _write_meter_config(self) -> None:
-        authority = (self.folder / "authority" / "authority.pub.pem").read_bytes()
+        authority = (self.folder / "authority.pub.pem").read_bytes()
         config = documents.meter(
             self.scene,
             METER_SERIAL,
@@ -212,6 +225,7 @@ class World:
             self.instrument_port,
             self.broker_port,
             self.clock_file,
+            self._pace_ms,
         )
         path = self.folder / "meter.json"
         path.write_text(json.dumps(config, indent=1))

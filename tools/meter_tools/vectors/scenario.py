@@ -201,9 +201,7 @@ def identity(key: TestKey) -> Fields:
 
 
 def parameter_set(scenario: Scenario) -> Fields:
-    def channel(
-        number: int, indication: str, quantity: int, kind: int, *, exponent: int, **rest: Any
-    ) -> Fields:
+    def channel(number: int, indication: str, quantity: int, kind: int, *, exponent: int, **rest: Any) -> Fields:
         return {
             f.CHANNEL_ID: number,
             f.CHANNEL_INSTRUMENT: rest.get("instrument", 0),
@@ -238,9 +236,7 @@ def parameter_set(scenario: Scenario) -> Fields:
             instrument("map", "rs485", 2, None, [["co2", 0, 2, "int32"], ["t", 2, 1, -1]]),
         ],
         f.CHANNELS: [
-            channel(
-                1, "energy", 1, f.CHANNEL_REGISTER, exponent=0, ratio=40, modulus=10**8, operating_point=3
-            ),
+            channel(1, "energy", 1, f.CHANNEL_REGISTER, exponent=0, ratio=40, modulus=10**8, operating_point=3),
             channel(2, "varh", 3, f.CHANNEL_REGISTER, exponent=0, ratio=40, max_step=600_000),
             channel(3, "power", 10, f.CHANNEL_MEAN, exponent=-1, ratio=40, extremes=True),
             channel(4, "co2", 40, f.CHANNEL_MEAN, exponent=0, instrument=1),

@@ -1,0 +1,46 @@
+"""The gateway.toml that `carbonmeter gateway init` writes: the fewest settings that run, the others commented."""
+
+CONFIGURATION = """\
+# The gateway's configuration. Paths are relative to this file; docs/configuration.md explains every key.
+# After a change: carbonmeter doctor, then restart the gateway.
+
+[gateway]
+name = "my gateway"
+state_dir = "state"            # the store; give it a disk that you back up
+scheme = "house"               # which findings keep a reading from being accepted
+
+[keys]                         # private, mode 0600; the .pub.pem beside each is for parameter sets and auditors
+receipt = "keys/receipt.pem"
+verdict = "keys/verdict.pem"
+clock = "keys/clock.pem"
+
+[clock]
+trusted = false                # true only if this host's clock is kept by NTP, PTP or GNSS
+uncertainty_ms = 1000          # how wrong it can be then
+
+[[listener]]                   # meters behind a broker
+type = "mqtt"
+host = "127.0.0.1"
+port = 1883
+# username = "gateway"
+# password_file = "mqtt.password"
+# tls = true
+# ca_file = "broker-ca.pem"
+
+# [[listener]]                 # a meter on a serial line
+# type = "serial"
+# port = "/dev/ttyUSB0"
+# baud = 115200
+
+# [uplink.mqtt]                # where verified readings and their verdicts go
+# host = "127.0.0.1"
+# port = 1883
+
+# [parameters]                 # whose parameter sets count
+# authority_keys = ["keys/authority.pub.pem"]
+
+# [traceability]               # certificates, and which instrument is behind which channel
+# certificates = ["certificates/*.toml"]
+# bindings = ["bindings.toml"]
+# utc_offset = "+08:00"
+"""
