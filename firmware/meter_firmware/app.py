@@ -195,7 +195,7 @@ class App:
         def objection(fields: "dict[int, Any]") -> "str | None":
             if fields[f.METER] != self._sealer.thumbprint:
                 return "not_for_us"
-            return None if fields[f.NONCE] == self._clock.pending_nonce else "time_reply_unsolicited"
+            return self._clock.objection(fields)
 
         reply = sealing.open_sealed(raw, t.TIME_REPLY, self._keys(f.CLOCK_KEYS), objection)
         correction = self._clock.correction(reply.fields, received)

@@ -17,6 +17,12 @@ DRIFT_PPM = 50
 MAX_ROUND_TRIP_MS = 10000
 """A reply that took longer is late: its half round trip would say little about the time."""
 
+PLAUSIBLE_MS = (10**12, 10**13)
+"""Thirteen digits, 2001 to 2286: outside of it a gateway's own clock is broken."""
+
+MAX_UNCERTAINTY_MS = 86400000
+"""A time that is less certain than a day is none."""
+
 STEP_MS = 1000
 """A correction below this is a slew inside the stated uncertainty and leaves the running interval alone."""
 
@@ -63,23 +69,29 @@ class MeterClock:
     def pending_nonce(self) -> "bytes | None":
         return self._nonce
 
-    def correction(self, reply: "dict[int, Any]", ticks: int) -> "tuple[int, int, int] | None":
-        """(new offset, status, uncertainty) that an authentic reply to our nonce gives, or None if it may not.
+    def objection(self, reply: "dict[int, Any]") -> "str | None":
+        """Why a reply's content is of no use, whoever signed it."""
+        if reply[f.NONCE] != self._nonce:
+            return "time_reply_unsolicited"
+        if reply[f.CLOCK_STATUS] not in (f.CLOCK_INFORMATIVE, f.CLOCK_SYNCHRONISED):
+            return "time_reply_without_time"
+        if not PLAUSIBLE_MS[0] <= reply[f.TIME_MS] < PLAUSIBLE_MS[1]:
+            return "time_reply_implausible"
+        return "time_reply_implausible" if reply[f.CLOCK_UNCERTAINTY_MS] > MAX_UNCERTAINTY_MS else None
 
-        The nonce is spent by this call, so the same reply again is unsolicited. Late replies and replies
-        from a gateway that has no time scale change nothing.
+    def correction(self, reply: "dict[int, Any]", ticks: int) -> "tuple[int, int, int] | None":
+        """(new offset, status, uncertainty) by an authentic reply without an objection; None if it is late.
+
+        The nonce is spent by this call, so the same reply again is unsolicited.
         """
         self._nonce = None
         round_trip_ms = ticks - self._asked_at_ticks
-        status = reply[f.CLOCK_STATUS]
         if not 0 <= round_trip_ms <= MAX_ROUND_TRIP_MS:
-            return None
-        if status not in (f.CLOCK_INFORMATIVE, f.CLOCK_SYNCHRONISED):
             return None
         half = round_trip_ms // 2
         new_offset = reply[f.TIME_MS] + half - ticks
         uncertainty_ms = reply[f.CLOCK_UNCERTAINTY_MS] + round_trip_ms - half
-        return new_offset, status, uncertainty_ms
+        return new_offset, reply[f.CLOCK_STATUS], uncertainty_ms
 
     def is_step(self, new_offset_ms: int) -> bool:
         """Whether taking this offset is more than a slew, so that the interval must be closed first."""

@@ -9,6 +9,7 @@ import asyncio
 import hashlib
 
 from meter_firmware import sealing
+from meter_firmware.links import LinkError
 from meter_protocol import chain, cose, events
 from meter_protocol import fields as f
 from meter_protocol import types as t
@@ -42,7 +43,10 @@ class Delivery:
         self._link = link
         self._now_ms = now_ms
         self._cursor: "Place | None" = None
+        # (epoch, sequence, size) of what was handed to the link, or is just being handed over
         self._outstanding: "list[tuple[bytes, int, int]]" = []
+        self._refused: "list[Place]" = []
+        self._receipted: "dict[bytes, int]" = {}
         self._wake = asyncio.Event()
         self._retry_ms = RETRY_MS
         self._progress_ms = 0
@@ -69,10 +73,16 @@ class Delivery:
         return self._journal.first_unreceipted is None
 
     async def run(self) -> None:
+        was_connected = True
         while True:
             if not self._link.connected:
+                was_connected = False
                 await asyncio.sleep_ms(50)
                 continue
+            if not was_connected:
+                # What was on its way when the link went down need not have arrived.
+                was_connected = True
+                self.hurry()
             self._wake.clear()
             if self._window() < WINDOW_BYTES and await self._send_next():
                 continue
@@ -87,15 +97,24 @@ class Delivery:
         if not self._outstanding:
             self._progress_ms = self._now_ms()
         cursor = self._cursor
+        self._outstanding.extend(places)
         # Receipts and requests may come in while the link is busy: what they move must not be moved back.
-        if not await self._link.send(frame):
+        if not await self._hand_over(frame):
+            self._outstanding = [entry for entry in self._outstanding if entry not in places]
             return False
-        for epoch, sequence, size in places:
-            self._outstanding.append((epoch, sequence, size))
+        for epoch, sequence, _ in places:
             self._count((epoch, sequence))
         if self._cursor == cursor:
             self._cursor = (places[-1][0], places[-1][1] + 1)
         return True
+
+    async def _hand_over(self, frame: bytes) -> bool:
+        try:
+            handed_over: bool = await self._link.send(frame)
+        except LinkError:
+            # A board whose link takes less than the largest message: nothing else of ours may end for it.
+            return False
+        return handed_over
 
     def _window(self) -> int:
         return sum([size for _, _, size in self._outstanding])
@@ -104,9 +123,11 @@ class Delivery:
         start = self._cursor or self._journal.first_unreceipted
         places: "list[tuple[bytes, int, int]]" = []
         frame = bytearray()
-        if start is None:
+        if start is None or start == (self._log.epoch, self._log.sequence + 1):
             return places, b""
         for epoch, sequence, raw in self._journal.records(start):
+            if (epoch, sequence) in self._refused:
+                continue
             if places and len(frame) + len(raw) > FRAME_BYTES:
                 break
             places.append((epoch, sequence, len(raw)))
@@ -146,23 +167,28 @@ class Delivery:
             stored = self._journal.read(place[0], place[1])
             if stored is None or _hash_of(stored) != fields[f.HASH]:
                 return "receipt_not_ours"
-            return None if self._is_unreceipted(place) or self._is_outstanding(place) else "receipt_stale"
+            return "receipt_stale" if self._is_stale(place) else None
 
         receipt = sealing.open_sealed(raw, t.RECEIPT, receipt_keys, objection)
         place = (receipt.fields[f.EPOCH], receipt.fields[f.SEQUENCE])
         self._outstanding = [entry for entry in self._outstanding if entry[0] != place[0] or entry[1] > place[1]]
+        self._refused = [entry for entry in self._refused if entry[0] != place[0] or entry[1] > place[1]]
+        self._receipted[place[0]] = max(place[1], self._receipted.get(place[0], 0))
         self._progress_ms = self._now_ms()
         self._retry_ms = RETRY_MS
         self._wake.set()
-        if not self._is_unreceipted(place):
+        if not self._journal.free(place[0], place[1]):
             # A restored gateway receipts again what it once had: the window moves, nothing is left to free.
             return
-        self._journal.free(place[0], place[1])
         self._receipt = raw
-        now_ms = self._now_ms()
-        if self._receipt_kept_ms is None or now_ms - self._receipt_kept_ms >= RECEIPT_FILE_MS or self.drained:
-            self._log.keep_receipt(raw)
-            self._receipt_kept_ms = now_ms
+        if self._receipt_kept_ms is None or self._progress_ms - self._receipt_kept_ms >= RECEIPT_FILE_MS:
+            self.close()
+
+    def close(self) -> None:
+        """Keep the newest receipt over a boot."""
+        if self._receipt is not None:
+            self._log.keep_receipt(self._receipt)
+            self._receipt_kept_ms = self._now_ms()
 
     def take_refusal(self, raw: bytes, receipt_keys: "list[bytes]", ticks: int) -> None:
         """Skip the one message whose bytes the gateway refuses for good; the chain says that it was skipped."""
@@ -176,6 +202,8 @@ class Delivery:
                 return "refusal_not_ours"
             size = 0
             for epoch, sequence, stored in self._journal.records(first):
+                if (epoch, sequence) in self._refused:
+                    continue
                 if hashlib.sha256(stored).digest() == fields[f.DIGEST]:
                     refused.append((epoch, sequence))
                     return None
@@ -197,6 +225,7 @@ class Delivery:
             },
             ticks,
         )
+        self._refused.append((epoch, sequence))
         self._cursor = (epoch, sequence + 1)
         self._outstanding = []
         self._wake.set()
@@ -216,21 +245,23 @@ class Delivery:
         if self._is_outstanding((epoch, sequence)):
             # It is on its way; should it be lost there, the missing receipt will tell.
             return
-        if self._journal.read(epoch, sequence) is None:
-            oldest = self._oldest()
-            if self._unavailable != (epoch, sequence):
-                self._unavailable = (epoch, sequence)
-                self._say_unavailable(epoch, sequence, oldest, ticks)
-            self._cursor = oldest
-        else:
-            self._cursor = (epoch, sequence)
+        self._cursor = self._next_there((epoch, sequence))
         self._outstanding = []
         self._wake.set()
+        if self._cursor != (epoch, sequence) and self._unavailable != (epoch, sequence):
+            self._say_unavailable(epoch, sequence, ticks)
+            self._unavailable = (epoch, sequence)
 
-    def _say_unavailable(self, epoch: bytes, sequence: int, oldest: "Place | None", ticks: int) -> None:
+    def _next_there(self, place: "Place") -> "Place | None":
+        """The first place from there on whose bytes are there; of an epoch that is gone, the oldest of all."""
+        for epoch, sequence, _ in self._journal.records(place):
+            return epoch, sequence
+        return None
+
+    def _say_unavailable(self, epoch: bytes, sequence: int, ticks: int) -> None:
         last = None
-        if oldest is not None and oldest[0] == epoch:
-            last = oldest[1] - 1
+        if self._cursor is not None and self._cursor[0] == epoch:
+            last = self._cursor[1] - 1
         self._log.event(
             events.RESEND_UNAVAILABLE,
             {
@@ -243,22 +274,17 @@ class Delivery:
             ticks,
         )
 
-    def _oldest(self) -> "Place | None":
-        for epoch, sequence, _ in self._journal.records():
-            return epoch, sequence
-        return None
-
     def _is_outstanding(self, place: "Place") -> bool:
         return any(entry[0] == place[0] and entry[1] == place[1] for entry in self._outstanding)
 
-    def _is_unreceipted(self, place: "Place") -> bool:
-        first = self._journal.first_unreceipted
-        if first is None:
+    def _is_stale(self, place: "Place") -> bool:
+        """Whether a receipt for this place is known to do nothing; what is not known, `free` will say."""
+        if self._is_outstanding(place):
             return False
-        if first[0] == place[0]:
-            return place[1] >= first[1]
-        # Another epoch: it is unreceipted if it was opened after the oldest unreceipted one.
-        return any(epoch == place[0] for epoch, _, _ in self._journal.records(first))
+        first = self._journal.first_unreceipted
+        if first is None or (first[0] == place[0] and place[1] < first[1]):
+            return True
+        return place[1] <= self._receipted.get(place[0], -1)
 
 
 def _hash_of(raw: bytes) -> bytes:

@@ -172,9 +172,10 @@ class Meter:
                 channel.skip(slots - 1)
         await self._sample(now)
         if due >= self._boundary:
-            is_whole = self._began_on_boundary and now < self._boundary + self._interval_ms()
+            on_boundary = now < self._boundary + period
+            is_whole = self._began_on_boundary and on_boundary
             self._close_interval(f.KIND_REGULAR if is_whole else f.KIND_PARTIAL, now)
-            self._open_interval(now, True)
+            self._open_interval(now, on_boundary)
 
     async def _sample(self, now: int, registers_only: bool = False) -> None:
         assert self._set is not None
@@ -226,17 +227,12 @@ class Meter:
 
     # Intervals
 
-    def _interval_ms(self) -> int:
-        assert self._set is not None
-        interval_ms: int = self._set[f.INTERVAL_S] * 1000
-        return interval_ms
-
     def _open_interval(self, now: int, on_boundary: bool = False) -> None:
         """From now to the next boundary on the clock's present scale."""
         self._start = now
         if self._set is None:
             return
-        interval_ms, period_ms = self._interval_ms(), self._set[f.SAMPLE_PERIOD_MS]
+        interval_ms, period_ms = self._set[f.INTERVAL_S] * 1000, self._set[f.SAMPLE_PERIOD_MS]
         time_ms = self._clock.time_at(now)
         self._began_on_boundary = on_boundary or time_ms % interval_ms == 0
         self._boundary = self._clock.ticks_at((time_ms // interval_ms + 1) * interval_ms)

@@ -188,9 +188,9 @@ def test_registers_are_found_in_the_newest_readings():
     log, memory = flash.boot()
     log.append(t.READINGS, {f.KIND: 0, f.DURATION_MS: 1, f.READINGS: {1: [0, 5], 2: [0, 50]}}, 10)
     log.append(t.READINGS, {f.KIND: f.KIND_OUTAGE, f.DURATION_MS: None, f.READINGS: {2: [16, 60]}}, 20)
-    assert log.last_readings() == {1: [0, 5], 2: [16, 60]}
+    assert log.last_sealed().readings == {1: [0, 5], 2: [16, 60]}
     log, memory = flash.boot()
-    assert log.last_readings() == {1: [0, 5], 2: [16, 60]}
+    assert log.last_sealed().readings == {1: [0, 5], 2: [16, 60]}
     memory.remove("epoch")
     log, memory = flash.boot()
-    assert log.last_readings() == {1: [0, 5], 2: [16, 60]}
+    assert log.last_sealed().readings == {1: [0, 5], 2: [16, 60]}

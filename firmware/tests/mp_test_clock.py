@@ -1,19 +1,32 @@
 """The clock exchange: challenge, half round trip, and everything that must not set a clock."""
 
-from meter_firmware.clock import MAX_ROUND_TRIP_MS, MeterClock
+from meter_firmware.clock import MAX_ROUND_TRIP_MS, MAX_UNCERTAINTY_MS, MeterClock
 from meter_protocol import fields as f
 
 NOON = 1700000000000
+NONCE = b"n" * 16
 
 
 def _reply(time_ms=NOON, status=f.CLOCK_SYNCHRONISED, uncertainty_ms=10):
     if status not in (f.CLOCK_INFORMATIVE, f.CLOCK_SYNCHRONISED):
         uncertainty_ms = None
-    return {f.TIME_MS: time_ms, f.CLOCK_STATUS: status, f.CLOCK_UNCERTAINTY_MS: uncertainty_ms}
+    return {
+        f.NONCE: NONCE,
+        f.TIME_MS: time_ms,
+        f.CLOCK_STATUS: status,
+        f.CLOCK_UNCERTAINTY_MS: uncertainty_ms,
+    }
+
+
+def _objection(reply):
+    clock = MeterClock()
+    clock.ask(NONCE, 0)
+    return clock.objection(reply)
 
 
 def _set(clock, reply, asked, received):
-    clock.ask(b"n" * 16, asked)
+    clock.ask(NONCE, asked)
+    assert clock.objection(reply) is None
     correction = clock.correction(reply, received)
     if correction is not None:
         clock.take(correction, received)
@@ -45,9 +58,21 @@ def test_the_gateways_own_status_is_carried():
 
 def test_a_gateway_without_a_time_scale_sets_nothing():
     for status in (f.CLOCK_UNKNOWN, f.CLOCK_RELATIVE):
-        clock = MeterClock()
-        assert _set(clock, _reply(status=status), 0, 10) is None
-        assert not clock.is_set
+        assert _objection(_reply(status=status)) == "time_reply_without_time"
+
+
+def test_a_time_that_no_gateway_can_mean_is_refused():
+    for time_ms in (-(2**63), -1, 0, NOON // 1000, 10**13, 2**63 - 1):
+        assert _objection(_reply(time_ms)) == "time_reply_implausible", time_ms
+    assert _objection(_reply(uncertainty_ms=MAX_UNCERTAINTY_MS + 1)) == "time_reply_implausible"
+    assert _objection(_reply(uncertainty_ms=MAX_UNCERTAINTY_MS)) is None
+
+
+def test_an_answer_to_another_challenge_is_unsolicited():
+    clock = MeterClock()
+    assert clock.objection(_reply()) == "time_reply_unsolicited"
+    clock.ask(b"m" * 16, 0)
+    assert clock.objection(_reply()) == "time_reply_unsolicited"
 
 
 def test_a_late_reply_sets_nothing():
@@ -58,9 +83,10 @@ def test_a_late_reply_sets_nothing():
 
 def test_a_nonce_serves_once():
     clock = MeterClock()
-    clock.ask(b"n" * 16, 0)
+    clock.ask(NONCE, 0)
     clock.correction(_reply(), 10)
     assert clock.pending_nonce is None
+    assert clock.objection(_reply()) == "time_reply_unsolicited"
 
 
 def test_small_corrections_are_slews_and_large_ones_steps():

@@ -66,7 +66,7 @@ class Meter:
         assert self._process.stdout
         for line in self._process.stdout:
             try:
-                event = json.loads(line)
+                event: dict[str, Any] = json.loads(line)
             except json.JSONDecodeError:
                 pytest.fail(line + self._process.stdout.read())
             self.events.append(event)
@@ -168,6 +168,9 @@ def start_echo() -> Iterator[Callable[..., None]]:
     """A gateway that gives every frame back, subscribed before the meter starts."""
     clients: list[paho.mqtt.client.Client] = []
 
+    def give_back(client: paho.mqtt.client.Client, _: Any, message: paho.mqtt.client.MQTTMessage) -> None:
+        client.publish(TOPICS["down"], message.payload, 1)
+
     def start(broker: Mosquitto, authority: Path | None = None, login: tuple[str, str] | None = None) -> None:
         subscribed = threading.Event()
         client = paho.mqtt.client.Client(CallbackAPIVersion.VERSION2)
@@ -177,7 +180,7 @@ def start_echo() -> Iterator[Callable[..., None]]:
             client.username_pw_set(*login)
         client.on_connect = lambda client, *_: client.subscribe(TOPICS["up"], 1)
         client.on_subscribe = lambda *_: subscribed.set()
-        client.on_message = lambda client, _, message: client.publish(TOPICS["down"], message.payload, 1)
+        client.on_message = give_back
         client.reconnect_delay_set(1, 1)
         client.connect("localhost" if authority else "127.0.0.1", broker.port)
         client.loop_start()
@@ -222,7 +225,7 @@ def test_a_login_is_asked_for_and_a_wrong_one_refused(
     tmp_path: Path,
 ) -> None:
     passwords = tmp_path / "passwords"
-    command = ["mosquitto_passwd", "-b", "-c", passwords, "meter", "right"]
+    command = ["mosquitto_passwd", "-b", "-c", str(passwords), "meter", "right"]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     broker = start_broker(f"allow_anonymous false\npassword_file {passwords}")
     start_echo(broker, login=("meter", "right"))

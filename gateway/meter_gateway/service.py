@@ -186,7 +186,9 @@ class Service:
     def _take(self, outcome: Outcome) -> None:
         self._courier.take(outcome)
         counts = self._status.counts
-        counts.verified += outcome.stored + outcome.duplicates + len(outcome.time_requests)
+        verified = outcome.stored + outcome.duplicates + len(outcome.time_requests)
+        counts.verified += verified
+        counts.received += verified + len(outcome.rejected)
         counts.rejected += len(outcome.rejected)
         counts.duplicates += outcome.duplicates
         counts.stored += outcome.stored
@@ -232,7 +234,6 @@ class Service:
         current.store = self._pump.trouble or "ok"
         current.listeners = {listener.name: listener.connected for listener in self._listeners}
         current.uplink = None if self._uplink is None else self._uplink.connected
-        current.counts.received = self._inbox.messages
         current.counts.dropped_payloads = self._inbox.dropped.total() + self._pump.given_up
         current.counts.answers = self._courier.answers
         current.counts.uplinked = 0 if self._uplink is None else self._uplink.sent

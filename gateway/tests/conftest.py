@@ -1,15 +1,29 @@
 """Fixtures of the gateway's tests: real brokers on ports of their own, and patience."""
 
 import asyncio
+import json
+import os
 import shutil
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from meter_gateway.key_files import write_pair
+from meter_gateway.model import Verified
+from meter_gateway.parameters import load_public_key
+from meter_gateway.store import Store
+from meter_gateway.verify import Key, KeyRing, verify
+from meter_protocol import cose, framing
+from meter_protocol import fields as f
+from meter_protocol import types as t
+from meter_tools.simulated_meter import AUTHORITY, SimulatedMeter
 
 
 @dataclass
@@ -76,3 +90,166 @@ def until() -> Until:
                 await asyncio.sleep(0.01)
 
     return wait
+
+
+CARBONMETER = Path(sys.executable).parent / "carbonmeter"
+
+
+class Gateway:
+    """A gateway of its own folder, run as users run it: by the command `carbonmeter`."""
+
+    def __init__(self, folder: Path, port: int) -> None:
+        self.folder = folder
+        self.port = port
+        self.config = folder / "gateway.toml"
+        self.state = folder / "state"
+        self.process: subprocess.Popen[bytes] | None = None
+        self.log = folder / "gateway.log"
+        self.command("gateway", "init", folder)
+        write_pair(AUTHORITY, folder / "authority.pem")
+        self.configure()
+
+    def configure(self, listeners: str = "", uplink: str = "", state_dir: str = "state") -> None:
+        """Lines over TCP, and what else a test wants."""
+        self.state = self.folder / state_dir
+        self.config.write_text(
+            f"""
+            [gateway]
+            name = "test"
+            state_dir = "{state_dir}"
+            scheme = "development"
+            [keys]
+            receipt = "keys/receipt.pem"
+            verdict = "keys/verdict.pem"
+            clock = "keys/clock.pem"
+            [clock]
+            trusted = true
+            uncertainty_ms = 20
+            [[listener]]
+            type = "serial"
+            tcp = "127.0.0.1:{self.port}"
+            {listeners}
+            [parameters]
+            authority_keys = ["authority.pub.pem"]
+            {uplink}
+            """
+        )
+
+    def start(self) -> None:
+        self.start_unready()
+        wait_for_port(self.port)
+
+    def start_unready(self) -> None:
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [CARBONMETER, "gateway", "run", "--config", self.config], stdout=log, stderr=log
+            )
+
+    def stop(self) -> int:
+        assert self.process
+        self.process.terminate()
+        code = self.process.wait(20)
+        self.process = None
+        return code
+
+    def kill(self) -> None:
+        assert self.process
+        self.process.kill()
+        self.process.wait()
+        self.process = None
+
+    def command(self, *arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [CARBONMETER, *arguments],
+            capture_output=True,
+            text=True,
+            cwd=self.folder.parent,
+            env=os.environ | {"CARBONMETER_LANG": "en", "TZ": "UTC"} | environment,
+            check=False,
+        )
+
+    def ask(self, *arguments: str | Path) -> str:
+        """A command that has to succeed; what it printed."""
+        done = self.command(*arguments, "--config", self.config)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def enrol(self, meter: SimulatedMeter) -> None:
+        """As an engineer who was given the identity as a file, without taking a message of the chain away."""
+        store = Store(self.state / "gateway.sqlite")
+        store.registry.enrol(SimulatedMeter(meter.name).identity(), "thumbprint", 0)
+        store.close()
+
+    def status(self) -> dict[str, Any]:
+        return json.loads((self.state / "status.json").read_text())
+
+
+class Line:
+    """The meter's end of a line, and what comes down on it."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, keys: Path) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._deframer = framing.Deframer()
+        self._waiting: list[bytes] = []
+        known = {t.ROLE_RECEIPT: "receipt", t.ROLE_CLOCK: "clock"}
+        self._keys = {role: load_public_key(keys / f"{name}.pub.pem") for role, name in known.items()}
+        self._keys[t.ROLE_PARAMETERS] = AUTHORITY.cose_key
+
+    def send(self, *raws: bytes) -> None:
+        """In frames of about a dozen messages, as firmware does."""
+        for at in range(0, len(raws), 12):
+            self._writer.write(framing.frame(b"".join(raws[at : at + 12])))
+
+    async def next(self, seconds: float = 10) -> Verified:
+        """The next answer; its signature is checked as a meter would."""
+        async with asyncio.timeout(seconds):
+            while not self._waiting:
+                octets = await self._reader.read(4096)
+                if not octets:
+                    raise ConnectionError("the gateway closed the line")
+                self._waiting += self._deframer.feed(octets)
+        raw = self._waiting.pop(0)
+        typ = cose.split(raw).typ
+        role = t.ROLE_OF_TYPE[typ]
+        return verify(raw, KeyRing([Key.of(self._keys[role], role)], [typ]), 0)
+
+    async def receipt(self, sequence: int, seconds: float = 20) -> Verified:
+        """The receipt that covers this sequence; what comes before it is passed over."""
+        async with asyncio.timeout(seconds):
+            while True:
+                answer = await self.next(seconds)
+                if answer.typ == t.RECEIPT and answer.fields[f.SEQUENCE] >= sequence:
+                    return answer
+
+    async def silent(self, seconds: float = 0.3) -> bool:
+        """Whether nothing comes."""
+        try:
+            await self.next(seconds)
+        except TimeoutError:
+            return True
+        return False
+
+    def close(self) -> None:
+        self._writer.close()
+
+
+async def line_to(gateway: Gateway) -> Line:
+    reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+    return Line(reader, writer, gateway.folder / "keys")
+
+
+@pytest.fixture
+def connect() -> Callable[[Gateway], Awaitable[Line]]:
+    return line_to
+
+
+@pytest.fixture
+def gateway(tmp_path: Path, free_port: Callable[[], int]) -> Iterator[Gateway]:
+    """A gateway that is set up and not started; its log is shown if the test fails."""
+    made = Gateway(tmp_path / "gateway", free_port())
+    yield made
+    if made.process:
+        made.kill()
+    if made.log.exists():
+        print(made.log.read_text())

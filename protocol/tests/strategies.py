@@ -187,7 +187,15 @@ def channels(instruments: int) -> Strategy:
 verdicts = fields_of(schema.VERDICT)
 envelopes = fields_of(schema.ENVELOPE)
 
+EDGES: list[Any] = [
+    -1, 0, 1, 2, 4, 8, 14, 19, 63, 64, 255, 256, 65535, 65536, 86401, 86400001, 2**32 - 1, 2**32, 2**62 + 1,
+    2**63 - 1, True, None, "", "x", "é" * 17, "x" * 65, b"", b"\0" * 8, b"\0" * 16, b"\0" * 32, [], [1, None], {},
+    {1: [0, 1]},
+]  # fmt: skip
+"""What a field is likely to allow one too many of, or of another kind."""
+
 ODD_VALUES: list[Any] = [
+    *EDGES,
     -1, 0, 1, 2, 3, 4, 5, 8, 19, 63, 64, 255, 256, 65535, 65536, 86401, 2**32 - 1, 2**32, 2**63 - 1, -(2**63),
     True, False, None, "", "x", "é" * 17, "x" * 33, "x" * 64, "x" * 65, "é" * 32, b"", b"\0" * 7, b"\0" * 8,
     b"\0" * 9, b"\0" * 16, b"\0" * 32, b"\0" * 33, b"\1" * 512, b"\1" * 513, [], [0], [0, 1], [1, None], [0, None],

@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +79,57 @@ def beyond_cddl(rule: str, fields: Any) -> bool:
         extremes = [reading[3:4] + reading[5:] for reading in fields[f.READINGS].values() if len(reading) == 7]
         return any(None not in three and not three[1] <= three[0] <= three[2] for three in extremes)
     return False
+
+
+BEYOND_CDDL = {"mean above the maximum", "channel id twice", "channel of no instrument"}
+
+
+def test_vectors_of_refused_payloads() -> None:
+    """What the schema refuses, CDDL refuses, except for the rules that it cannot say."""
+    taken = set()
+    for vector in VECTORS["refused"]:
+        decoder = vector["decoder"]
+        if decoder in (*TYPES, "verdict", "envelope") and not vector["reason"].startswith("cbor_"):
+            encoded = b"".join(bytes.fromhex(piece) * times for piece, times in vector["bytes"])
+            if cddl_accepts(rule_of(decoder), encoded):
+                taken.add(vector["name"])
+    assert taken == BEYOND_CDDL
+
+
+def places(value: Any) -> Iterator[tuple[Any, Any]]:
+    """(container, key or index) of everything inside, one member of each list and of each map of readings."""
+    if isinstance(value, dict):
+        for key in value:
+            yield value, key
+            yield from places(value[key])
+    elif isinstance(value, list):
+        yield from ((value, index) for index in range(len(value)))
+        if value:
+            yield from places(value[0])
+
+
+def examples() -> list[Any]:
+    """A message of each type, of each event and with each reading shape."""
+    chosen = {}
+    for vector in VECTORS["messages"]:
+        fields = messages.decode(vector["typ"], bytes.fromhex(vector["payload"]))
+        distinct = (
+            fields[f.EVENT_CODE] if vector["typ"] == t.EVENT else vector["typ"] == t.READINGS and vector["name"]
+        )
+        chosen[vector["typ"], distinct] = pytest.param(rule_of(vector["typ"]), fields, id=vector["name"])
+    return list(chosen.values())
+
+
+@pytest.mark.parametrize(("rule", "fields"), examples())
+def test_each_field_with_each_odd_value(rule: str, fields: dict[int, Any]) -> None:
+    for container, place in list(places(fields)):
+        right = container[place]
+        near = [right - 1, right + 1] if type(right) is int and abs(right) < 2**63 - 1 else []
+        for odd in (*near, *strategies.EDGES):
+            container[place] = odd
+            by_cddl = cddl_accepts(rule, cbor.dumps(fields))
+            assert code_accepts(rule, fields) == (by_cddl and not beyond_cddl(rule, fields)), (place, odd)
+        container[place] = right
 
 
 STRATEGIES = {

@@ -39,9 +39,8 @@ async def commissioned(folder: Path, scene: Scene, envelopes: list[bytes]) -> As
     with all_stopped() as started:
         world = World(folder, scene, started, PACE_MS)
         await asyncio.to_thread(world.prepare)
-        await asyncio.to_thread(world.start_meter)
-        await asyncio.to_thread(world.bind_certificates)
         await asyncio.to_thread(world.start_gateway)
+        await asyncio.to_thread(world.start_meter)
         async with subscribed(world.broker_port, envelopes.append):
             await asyncio.to_thread(world.commission)
             yield world

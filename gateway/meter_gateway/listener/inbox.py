@@ -71,7 +71,6 @@ class Inbox:
         self._room = asyncio.Event()
         self._buckets: OrderedDict[str, Bucket] = OrderedDict()
         self._is_closed = False
-        self.messages = 0
         self.dropped: Counter[str] = Counter()
         """Payloads that nobody looked at, by reason."""
 
@@ -139,7 +138,6 @@ class Inbox:
             return RATE
         self._waiting.append((received, count))
         self._waiting_bytes += size
-        self.messages += count
         self._arrived.set()
         return None
 

@@ -104,6 +104,9 @@ class SerialListener:
                 self.lost["line"] += 1
             else:
                 await self._serve_line(f"{self.name}{host}:{port}", reader, writer)
+        except asyncio.CancelledError:
+            # This task is the connection's own and ends here; asyncio 3.11 would log its cancellation as an error.
+            pass
         except OSError as error:
             _log.info("%s%s:%s: %s", self.name, host, port, error)
         finally:

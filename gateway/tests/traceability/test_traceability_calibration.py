@@ -26,6 +26,7 @@ from scenario import (
 from meter_gateway.traceability import certificate as c
 from meter_gateway.traceability.binding import Binding
 from meter_gateway.traceability.calibration import BEGINNING_MS, END_MS, constant_span
+from meter_protocol import fields as f
 
 PLAIN = [("key_native", None)]
 DAY_MS = 24 * HOUR_MS
@@ -252,6 +253,14 @@ def test_an_interval_across_a_change_is_judged_on_its_own() -> None:
     messages = meter.start() + intervals(meter, 4)
     found = assess(messages, scenario.trust(bound=bound))
     assert [codes(each) for each in found[3:]] == [PLAIN, both("certificate_missing"), PLAIN, PLAIN]
+
+
+def test_an_outage_is_told_nothing_about_other_channels() -> None:
+    meter = Meter()
+    messages = meter.start()
+    messages.append(meter.readings({POWER: scenario.mean(100_000)}, INTERVAL_MS, f.KIND_OUTAGE))
+    found = codes(assess(messages, scenario.trust(bound=[]))[-1])
+    assert found == [("interval_outage", None), *PLAIN, ("certificate_missing", POWER)]
 
 
 def test_an_irrelevant_certificate_changes_nothing() -> None:

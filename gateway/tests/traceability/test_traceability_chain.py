@@ -1,9 +1,13 @@
 """Continuity of a chain, key protection and parameter sets: one fact is changed, one finding appears."""
 
+from collections.abc import Callable
+from dataclasses import replace
+
 import pytest
 import scenario
 from scenario import AUTHORITY, ENERGY, POWER, THUMBPRINT, Authority, Meter, assess, codes, intervals, mean
 
+from meter_gateway.model import Verified
 from meter_gateway.traceability import ChainState
 from meter_protocol import events as ev
 from meter_protocol import fields as f
@@ -94,7 +98,11 @@ def test_a_gap_whose_last_hash_is_known_still_proves_the_link() -> None:
     assess(meter.start(), state=state)
     intervals(meter, 1)
     state.note_gap(meter.sequence, head=bytes(32))
-    assert ("chain_broken", None) in codes(assess(intervals(meter, 1), state=state)[0])
+    assert ("chain_broken", None) in codes(assess(intervals(meter, 1, 26_000), state=state)[0])
+    intervals(meter, 1)
+    state.note_gap(meter.sequence, head=meter.previous)
+    found = assess(intervals(meter, 1, 76_000), state=state)[0]
+    assert codes(found) == [*PLAIN, ("sequence_gap", None)]
 
 
 def test_a_gap_does_not_end_before_it_begins() -> None:
@@ -118,7 +126,16 @@ def test_without_its_identity_a_chain_has_no_known_key_protection() -> None:
 def test_messages_out_of_order_are_the_caller_s_mistake() -> None:
     meter = Meter()
     messages = meter.start() + intervals(meter, 3)
-    for wrong in (messages[1:], [*messages[:4], messages[5]], [messages[0], messages[0]]):
+    renumbered = replace(messages[5], fields={**messages[5].fields, f.SEQUENCE: 6})
+    of_another_epoch = replace(messages[5], fields={**messages[5].fields, f.EPOCH: b"another!"})
+    for wrong in (
+        messages[1:],
+        [*messages[:4], messages[5]],
+        [messages[0], messages[0]],
+        [*messages[:5], renumbered],
+        [*messages[:5], of_another_epoch],
+        [*messages[:5], replace(messages[5], thumbprint=bytes(32))],
+    ):
         with pytest.raises(ValueError, match="contiguous"):
             assess(wrong)
     other = Meter()
@@ -193,6 +210,35 @@ def test_totals_after_an_overflow_are_taken_up() -> None:
     assert codes(found[-1]) == [*PLAIN, ("register_backwards", ENERGY)]
     lower = meter.event(ev.JOURNAL_RESUMED, {**resumed, ev.TOTALS_AFTER: {ENERGY: 10, 77: None}})
     assert codes(assess([*messages, lower])[-1]) == [*PLAIN, ("register_backwards", ENERGY)]
+
+
+def rate_after(interruption: Callable[[Meter, ChainState], list[Verified]]) -> list[list[str]]:
+    """What a register says that is its own operating point: one interval before, two after."""
+    meter = Meter()
+    state = ChainState.new(THUMBPRINT)
+    messages = meter.start(AUTHORITY.seal(scenario.parameter_set(scenario.energy())))
+    assess([*messages, meter.readings({ENERGY: [0, 0]})], state=state)
+    group = [*interruption(meter, state), *[meter.readings({ENERGY: [0, total]}) for total in (50_000, 75_000)]]
+    found = assess(group, state=state)[-2:]
+    return [[code for code, channel in codes(each) if channel and code != "range_by_mean"] for each in found]
+
+
+def test_an_increase_across_a_gap_is_not_that_of_one_interval() -> None:
+    def gap(meter: Meter, state: ChainState) -> list[Verified]:
+        intervals(meter, 1)
+        state.note_gap(meter.sequence, head=meter.previous)
+        return []
+
+    assert rate_after(lambda _meter, _state: []) == [[], []]
+    assert rate_after(gap) == [["operating_point_unknown"], []]
+
+
+def test_an_increase_after_an_overflow_is_not_that_of_one_interval() -> None:
+    def overflow(meter: Meter, _state: ChainState) -> list[Verified]:
+        totals = {ev.TOTALS_BEFORE: {ENERGY: 0}, ev.TOTALS_AFTER: {ENERGY: 40_000}}
+        return [meter.event(ev.JOURNAL_RESUMED, {ev.SPAN_START_MS: 0, **totals})]
+
+    assert rate_after(overflow) == [["operating_point_unknown"], []]
 
 
 # Parameter sets

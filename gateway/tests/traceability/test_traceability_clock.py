@@ -110,6 +110,18 @@ def test_relative_time_begins_no_earlier_than_the_previous_message() -> None:
     assert ("certificate_not_yet_valid", ENERGY) in found
 
 
+def test_every_message_moves_the_bound() -> None:
+    """The certificate began after the first message, and before the last one with a time."""
+    meter = Meter()
+    messages = meter.start()
+    meter.time_ms = START_MS + DAY_MS
+    messages += intervals(meter, 3)
+    messages.append(relative_interval(meter))
+    late = [scenario.certificate(calibrated_on=date(2026, 1, 2))]
+    found = last(messages, trusted=scenario.trust(late), received_ms=START_MS + 3 * DAY_MS)
+    assert found == [("clock_relative", None), *PLAIN, ("time_unresolved", None)]
+
+
 def test_time_that_nothing_bounds() -> None:
     meter = Meter()
     meter.status, meter.uncertainty_ms = f.CLOCK_RELATIVE, None

@@ -258,6 +258,20 @@ def test_mean_rate_within_one_step_of_the_limits(increase_wh: int, expected: lis
     assert by_rate([0, 10], [0, 10 + increase_wh]) == [[], expected]
 
 
+def test_each_rate_is_judged_over_its_own_duration() -> None:
+    meter = Meter()
+    messages = meter.start(scenario.AUTHORITY.seal(scenario.parameter_set(scenario.energy())))
+    durations_ms = (INTERVAL_MS, INTERVAL_MS, 60_000, INTERVAL_MS)
+    messages += [
+        meter.readings({ENERGY: [0, 25_000 * index]}, duration_ms)
+        for index, duration_ms in enumerate(durations_ms)
+    ]
+    state = scenario.ChainState.new(scenario.THUMBPRINT)
+    assess(messages[:4], state=state)
+    outside = [("outside_calibrated_range", ENERGY) in codes(each) for each in assess(messages[4:], state=state)]
+    assert outside == [False, True, False]
+
+
 def test_a_step_is_the_ratio() -> None:
     assert by_rate([0, 0], [0, 150_100], ratio=100) == [[], []]
     assert by_rate([0, 0], [0, 150_200], ratio=100) == [[], ["outside_calibrated_range"]]

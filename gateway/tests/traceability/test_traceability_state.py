@@ -76,7 +76,7 @@ def chain_of(plan: list[str | None]) -> list[Verified]:
     meter = Meter()
     messages = meter.start(AUTHORITY.seal(scenario.parameter_set(*CHANNELS)))
     total = 0
-    for change in [each for change in plan for each in (change, None)]:
+    for change in [step for planned in plan for step in (planned, None)]:
         total += 25_000
         if change in EVENTS:
             messages += happen(meter, str(change), len(messages))

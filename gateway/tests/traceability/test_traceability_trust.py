@@ -14,7 +14,7 @@ from meter_gateway.config import load_config
 from meter_gateway.traceability import load_trust
 from meter_gateway.traceability.parameters import is_authorised, load_authority_key
 from meter_gateway.validated_toml import ConfigError
-from meter_protocol import chain, cose, keys, messages
+from meter_protocol import cose, keys, messages
 from meter_protocol import types as t
 
 
@@ -100,6 +100,9 @@ def test_a_binding_of_another_instrument_than_the_certificate_s(folder: Path) ->
 def test_two_instruments_behind_one_channel_at_one_time(folder: Path) -> None:
     (folder / "bindings.toml").write_text(files.BINDING + files.BINDING.replace("2026-01-15", "2026-02-15"))
     assert "traceability.bindings: channel 1 of abababababababab… is bound twice at one time; " in told(folder)
+    ended = files.BINDING + "to = 2026-02-15T10:00:00.001+08:00\n"
+    (folder / "bindings.toml").write_text(ended + files.BINDING.replace("2026-01-15", "2026-02-15"))
+    assert "is bound twice at one time" in told(folder)
     ended = files.BINDING + "to = 2026-02-15T10:00:00+08:00\n"
     (folder / "bindings.toml").write_text(ended + files.BINDING.replace("2026-01-15", "2026-02-15"))
     assert len(load_trust(load_config(folder / "gateway.toml")).bindings) == 2
@@ -130,7 +133,7 @@ def test_an_authority_with_an_ed25519_key(tmp_path: Path) -> None:
     assert is_authorised(sealed, THUMBPRINT, {kid: key})
     assert not is_authorised(cose.assemble(protected, payload, bytes(64)), THUMBPRINT, {kid: key})
     other_algorithm = cose.protected_header(cose.ES256, kid, t.PARAMETER_SET)
-    signature = private.sign(chain.message_hash(other_algorithm, payload))
+    signature = private.sign(cose.to_be_signed(other_algorithm, payload))
     assert not is_authorised(cose.assemble(other_algorithm, payload, signature), THUMBPRINT, {kid: key})
 
 

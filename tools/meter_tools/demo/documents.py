@@ -26,7 +26,12 @@ def cose_key(pem: bytes) -> bytes:
     return keys.encode_p256(numbers.x.to_bytes(32, "big") + numbers.y.to_bytes(32, "big"))
 
 
-def gateway(broker_port: int, clock_source: str, authority: Path) -> str:
+def gateway(listener: str, broker_port: int, clock_source: str, authority: Path, certificates: bool) -> str:
+    traceability = """
+[traceability]
+certificates = ["certificate-*.toml"]
+bindings = ["bindings.toml"]
+"""
     return f"""\
 # Written by carbonmeter demo.
 [gateway]
@@ -45,9 +50,7 @@ trusted = true
 uncertainty_ms = 20
 
 [[listener]]
-type = "mqtt"
-host = "127.0.0.1"
-port = {broker_port}
+{listener}
 
 [uplink.mqtt]
 host = "127.0.0.1"
@@ -55,11 +58,7 @@ port = {broker_port}
 
 [parameters]
 authority_keys = ["{authority}"]
-
-[traceability]
-certificates = ["certificate-*.toml"]
-bindings = ["bindings.toml"]
-"""
+{traceability if certificates else ""}"""
 
 
 def meter(
@@ -68,7 +67,7 @@ def meter(
     folder: Path,
     authority_key: bytes,
     instrument_port: int,
-    broker_port: int,
+    link: dict[str, Any],
     clock_file: Path,
     pace_ms: int,
 ) -> dict[str, Any]:
@@ -77,7 +76,7 @@ def meter(
         "flash": str(folder / "flash.bin"),
         "authority_keys": [authority_key.hex()],
         "buses": {"modbus0": {"host": "127.0.0.1", "tcp_port": instrument_port, "framing": "rtu"}},
-        "link": {"type": "mqtt", "host": "127.0.0.1", "port": broker_port},
+        "link": link,
         "stop_file": str(folder / "stop"),
         "drain_s": 120,
     }
@@ -183,7 +182,7 @@ serial = "{serial}"
 [result.axis]
 quantity = "{point.quantity}"
 unit = "{BY_NAME[point.quantity].ucum}"
-minimum = 0
+minimum = -1e12
 maximum = 1e12
 
 [[result.point]]

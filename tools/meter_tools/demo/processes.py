@@ -49,6 +49,9 @@ class Process:
     def wait(self, timeout_s: float) -> int:
         return self._popen.wait(timeout_s)
 
+    def signal(self, number: signal.Signals) -> None:
+        self._popen.send_signal(number)
+
     def kill(self) -> None:
         """SIGKILL, as a power cut would be: nothing in the process runs after it."""
         self._popen.kill()

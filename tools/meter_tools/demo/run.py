@@ -9,6 +9,7 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,11 +20,13 @@ from rich.live import Live
 
 from meter_tools.demo import view
 from meter_tools.demo.far_end import FarEnd
-from meter_tools.demo.processes import ProcessFailed, all_stopped
+from meter_tools.demo.processes import Process, ProcessFailed, all_stopped
 from meter_tools.demo.scene import Channel, Scene
 from meter_tools.demo.subscription import subscribed
 from meter_tools.demo.world import World
 from meter_tools.simulator.clock import write_clock_file
+
+MakeWorld = Callable[[Path, Scene, list[Process]], World]
 
 DRAIN_S = 60
 BEGIN_S = 60
@@ -77,15 +80,16 @@ class Outcome:
         )
 
 
-async def run(scene: Scene, seconds: int, folder: Path, console: Console) -> Outcome:
+async def run(
+    scene: Scene, seconds: int, folder: Path, console: Console, make_world: MakeWorld = World
+) -> Outcome:
     """ProcessFailed if something does not start or ends by itself."""
     with all_stopped() as started:
-        world = World(folder, scene, started)
+        world = make_world(folder, scene, started)
         with console.status("starting broker, instruments, meter and gateway"):
             await asyncio.to_thread(world.prepare)
-            await asyncio.to_thread(world.start_meter)
-            await asyncio.to_thread(world.bind_certificates)
             await asyncio.to_thread(world.start_gateway)
+            await asyncio.to_thread(world.start_meter)
         console.print(f"broker {world.broker.name}, meter {world.thumbprint[:16]}…, files in {folder}")
         envelopes: asyncio.Queue[bytes] = asyncio.Queue()
         async with subscribed(world.broker_port, envelopes.put_nowait):
@@ -103,6 +107,7 @@ async def run(scene: Scene, seconds: int, folder: Path, console: Console) -> Out
                     for task in (taker, painter):
                         task.cancel()
                     live.update(view.live(scene, far_end, world.counts()))
+        console.print()
         # Its last status is written when it ends.
         await asyncio.to_thread(world.gateway.stop)
         return outcome(world, far_end, before, after)

@@ -6,11 +6,13 @@ user has: the `carbonmeter` command, the simulator's and the board's configurati
 
 import json
 import re
+import signal
 import sqlite3
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from meter_protocol import keys
 from meter_tools.demo import documents
@@ -52,7 +54,7 @@ class World:
         self.start_instruments()
         self.command("gateway", "init", self.gateway_folder)
         self.command("authority", "init", self.folder / "authority.pem")
-        self._write_gateway_config()
+        self._write_gateway_config(certificates=False)
         self._write_meter_config()
 
     def start_broker(self) -> Process:
@@ -83,7 +85,7 @@ class World:
                 self.folder / f"gateway-{self._gateway_runs}.log",
             )
         )
-        self.gateway.wait_for("listening at broker", 30)
+        self.gateway.wait_for("listening at", 30)
         return self.gateway
 
     def start_meter(self) -> Process:
@@ -106,6 +108,7 @@ class World:
 
     def commission(self) -> None:
         """What a field engineer does: enrol the meter by its label, bind certificates, send its parameters."""
+        self._bind_certificates()
         self._wait_for_identity()
         self.command("meters", "enrol", self.thumbprint, "--config", self.gateway_config)
         parameters = self.folder / "parameters.toml"
@@ -122,11 +125,6 @@ class World:
         )
         self.command("parameters", "send", self.thumbprint, sealed, "--config", self.gateway_config)
 
-    def bind_certificates(self) -> None:
-        """Certificates and bindings are files that the gateway reads when it starts."""
-        for name, text in documents.certificates(self.scene, self.thumbprint).items():
-            (self.gateway_folder / name).write_text(text)
-
     def command(self, *arguments: str | Path) -> str:
         """Run `carbonmeter …`; ProcessFailed with its one line if it refuses."""
         done = subprocess.run([CARBONMETER, *arguments], capture_output=True, text=True, check=False)
@@ -136,6 +134,14 @@ class World:
                 f"carbonmeter {arguments[0]} {arguments[1]}: {words[-1] if words else 'no output'}"
             )
         return done.stdout
+
+    # The way between meter and gateway; another world may have another
+
+    def listener(self) -> str:
+        return f'type = "mqtt"\nhost = "127.0.0.1"\nport = {self.broker_port}'
+
+    def meter_link(self) -> dict[str, Any]:
+        return {"type": "mqtt", "host": "127.0.0.1", "port": self.broker_port}
 
     # Looking on
 
@@ -209,10 +215,20 @@ class World:
             time.sleep(0.2)
         raise ProcessFailed("the gateway never saw the meter's identity")
 
-    def _write_gateway_config(self) -> None:
+    def _bind_certificates(self) -> None:
+        """Certificates and bindings are files; SIGHUP has the running gateway read them."""
+        for name, text in documents.certificates(self.scene, self.thumbprint).items():
+            (self.gateway_folder / name).write_text(text)
+        self._write_gateway_config(certificates=True)
+        self.gateway.signal(signal.SIGHUP)
+        self.gateway.wait_for("loaded anew", 30)
+
+    def _write_gateway_config(self, certificates: bool) -> None:
         clock = f"file:{self.clock_file}" if self.scene.trace else "system"
         self.gateway_config.write_text(
-            documents.gateway(self.broker_port, clock, self.folder / "authority.pub.pem")
+            documents.gateway(
+                self.listener(), self.broker_port, clock, self.folder / "authority.pub.pem", certificates
+            )
         )
 
     def _write_meter_config(self) -> None:
@@ -223,7 +239,7 @@ class World:
             self.folder,
             documents.cose_key(authority),
             self.instrument_port,
-            self.broker_port,
+            self.meter_link(),
             self.clock_file,
             self._pace_ms,
         )

@@ -1,0 +1,566 @@
+"""The sampling loop: intervals, what instruments do to them, and what the chain says of it."""
+
+from meter_bench import HOUR, MINUTE, NOON, Bench, channel, check_times, instrument, parameter_set, silent
+
+from meter_firmware.modbus import InstrumentError
+from meter_protocol import events
+from meter_protocol import fields as f
+
+REGULAR, OUTAGE, PARTIAL = f.KIND_REGULAR, f.KIND_OUTAGE, f.KIND_PARTIAL
+QUARTER = 15 * MINUTE
+MISSED = f.STATUS_MISSED_SAMPLES
+GAP = f.STATUS_GAP_BEFORE
+
+
+def _bench(opened=None, start_ms=NOON, **journal):
+    """One instrument that counts 60,000 an hour, 15,000 a quarter."""
+    bench = Bench(**journal)
+    bench.instruments = [bench.energy_meter()]
+    bench.boot(start_ms)
+    bench.apply(opened or parameter_set())
+    return bench
+
+
+def test_intervals_end_at_multiples_of_the_interval():
+    bench = _bench().run(HOUR)
+    assert [(fields[f.KIND], fields[f.TIME_MS] - NOON, fields[f.DURATION_MS]) for fields in bench.readings()] == [
+        (OUTAGE, 0, None),
+        (REGULAR, QUARTER, QUARTER),
+        (REGULAR, 2 * QUARTER, QUARTER),
+        (REGULAR, 3 * QUARTER, QUARTER),
+        (REGULAR, 4 * QUARTER, QUARTER),
+    ]
+    check_times(bench.messages())
+
+
+def test_totals_telescope_from_where_the_register_began():
+    bench = _bench().run(HOUR)
+    assert [reading for _, _, _, reading in bench.of(1)] == [
+        [GAP, 1000],
+        [0, 16000],
+        [0, 31000],
+        [0, 46000],
+        [0, 61000],
+    ]
+    assert [reading for _, _, _, reading in bench.of(2)] == [[0, 15, 15, 60000, 0]] * 4
+
+
+def test_an_interval_that_began_between_boundaries_is_partial():
+    bench = _bench(start_ms=NOON + 7 * MINUTE + 1234).run(30 * MINUTE, False)
+    first, second = bench.of(1)[1:3]
+    assert first == (PARTIAL, NOON + QUARTER, 8 * MINUTE - 1234, [0, 1000 + 7979])
+    assert second[:3] == (REGULAR, NOON + 2 * QUARTER, QUARTER)
+    # 7:58.766 take eight slots, the first of which came before a whole period had passed.
+    assert bench.of(2)[0][3] == [0, 8, 8, 60000, 0]
+
+
+def test_an_orderly_end_seals_every_register_as_it_is():
+    bench = _bench().run(QUARTER + 5 * MINUTE + 30000)
+    kind, end, duration, reading = bench.of(1)[-1]
+    assert (kind, end - NOON, duration, reading) == (PARTIAL, QUARTER + 330000, 330000, [0, 21500])
+
+
+def test_an_orderly_end_at_a_boundary_seals_no_empty_interval():
+    bench = _bench().run(QUARTER)
+    assert [entry[0] for entry in bench.of(1)] == [OUTAGE, REGULAR]
+
+
+def test_without_a_clock_intervals_count_from_boot():
+    bench = Bench()
+    bench.instruments = [bench.energy_meter()]
+    bench.boot(None)
+    bench.apply(parameter_set())
+    bench.run(2 * QUARTER)
+    assert [(fields[f.CLOCK_STATUS], fields[f.TIME_MS]) for fields in bench.readings()] == [
+        (f.CLOCK_RELATIVE, 0),
+        (f.CLOCK_RELATIVE, QUARTER),
+        (f.CLOCK_RELATIVE, 2 * QUARTER),
+    ]
+
+
+# Instruments that fail
+
+
+def test_a_silent_instrument_gives_null_readings_and_then_one_outage():
+    bench = _bench()
+    meter = bench.instruments[0]
+    bench.ticks.at(QUARTER + MINUTE + 1, lambda: setattr(meter, "fault", silent()))
+    bench.ticks.at(3 * QUARTER + 4 * MINUTE + 1, lambda: setattr(meter, "fault", None))
+    bench.run(5 * QUARTER)
+    missed = MISSED | f.STATUS_NO_RESPONSE
+    # It was read at 15 and 16 minutes, then not before 50.
+    assert bench.of(1)[1:] == [
+        (REGULAR, NOON + QUARTER, QUARTER, [0, 16000]),
+        (REGULAR, NOON + 2 * QUARTER, QUARTER, [missed, None, 17000, 17000]),
+        (REGULAR, NOON + 3 * QUARTER, QUARTER, [missed, None, 17000, 17000]),
+        (OUTAGE, NOON + 50 * MINUTE, 35 * MINUTE, [GAP | missed, 51000]),
+        (REGULAR, NOON + 4 * QUARTER, QUARTER, [missed, 61000]),
+        (REGULAR, NOON + 5 * QUARTER, QUARTER, [0, 76000]),
+    ]
+    assert bench.of(2)[2][3] == [missed, 0, 15, None, None]
+    assert bench.of(2)[3][3] == [missed, 11, 15, 60000, 0]
+    check_times(bench.messages())
+
+
+def test_an_instrument_that_returns_at_a_boundary_leaves_no_good_zero_behind():
+    bench = _bench()
+    meter = bench.instruments[0]
+    bench.ticks.at(QUARTER + 1, lambda: setattr(meter, "fault", silent()))
+    bench.ticks.at(3 * QUARTER - 1, lambda: setattr(meter, "fault", None))
+    bench.run(3 * QUARTER)
+    outage, regular = bench.of(1)[-2:]
+    assert outage[:3] == (OUTAGE, NOON + 3 * QUARTER, 2 * QUARTER)
+    assert regular[3] == [MISSED | f.STATUS_NO_RESPONSE, 46000]
+
+
+def test_an_outage_lasts_as_long_as_its_own_register_was_missing():
+    bench = Bench()
+    bench.instruments = [bench.energy_meter(), bench.energy_meter(serial="B1")]
+    bench.boot()
+    bench.apply(
+        parameter_set(
+            channels=[channel(1, "energy"), channel(2, "energy", index=1)],
+            instruments=[instrument(), instrument("B1", address=2)],
+        )
+    )
+    first, second = bench.instruments
+    bench.ticks.at(MINUTE, lambda: setattr(first, "fault", silent()))
+    bench.ticks.at(QUARTER + MINUTE, lambda: setattr(second, "fault", silent()))
+    bench.ticks.at(2 * QUARTER + MINUTE - 1, lambda: setattr(second, "fault", None))
+    bench.ticks.at(3 * QUARTER + MINUTE - 1, lambda: setattr(first, "fault", None))
+    bench.run(4 * QUARTER)
+    outages = [fields for fields in bench.readings() if fields[f.KIND] == OUTAGE][1:]
+    assert [(sorted(fields[f.READINGS]), fields[f.DURATION_MS]) for fields in outages] == [
+        ([2], QUARTER + MINUTE),
+        ([1], 3 * QUARTER + MINUTE),
+    ]
+
+
+def test_registers_that_went_missing_at_different_times_come_back_in_different_outages():
+    bench = Bench()
+    bench.instruments = [bench.energy_meter(), bench.energy_meter(serial="B1")]
+    bench.boot()
+    bench.apply(
+        parameter_set(
+            channels=[channel(1, "energy"), channel(2, "energy", index=1)],
+            instruments=[instrument(), instrument("B1", address=2)],
+        )
+    )
+    first, second = bench.instruments
+    bench.ticks.at(MINUTE, lambda: setattr(first, "fault", silent()))
+    bench.ticks.at(QUARTER + MINUTE, lambda: setattr(second, "fault", silent()))
+
+    def both():
+        first.fault = second.fault = None
+
+    bench.ticks.at(2 * QUARTER + MINUTE - 1, both)
+    bench.run(3 * QUARTER)
+    outages = [fields for fields in bench.readings() if fields[f.KIND] == OUTAGE][1:]
+    assert [(sorted(fields[f.READINGS]), fields[f.DURATION_MS]) for fields in outages] == [
+        ([1], 2 * QUARTER + MINUTE),
+        ([2], QUARTER + MINUTE),
+    ]
+
+
+def test_an_instrument_that_is_silent_from_boot_has_an_outage_of_unknown_length():
+    bench = _bench().run(QUARTER, False)
+    bench.ticks.pass_to(HOUR)
+    bench.instruments[0].fault = silent()
+    bench.boot(NOON + HOUR)
+    meter = bench.instruments[0]
+    bench.ticks.at(HOUR + QUARTER + MINUTE - 1, lambda: setattr(meter, "fault", None))
+    bench.run(HOUR + 2 * QUARTER)
+    kind, _, duration, reading = bench.of(1)[-2]
+    assert (kind, duration) == (OUTAGE, None)
+    assert reading[1] - 16000 == HOUR // MINUTE * 1000 + 1000
+
+
+def test_a_register_that_was_never_read_has_no_total():
+    bench = Bench()
+    bench.instruments = [bench.energy_meter()]
+    bench.instruments[0].fault = silent()
+    bench.boot()
+    bench.apply(parameter_set())
+    bench.run(QUARTER)
+    assert [reading for _, _, _, reading in bench.of(1)] == [[MISSED | f.STATUS_NO_RESPONSE, None]]
+
+
+def test_nonsense_is_a_bad_response():
+    for reason in ("bad_crc", "wrong_length", "modbus_exception", "trailing_bytes"):
+        bench = _bench()
+        meter = bench.instruments[0]
+        bench.ticks.at(1, lambda: setattr(meter, "fault", InstrumentError(reason)))
+        bench.run(QUARTER)
+        assert bench.of(1)[-1][3][0] == MISSED | f.STATUS_BAD_RESPONSE, reason
+
+
+def test_a_bug_in_a_driver_costs_its_own_readings_only():
+    bench = Bench()
+    bench.instruments = [bench.energy_meter(), bench.energy_meter(serial="B1")]
+    bench.boot()
+    bench.apply(
+        parameter_set(
+            channels=[channel(1, "energy"), channel(2, "energy", index=1)],
+            instruments=[instrument(), instrument("B1", address=2)],
+        )
+    )
+    broken = bench.instruments[0]
+    bench.ticks.at(1, lambda: setattr(broken, "fault", IndexError("bytes index out of range")))
+    bench.run(QUARTER)
+    assert bench.of(1)[-1][3] == [MISSED | f.STATUS_BAD_RESPONSE, None, 1000, 1000]
+    assert bench.of(2)[-1][3] == [0, 16000]
+
+
+def test_what_an_instrument_does_not_have_is_told_from_what_it_cannot_have():
+    bench = _bench(parameter_set(channels=[channel(1, "energy"), channel(2, "power", f.CHANNEL_MEAN)]))
+    meter = bench.instruments[0]
+    read = meter.read
+
+    async def read_with_faults():
+        values = await read()
+        values["power"] = None
+        meter.faults = {"power": "not_available", "frequency": "out_of_range"}
+        return values
+
+    meter.read = read_with_faults
+    bench.run(QUARTER)
+    assert bench.of(2)[-1][3] == [MISSED | f.STATUS_BAD_RESPONSE, 0, 15, None, None]
+    assert bench.of(1)[-1][3] == [0, 16000]
+
+
+def test_another_instrument_in_its_place_adds_nothing():
+    bench = _bench()
+    other = bench.energy_meter(start=999000, serial="Z9")
+
+    def swap():
+        # The set was made before: the meter reads whatever answers at the address.
+        meter = bench.instruments[0]
+        meter.values, meter.serial, meter.fault = other.values, "Z9", None
+
+    meter = bench.instruments[0]
+    bench.ticks.at(QUARTER + 1, lambda: setattr(meter, "fault", silent()))
+    bench.ticks.at(QUARTER + 5 * MINUTE + 1, swap)
+    bench.run(3 * QUARTER)
+    wrong = MISSED | f.STATUS_WRONG_INSTRUMENT
+    assert bench.of(1)[-1][3] == [wrong, None, 16000, 16000]
+    assert bench.of(2)[-1][3][0] == f.STATUS_WRONG_INSTRUMENT
+
+
+def test_an_instrument_is_asked_who_it_is_whenever_it_could_have_been_exchanged():
+    # Sampled once in a quarter: an exchange takes less, and nobody would see a silence.
+    bench = _bench(parameter_set(period_ms=QUARTER))
+    meter = bench.instruments[0]
+    other = bench.energy_meter(start=999000)
+
+    def swap():
+        meter.values, meter.serial = other.values, "Z9"
+
+    bench.ticks.at(QUARTER + MINUTE, swap)
+    bench.run(3 * QUARTER)
+    assert bench.of(1)[2][3] == [MISSED | f.STATUS_WRONG_INSTRUMENT, None, 16000, 16000]
+    # Sampled every second it cannot have been, and is asked once.
+    bench = _bench(parameter_set(interval_s=60, period_ms=1000)).run(5 * MINUTE)
+    assert bench.instruments[0].identified == 1
+
+
+# Registers that do not simply rise
+
+
+def test_a_register_that_wraps_goes_on():
+    bench = Bench()
+    bench.instruments = [bench.energy_meter()]
+    bench.instruments[0].values["energy"] = lambda ticks: (9980000 + ticks * 60000 // HOUR) % 10000000
+    bench.boot()
+    bench.apply(parameter_set(channels=[channel(1, "energy", modulus=10000000)]))
+    bench.run(3 * QUARTER)
+    assert [reading for _, _, _, reading in bench.of(1)] == [
+        [GAP, 9980000],
+        [0, 9995000],
+        [f.STATUS_WRAPPED, 10010000],
+        [0, 10025000],
+    ]
+
+
+def test_a_register_that_is_set_back_adds_nothing_and_is_said_once():
+    bench = _bench()
+    meter = bench.instruments[0]
+    back = 20 * MINUTE
+
+    def reset():
+        meter.values["energy"] = lambda ticks: (ticks - back) * 60000 // HOUR
+
+    bench.ticks.at(back, reset)
+    bench.run(3 * QUARTER)
+    said = bench.events(events.REGISTER_DISCONTINUITY)
+    assert [fields[f.DETAILS] for fields in said] == [
+        {events.CHANNEL: 1, events.TOTAL_BEFORE: 20000, events.RAW_BEFORE: 20000, events.RAW_AFTER: 0}
+    ]
+    assert said[0][f.TIME_MS] == NOON + back
+    # 1,000 of the minute before are known to nobody; then it counts on, its raw value beside the total.
+    assert [reading for _, _, _, reading in bench.of(1)][2:] == [
+        [f.STATUS_DISCONTINUITY, 30000, 10000],
+        [0, 45000, 25000],
+    ]
+
+
+def test_an_instrument_whose_register_jumps_about_fills_no_journal():
+    bench = _bench()
+    meter = bench.instruments[0]
+    state = [1]
+
+    def anything(ticks):
+        state[0] = (state[0] * 1103515245 + 12345) & 0x7FFFFFFF
+        return state[0]
+
+    bench.ticks.at(1, lambda: meter.values.__setitem__("energy", anything))
+    bench.run(4 * QUARTER)
+    assert len(bench.events(events.REGISTER_DISCONTINUITY)) == 4
+    assert bench.of(1)[-1][3][0] & f.STATUS_DISCONTINUITY
+
+
+def test_a_total_that_no_message_could_hold_is_none():
+    bench = Bench()
+    bench.instruments = [bench.energy_meter()]
+    bench.instruments[0].values["energy"] = lambda ticks: 0 if ticks // MINUTE % 2 else 10**11
+    bench.boot()
+    bench.apply(parameter_set(channels=[channel(1, "energy", ratio=10**7, modulus=10**11 + 1)]))
+    bench.run(8 * QUARTER)
+    totals = [reading[1] for _, _, _, reading in bench.of(1)]
+    assert totals == sorted(totals)
+    assert 2**62 < totals[-1] < 2**63
+
+
+# Slow instruments
+
+
+def test_samples_that_a_slow_instrument_cost_are_expected_all_the_same():
+    bench = _bench()
+    bench.instruments[0].delay_ms = 150000
+    bench.run(QUARTER + 1)
+    kind, end, duration, reading = bench.of(2)[0]
+    status, n, expected = reading[:3]
+    assert kind == REGULAR
+    assert (status, expected) == (MISSED, 15)
+    assert n == 5
+
+
+def test_an_instrument_slower_than_the_interval_makes_long_intervals_that_say_so():
+    bench = _bench(parameter_set(interval_s=60, period_ms=10000))
+    meter = bench.instruments[0]
+    bench.ticks.at(MINUTE + 1, lambda: setattr(meter, "delay_ms", 150000))
+    bench.ticks.at(3 * MINUTE, lambda: setattr(meter, "delay_ms", 0))
+    bench.run(6 * MINUTE)
+    entries = bench.of(2)
+    assert [entry[:3] for entry in entries] == [
+        (REGULAR, NOON + 60000, 60000),
+        (PARTIAL, NOON + 220000, 160000),
+        (PARTIAL, NOON + 240000, 20000),
+        (REGULAR, NOON + 300000, 60000),
+        (REGULAR, NOON + 360000, 60000),
+    ]
+    assert entries[1][3][:3] == [MISSED, 2, 16]
+    check_times(bench.messages())
+
+
+# Change of parameters
+
+
+def test_a_new_ratio_counts_from_the_moment_of_the_change():
+    bench = _bench()
+    bench.ticks.at(20 * MINUTE + 30000, lambda: bench.apply(parameter_set(2, [channel(1, "energy", ratio=80)])))
+    bench.run(2 * QUARTER)
+    entries = bench.of(1)
+    assert entries[2] == (PARTIAL, NOON + 1230000, 330000, [0, 21500, 21500])
+    assert entries[3] == (OUTAGE, NOON + 1230000, 0, [GAP, 21500, 21500])
+    assert entries[4] == (PARTIAL, NOON + 2 * QUARTER, 570000, [0, 21500 + 80 * 9500, 31000])
+    applied = bench.events(events.PARAMETERS_APPLIED)
+    assert [fields[f.TIME_MS] for fields in applied] == [NOON, NOON + 1230000]
+    check_times(bench.messages())
+
+
+def test_after_a_power_cut_the_state_is_read_under_the_ratio_it_was_sealed_with():
+    """What the register counted is never scaled by the wrong ratio."""
+    for delay_ms in (0, 1, MINUTE, QUARTER):
+        bench = _bench(parameter_set(1, [channel(1, "energy", ratio=10)]))
+        # Right at a boundary: the newest reading was sealed without its raw value.
+        bench.ticks.at(QUARTER, lambda: bench.apply(parameter_set(2, [channel(1, "energy", ratio=80)])))
+        bench.run(QUARTER + delay_ms, False)
+        bench.boot(NOON + QUARTER + delay_ms)
+        ratio = bench.meter.parameters[f.CHANNELS][0][f.CHANNEL_RATIO]
+        assert ratio == (80 if delay_ms else 10), delay_ms
+        bench.run(2 * QUARTER)
+        assert bench.of(1)[-1][3][1] == 160000 + ratio * 15000, delay_ms
+        bench.messages()
+
+
+def test_power_fails_inside_a_change_of_parameters():
+    """The device dies at each of its operations around the change; either set is in force, and nothing is lost."""
+    operations = _operations_of_a_change(None)
+    assert operations > 10
+    for cut in range(operations):
+        _operations_of_a_change(cut)
+
+
+class Dying:
+    """A block device that works for so many operations once it is armed."""
+
+    def __init__(self, device):
+        self.device = device
+        self.left = None
+        self.count = 0
+
+    def readblocks(self, block, buffer, offset=0):
+        return self.device.readblocks(block, buffer, offset) if self.left != 0 else -5
+
+    def writeblocks(self, block, buffer, offset=0):
+        return self.device.writeblocks(block, buffer, offset) if self._is_alive() else -5
+
+    def ioctl(self, operation, argument):
+        if operation == 6 and not self._is_alive():
+            return -5
+        return self.device.ioctl(operation, argument)
+
+    def _is_alive(self):
+        self.count += 1
+        if self.left:
+            self.left -= 1
+        return self.left != 0
+
+
+def _operations_of_a_change(cut):
+    dying = []
+
+    def wrap(device):
+        dying.append(Dying(device))
+        return dying[0]
+
+    bench = Bench()
+    bench.instruments = [bench.energy_meter()]
+    bench.boot(NOON, wrap)
+    bench.apply(parameter_set(1, [channel(1, "energy", ratio=10)]))
+
+    def change():
+        dying[0].count = 0
+        dying[0].left = None if cut is None else cut + 1
+        bench.apply(parameter_set(2, [channel(1, "energy", ratio=80)]))
+
+    bench.ticks.at(QUARTER + MINUTE, change)
+    try:
+        bench.run(QUARTER + 90000, False)
+    except Exception as error:  # noqa: BLE001  the flash died under it
+        assert cut is not None, error
+    bench.boot(NOON + 2 * QUARTER)
+    bench.run(3 * QUARTER)
+    ratio = bench.meter.parameters[f.CHANNELS][0][f.CHANNEL_RATIO]
+    # The register stood at 16,000 at the boundary, 17,000 at the change and 46,000 at the end.
+    expected = 460000 if ratio == 10 else 170000 + 80 * 29000
+    assert bench.of(1)[-1][3][1] == expected, (cut, ratio)
+    check_times(bench.messages())
+    return dying[0].count
+
+
+def test_an_exchanged_instrument_under_a_new_set_begins_its_own_total():
+    bench = _bench()
+    other = bench.energy_meter(start=5000000, serial="Z9")
+
+    def exchange():
+        bench.instruments[0] = other
+        bench.apply(parameter_set(2, instruments=[instrument("Z9")]))
+
+    bench.ticks.at(QUARTER + MINUTE, exchange)
+    bench.run(2 * QUARTER)
+    assert [entry[3] for entry in bench.of(1)][3:] == [[GAP, 5016000], [0, 5030000]]
+    assert bench.of(1)[3][:3] == (OUTAGE, NOON + QUARTER + MINUTE, None)
+
+
+def test_an_exchange_is_not_forgotten_over_a_power_cut():
+    bench = _bench()
+    other = bench.energy_meter(start=5000000, serial="Z9")
+    other.fault = silent()
+
+    def exchange():
+        bench.instruments[0] = other
+        bench.apply(parameter_set(2, instruments=[instrument("Z9")]))
+
+    bench.ticks.at(QUARTER + MINUTE, exchange)
+    bench.run(QUARTER + MINUTE + 1, False)
+    other.fault = None
+    bench.boot(NOON + QUARTER + MINUTE)
+    bench.run(2 * QUARTER)
+    assert [entry[3] for entry in bench.of(1)][-1] == [0, 5030000]
+    assert bench.of(1)[-1][3] == [0, 5030000]
+    assert bench.of(1)[-2][3] == [GAP, 5016000]
+
+
+def test_a_channel_that_vanishes_leaves_the_others_alone():
+    channels = [channel(1, "energy"), channel(2, "power", f.CHANNEL_MEAN), channel(3, "energy", ratio=2)]
+    bench = _bench(parameter_set(1, channels))
+    bench.ticks.at(QUARTER + MINUTE, lambda: bench.apply(parameter_set(2, channels[2:])))
+    bench.run(2 * QUARTER)
+    assert sorted(bench.readings()[-1][f.READINGS]) == [3]
+    assert bench.of(3)[-1][3] == [0, 62000]
+
+
+def test_the_same_id_may_be_a_mean_now():
+    bench = _bench(parameter_set(1, [channel(1, "energy")]))
+    bench.ticks.at(QUARTER + MINUTE, lambda: bench.apply(parameter_set(2, [channel(1, "power", f.CHANNEL_MEAN)])))
+    bench.run(QUARTER + 2 * MINUTE, False)
+    bench.boot(NOON + QUARTER + 2 * MINUTE)
+    bench.run(2 * QUARTER)
+    assert bench.of(1)[-1][3][1:3] == [13, 13]
+
+
+def test_a_change_while_a_gap_is_open_keeps_its_beginning():
+    bench = _bench()
+    meter = bench.instruments[0]
+    bench.ticks.at(MINUTE, lambda: setattr(meter, "fault", silent()))
+    bench.ticks.at(QUARTER + MINUTE, lambda: bench.apply(parameter_set(2, [channel(1, "energy", ratio=2)])))
+    bench.ticks.at(QUARTER + 5 * MINUTE - 1, lambda: setattr(meter, "fault", None))
+    bench.run(2 * QUARTER)
+    kind, end, duration, reading = [entry for entry in bench.of(1) if entry[0] == OUTAGE][-1]
+    assert (end, duration) == (NOON + QUARTER + 5 * MINUTE, QUARTER + 5 * MINUTE)
+    # Nobody knows when in the gap it was counted: it counts by the ratio that is in force at its end.
+    assert reading[1] == 1000 + 2 * (21000 - 1000)
+
+
+# Boots
+
+
+def test_a_power_cut_inside_an_interval_loses_no_quantity():
+    bench = _bench().run(QUARTER + 7 * MINUTE, False)
+    bench.ticks.pass_to(HOUR + 3 * MINUTE)
+    bench.boot(NOON + HOUR + 3 * MINUTE)
+    bench.run(HOUR + QUARTER)
+    assert bench.of(1)[1:] == [
+        (REGULAR, NOON + QUARTER, QUARTER, [0, 16000]),
+        (OUTAGE, NOON + HOUR + 3 * MINUTE, None, [GAP, 64000]),
+        (PARTIAL, NOON + HOUR + QUARTER, 12 * MINUTE, [0, 76000]),
+    ]
+    assert [fields[f.BOOT] for fields in bench.readings()] == [1, 1, 2, 2]
+
+
+def test_boots_in_a_row_without_a_reading_keep_the_registers():
+    bench = _bench().run(QUARTER, False)
+    bench.instruments[0].fault = silent()
+    for boot in range(5):
+        bench.boot(NOON + QUARTER + boot * MINUTE)
+        bench.run(bench.ticks.now + 30000, False)
+    bench.instruments[0].fault = None
+    bench.boot(NOON + QUARTER + 5 * MINUTE)
+    bench.run(2 * QUARTER)
+    assert bench.of(1)[-1][3][1] == 31000
+
+
+def test_wraps_are_remembered_over_boots():
+    bench = Bench()
+    bench.instruments = [bench.energy_meter()]
+    bench.instruments[0].values["energy"] = lambda ticks: (990000 + ticks * 60000 // HOUR) % 1000000
+    bench.boot()
+    bench.apply(parameter_set(channels=[channel(1, "energy", modulus=1000000, ratio=7)]))
+    bench.run(QUARTER + 1, False)
+    for boot in range(20):
+        bench.ticks.pass_to((boot + 2) * 90 * MINUTE)
+        bench.boot(NOON + bench.ticks.now)
+        bench.run(bench.ticks.now + 20 * MINUTE, False)
+    assert bench.of(1)[-1][3][1] == 7 * (990000 + bench.of(1)[-1][1] // 60 - NOON // 60)
+    bench.messages()
