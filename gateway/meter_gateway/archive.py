@@ -90,8 +90,8 @@ class Archive:
     def verdicts(self, message_id: int) -> list[Fields]:
         """All revisions, oldest first."""
         rows = self._database.query(
-            f"{_MESSAGES} JOIN verdict ON verdict.message = message.id {_OPINION}"
-            " WHERE message.id = ? ORDER BY verdict.revision",
+            f"{_MESSAGES} JOIN verdict ON verdict.message = message.id"
+            " JOIN opinion ON opinion.id = verdict.opinion WHERE message.id = ? ORDER BY verdict.revision",
             (message_id,),
         )
         return [verdict for row in rows if (verdict := _message(row).verdict) is not None]
@@ -127,10 +127,10 @@ _MESSAGES = (
     " (SELECT judged_ms FROM batch WHERE first_verdict <= verdict.id ORDER BY first_verdict DESC LIMIT 1)"
     " FROM message JOIN chain ON chain.id = message.chain JOIN meter ON meter.id = chain.meter"
 )
-_OPINION = "LEFT JOIN opinion ON opinion.id = verdict.opinion"
 _LATEST_VERDICT = (
     "LEFT JOIN verdict ON verdict.id ="
-    " (SELECT id FROM verdict WHERE verdict.message = message.id ORDER BY revision DESC LIMIT 1) " + _OPINION
+    " (SELECT id FROM verdict WHERE verdict.message = message.id ORDER BY revision DESC LIMIT 1)"
+    " LEFT JOIN opinion ON opinion.id = verdict.opinion"
 )
 
 

@@ -71,17 +71,21 @@ class Courier:
         self._note_strangers(outcome.rejected)
 
     def push(self) -> None:
-        """Send unasked what is due."""
-        due = [*self._delivery.due(), *self._recovery.requests(self._now())]
-        for kid, raw in due:
-            for peer in self._places_of(kid):
-                self._send(peer, kid, raw)
+        """Send unasked what is due, wherever the meter may be listening."""
+        for kid in {*self._delivery.kids, *self._recovery.kids}:
+            places = self._places_of(kid)
+            if places:
+                parameters = self._delivery.due(kid)
+                raws = [] if parameters is None else [parameters]
+                for raw in raws + self._recovery.requests(self._now(), kid):
+                    for peer in places:
+                        self._send(peer, kid, raw)
 
     def _hand_over(self, kid: bytes, peer: str) -> None:
         parameters = self._delivery.on_contact(kid)
         if parameters is not None:
             self._send(peer, kid, parameters)
-        for _, request in self._recovery.requests(self._now(), kid):
+        for request in self._recovery.requests(self._now(), kid):
             self._send(peer, kid, request)
 
     def _places_of(self, kid: bytes) -> list[str]:

@@ -6,12 +6,12 @@ digest, ends that. The set is signed by its authority and names its meter, so th
 """
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from meter_gateway.archive import Archive
-from meter_gateway.history import walk
+from meter_gateway.history import applied_sets, walk
+from meter_gateway.store import Store
 from meter_protocol import events as ev
 from meter_protocol import fields as f
 from meter_protocol import keys
@@ -22,7 +22,7 @@ PAUSE_S = 2.0
 """A meter that sends a lot is in contact all the time."""
 
 LOOK_BACK_MS = 86_400_000
-"""How much a meter's clock may be behind for its answer to be noticed; else the set is sent on, to no harm."""
+"""How much a meter's clock may be behind for its refusal to be noticed; else the set is sent on, to no harm."""
 
 APPLIED = "applied"
 WAITING = "waiting"
@@ -41,9 +41,9 @@ class Pending:
 class Delivery:
     """`look` reads files and the store; the rest is memory."""
 
-    def __init__(self, folder: Path, archive: Archive, monotonic: Callable[[], float]) -> None:
+    def __init__(self, folder: Path, store: Store, monotonic: Callable[[], float]) -> None:
         self._folder = folder
-        self._archive = archive
+        self._store = store
         self._monotonic = monotonic
         self._pending: dict[bytes, Pending] = {}
 
@@ -68,19 +68,22 @@ class Delivery:
         return news
 
     @property
-    def is_waiting(self) -> bool:
-        return bool(self._pending)
+    def kids(self) -> Collection[bytes]:
+        """Meters for which something waits."""
+        return self._pending.keys()
 
-    def due(self) -> list[tuple[bytes, bytes]]:
-        """(kid, set) of all that should be sent now, unasked."""
-        return [(kid, raw) for kid in self._pending if (raw := self._take(kid, RETRY_S)) is not None]
+    def due(self, kid: bytes) -> bytes | None:
+        """The set that should be sent to this meter now, unasked."""
+        return self._take(kid, RETRY_S)
 
     def on_contact(self, kid: bytes) -> bytes | None:
         """The set for a meter that has just been heard."""
-        return self._take(kid, PAUSE_S) if kid in self._pending else None
+        return self._take(kid, PAUSE_S)
 
     def _take(self, kid: bytes, pause_s: float) -> bytes | None:
-        pending, now = self._pending[kid], self._monotonic()
+        pending, now = self._pending.get(kid), self._monotonic()
+        if pending is None:
+            return None
         if pending.sent_s is not None and now - pending.sent_s < pause_s:
             return None
         pending.sent_s = now
@@ -88,12 +91,12 @@ class Delivery:
 
     def _answer(self, thumbprint: bytes, pending: Pending) -> str | None:
         """What the meter's chain says about this set, as far as it does."""
+        if pending.raw in applied_sets(self._store.database, thumbprint):
+            return APPLIED
         digest = hashlib.sha256(pending.raw).digest()
-        for stored in walk(self._archive, thumbprint, pending.since_ms, types=(t.EVENT,)):
+        for stored in walk(self._store.archive, thumbprint, pending.since_ms, types=(t.EVENT,)):
             fields = stored.verified().fields
             details = fields[f.DETAILS]
-            if fields[f.EVENT_CODE] == ev.PARAMETERS_APPLIED and details[ev.PARAMETER_SET] == pending.raw:
-                return APPLIED
             if fields[f.EVENT_CODE] == ev.PARAMETERS_REFUSED and details[ev.DIGEST] == digest:
                 return f"refused: {details[ev.REASON]}"
         return None

@@ -4,7 +4,8 @@ from bisect import bisect_right
 from collections.abc import Iterator
 
 from meter_gateway.archive import Archive, StoredMessage
-from meter_gateway.traceability import parameters
+from meter_gateway.database import Database
+from meter_gateway.traceability import ChainState, parameters
 from meter_gateway.traceability.parameters import ParameterSet
 from meter_protocol import events as ev
 from meter_protocol import fields as f
@@ -35,6 +36,16 @@ def walk(
         limit = 2 * limit if last_ms == from_ms else page
         from_ms = last_ms
         at_boundary = {message.id for message in found if message.time_ms == last_ms}
+
+
+def applied_sets(database: Database, thumbprint: bytes) -> list[bytes]:
+    """The sealed parameter set in force at the end of each of a meter's chains."""
+    rows = database.query(
+        "SELECT state FROM chain JOIN meter ON meter.id = chain.meter WHERE thumbprint = ? AND state IS NOT NULL",
+        (thumbprint,),
+    )
+    sets = (ChainState.loads(state).parameter_set for (state,) in rows)
+    return [raw for raw in sets if raw is not None]
 
 
 class ParameterHistory:

@@ -89,9 +89,7 @@ class Ingest:
                     opened.append(open_parts(message, self._ring, received.received_ms))
                     sources.append(received)
                 except Rejected as rejection:
-                    rejected.append(
-                        Rejection(message.raw, received.peer, received.received_ms, rejection.reason)
-                    )
+                    rejected.append(Rejection(message.raw, received.peer, received.received_ms, rejection.reason))
             for raw, reason in refused:
                 rejected.append(Rejection(raw, received.peer, received.received_ms, reason))
         return Begun(opened, sources, rejected, self._checker.submit(opened))

@@ -21,10 +21,8 @@ from meter_gateway.validated_toml import ConfigError, Table, problem, read
 from meter_protocol import fields as f
 from meter_protocol import keys, schema
 from meter_protocol import types as t
+from meter_protocol.errors import EncodeError
 from meter_protocol.quantities import BY_NAME
-
-MAX_SEALED_BYTES = 7680
-"""The sealed set travels inside one event of the chain (SPEC §6, parameters_applied)."""
 
 _KINDS = {"register": f.CHANNEL_REGISTER, "mean": f.CHANNEL_MEAN}
 
@@ -129,15 +127,13 @@ def read_parameters(path: Path, meter: bytes | None, time_ms: int) -> Fields:
 
 
 def seal_parameters(path: Path, fields: Fields, authority: Sealer) -> bytes:
-    raw = authority.seal(t.PARAMETER_SET, fields)
-    if len(raw) > MAX_SEALED_BYTES:
-        raise ConfigError(
-            path,
-            "",
-            f"makes a set of {len(raw)} bytes, and {MAX_SEALED_BYTES} fit",
-            "use fewer channels or options",
-        )
-    return raw
+    try:
+        return authority.seal(t.PARAMETER_SET, fields)
+    except EncodeError:
+        # Its content was checked, so only its size can be at fault: the set travels inside one event of the chain.
+        most = t.max_size(t.PARAMETER_SET)
+        told = f"makes a set of more than {most} bytes"
+        raise ConfigError(path, "", told, "use fewer channels or options") from None
 
 
 def load_public_key(path: Path) -> bytes:

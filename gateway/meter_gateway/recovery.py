@@ -50,18 +50,22 @@ class Recovery:
             if asked is not None and chain.next_sequence > asked.chain.next_sequence:
                 del self._open[chain.thumbprint, chain.epoch]
 
-    def requests(self, now: GatewayTime, kid: bytes | None = None) -> list[tuple[bytes, bytes]]:
-        """(kid, signed resend request) of what should be asked now, of one meter or of all."""
-        found = []
+    @property
+    def kids(self) -> set[bytes]:
+        """Meters that are still to be asked."""
+        return {keys.kid_of(thumbprint) for thumbprint, _ in self._open}
+
+    def requests(self, now: GatewayTime, kid: bytes) -> list[bytes]:
+        """The signed resend requests that should go to this meter now."""
+        found, moment = [], self._monotonic()
         for place, asked in list(self._open.items()):
-            its_kid, moment = keys.kid_of(asked.chain.thumbprint), self._monotonic()
-            if kid not in (None, its_kid) or (asked.at_s is not None and moment - asked.at_s < PAUSE_S):
+            if keys.kid_of(place[0]) != kid or (asked.at_s is not None and moment - asked.at_s < PAUSE_S):
                 continue
             if asked.times == MOST_REQUESTS:
                 del self._open[place]
                 continue
             asked.times, asked.at_s = asked.times + 1, moment
-            found.append((its_kid, self._seal(t.RESEND_REQUEST, _request(asked.chain, now))))
+            found.append(self._seal(t.RESEND_REQUEST, _request(asked.chain, now)))
         return found
 
 

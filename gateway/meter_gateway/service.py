@@ -135,7 +135,7 @@ class Service:
         self._uplink = (
             None if config.uplink.mqtt is None else MqttUplink(config.uplink.mqtt, store.outbox, threads.uplink)
         )
-        self._delivery = Delivery(state_dir.parameters_dir(config), store.archive, time.monotonic)
+        self._delivery = Delivery(state_dir.parameters_dir(config), store, time.monotonic)
         self._restored = state_dir.restored_path(config)
         chains = store.archive.chains() if self._restored.exists() else ()
         self._recovery = Recovery(chains, sealers.receipt.seal, time.monotonic)
@@ -178,6 +178,8 @@ class Service:
     async def _finish(self) -> None:
         """Take nothing more in, and let what is under way end and be answered."""
         self._inbox.close()
+        if self._pump.trouble is not None:
+            return
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(GOODBYE_S):
                 await self._pump.idle.wait()

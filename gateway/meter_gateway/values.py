@@ -15,16 +15,21 @@ def decimal_text(mantissa: int, exponent: int) -> str:
 
 def time_text(time_ms: int, zone: tzinfo | None = None) -> str:
     """ISO 8601 with offset; `zone` None is the host's own."""
-    try:
-        moment = datetime.fromtimestamp(time_ms // 1000, UTC).replace(microsecond=time_ms % 1000 * 1000)
-        return moment.astimezone(zone).isoformat(" ", "milliseconds" if time_ms % 1000 else "seconds")
-    except (ValueError, OverflowError, OSError):
-        return f"{time_ms} ms"
+    return _iso(time_ms, zone, " ", "milliseconds" if time_ms % 1000 else "seconds")
 
 
 def utc_text(time_ms: int) -> str:
-    """As `time_text`, for machines: UTC, with T and Z."""
-    return time_text(time_ms, UTC).replace(" ", "T").replace("+00:00", "Z")
+    """ISO 8601 for machines: always of one length, in UTC."""
+    return _iso(time_ms, UTC, "T", "milliseconds").replace("+00:00", "Z")
+
+
+def _iso(time_ms: int, zone: tzinfo | None, separator: str, precision: str) -> str:
+    try:
+        moment = datetime.fromtimestamp(time_ms // 1000, UTC).replace(microsecond=time_ms % 1000 * 1000)
+        return moment.astimezone(zone).isoformat(separator, precision)
+    except (ValueError, OverflowError, OSError):
+        # What a meter signed need not be a time that a calendar knows.
+        return f"{time_ms} ms"
 
 
 def has_scale(clock_status: int) -> bool:

@@ -15,11 +15,17 @@ from typing import Any
 
 import pytest
 
+from meter_gateway.config import load_config
+from meter_gateway.ingest import Ingest
 from meter_gateway.key_files import write_pair
-from meter_gateway.model import Verified
+from meter_gateway.model import GatewayTime, Received, Verified
 from meter_gateway.parameters import load_public_key
+from meter_gateway.policy import load_scheme
+from meter_gateway.sealing import Sealer, load_sealers
 from meter_gateway.store import Store
+from meter_gateway.traceability import load_trust
 from meter_gateway.verify import Key, KeyRing, verify
+from meter_gateway.workers import Inline
 from meter_protocol import cose, framing
 from meter_protocol import fields as f
 from meter_protocol import types as t
@@ -93,6 +99,11 @@ def until() -> Until:
 
 
 CARBONMETER = Path(sys.executable).parent / "carbonmeter"
+RECEIVED_MS = 1_770_000_000_000
+"""2026-02-02, a month after the simulated meters begin."""
+
+
+KEYS = {"receipt": t.ROLE_RECEIPT, "verdict": t.ROLE_VERDICT, "clock": t.ROLE_CLOCK}
 
 
 class Gateway:
@@ -105,7 +116,10 @@ class Gateway:
         self.state = folder / "state"
         self.process: subprocess.Popen[bytes] | None = None
         self.log = folder / "gateway.log"
-        self.command("gateway", "init", folder)
+        (folder / "keys").mkdir(parents=True)
+        self.state.mkdir()
+        for name, role in KEYS.items():
+            write_pair(Sealer.generate(role), folder / "keys" / f"{name}.pem")
         write_pair(AUTHORITY, folder / "authority.pem")
         self.configure()
 
@@ -176,8 +190,21 @@ class Gateway:
 
     def enrol(self, meter: SimulatedMeter) -> None:
         """As an engineer who was given the identity as a file, without taking a message of the chain away."""
+        self.state.mkdir(exist_ok=True)
         store = Store(self.state / "gateway.sqlite")
         store.registry.enrol(SimulatedMeter(meter.name).identity(), "thumbprint", 0)
+        store.close()
+
+    def fill(self, *raws: bytes) -> None:
+        """What a run would have stored of these, without one."""
+        config = load_config(self.config)
+        self.state.mkdir(exist_ok=True)
+        store = Store(self.state / "gateway.sqlite")
+        sealers = load_sealers(config.keys.receipt, config.keys.verdict, config.keys.clock)
+        judge = load_scheme(config.gateway.scheme).judge
+        ingest = Ingest(store, sealers, Inline(), load_trust(config), judge)
+        now = GatewayTime(RECEIVED_MS, f.CLOCK_SYNCHRONISED, 20)
+        ingest.process([Received(raw, "here", RECEIVED_MS) for raw in raws], now)
         store.close()
 
     def status(self) -> dict[str, Any]:

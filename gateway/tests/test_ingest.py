@@ -206,9 +206,7 @@ def test_two_refused_messages_are_attested_in_any_order(begun: SimulatedGateway,
     events = [
         meter.event(
             ev.MESSAGE_REFUSED,
-            details(
-                LAST_EPOCH=None, LAST_SEQUENCE=sequence, LAST_HASH=None, REASON="field_value", DIGEST=bytes(32)
-            ),
+            details(LAST_EPOCH=None, LAST_SEQUENCE=sequence, **rest),
         )
         for sequence in (3, 5)
     ]

@@ -78,7 +78,7 @@ async def test_full_disk(gateway, connect, until, mount: Mount) -> None:
     ballast.unlink()
     await line.receipt(meter.sequence)
     await until(lambda: "the store works again" in gateway.log.read_text())
-    assert gateway.status()["counts"]["stored"] == 103
+    await until(lambda: gateway.status()["counts"]["stored"] == 103)
 
 
 async def test_store_that_cannot_grow(gateway, connect, until) -> None:

@@ -251,15 +251,19 @@ def test_a_queue_full_of_work_does_not_block_for_ever(pool: workers.Pool, group:
 
 
 @pytest.mark.parametrize("killed", [1, 2])
+@pytest.mark.parametrize("at_work", [True, False])
 def test_workers_that_die_are_replaced_and_nothing_is_lost(
-    pool: workers.Pool, group: list[Opened], killed: int
+    pool: workers.Pool, group: list[Opened], killed: int, at_work: bool
 ) -> None:
+    mixed = [*group, spoil(group[0])]
     assert all(pool.collect(pool.submit(group)))
+    ticket = pool.submit(mixed * 10) if at_work else None
     for worker in pool._workers[:killed]:
         worker.kill()
-    ticket = pool.submit([*group, spoil(group[0])])
-    assert list(pool.collect(ticket)) == [1] * 100 + [0]
-    assert all(pool.collect(pool.submit(group)))
+        worker.wait()
+    if ticket is not None:
+        assert list(pool.collect(ticket)) == ([1] * 100 + [0]) * 10
+    assert list(pool.collect(pool.submit(mixed))) == [1] * 100 + [0]
     assert all(worker.poll() is None for worker in pool._workers)
 
 

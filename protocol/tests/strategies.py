@@ -188,9 +188,8 @@ verdicts = fields_of(schema.VERDICT)
 envelopes = fields_of(schema.ENVELOPE)
 
 EDGES: list[Any] = [
-    -1, 0, 1, 2, 4, 8, 14, 19, 63, 64, 255, 256, 65535, 65536, 86401, 86400001, 2**32 - 1, 2**32, 2**62 + 1,
-    2**63 - 1, True, None, "", "x", "é" * 17, "x" * 65, b"", b"\0" * 8, b"\0" * 16, b"\0" * 32, [], [1, None], {},
-    {1: [0, 1]},
+    -1, 0, 1, 2, 14, 19, 64, 256, 65536, 86401, 2**32, 2**62 + 1, 2**63 - 1, True, None, "", "x", "x" * 65, b"",
+    b"\0" * 32, [], [1, None], {}, {1: [0, 1]},
 ]  # fmt: skip
 """What a field is likely to allow one too many of, or of another kind."""
 

@@ -39,6 +39,6 @@ def _print(term: Terminal, check: checks.Check) -> None:
     if isinstance(values.get("time_ms"), int):
         values["time"] = time_text(int(str(values["time_ms"])))
     term.out.print(f"{_MARKS[check.level]} ", style=_STYLES[check.level], end="", highlight=False)
-    term.print(say("layout.line", label=say("doctor.topic_" + check.topic), value=say(key, **values)))
+    term.print(say("layout.line", label=say(f"doctor.topic_{check.topic}"), value=say(key, **values)))
     if say.knows(f"{key}_remedy"):
         term.print(f"    → {say(f'{key}_remedy', **values)}")

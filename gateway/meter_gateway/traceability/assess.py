@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 from meter_gateway.model import Finding, Verified
 from meter_gateway.traceability import clock, columns, continuity, protection
 from meter_gateway.traceability.calibration import END_MS
-from meter_gateway.traceability.clock import Clocks, Interval
+from meter_gateway.traceability.clock import Clocks, Interval, Span
 from meter_gateway.traceability.findings import finding, in_order
 from meter_gateway.traceability.plan import UNJUDGED, MeterPlan, Piece
 from meter_gateway.traceability.state import ChainState
@@ -40,6 +40,7 @@ _KIND_FINDINGS = {f.KIND_OUTAGE: "interval_outage", f.KIND_PARTIAL: "interval_pa
 
 _place_of = itemgetter(f.EPOCH, f.SEQUENCE, f.PREVIOUS, f.CONTEXT, f.BOOT)
 _time_of = itemgetter(f.TIME_MS, f.CLOCK_STATUS, f.CLOCK_UNCERTAINTY_MS)
+_row_time_of = itemgetter(f.TIME_MS, f.CLOCK_STATUS, f.DURATION_MS)
 _interval_of = itemgetter(f.KIND, f.DURATION_MS)
 
 
@@ -97,19 +98,20 @@ def _assess_outages(
 ) -> list[tuple[Finding, ...]]:
     """What registers counted while they could not be read, sealed when they could be read again.
 
-    Such a message is only about those registers. Its span overlaps the intervals of the others, and its total
-    is that of a moment inside an interval, so the next increase is not that of its interval.
+    Such a message is only about those registers. Its span overlaps the intervals of the others, and its totals
+    are of a moment inside an interval, from which the next increase counts.
     """
     plan = _plan(state, trust)
     standing = (*state.standing, *_reception_findings(reception))
     results = []
     for message in messages:
-        codes, piece = _judge_header(state, message, plan, trust, reception)
+        codes, span = _judge_header(state, message, trust, reception)
         channels = message.fields[f.READINGS]
-        if plan is not None:
-            piece = piece.of_channels(channels)
+        state.unsettle(channels.keys() & state.totals.keys())
+        piece = UNJUDGED if plan is None else plan.piece_of_outage(span, channels)
         results += _judge_rows(state, [message], piece, [[finding(code) for code in codes]], standing)
-        state.unsettled.update(channels.keys() & state.totals.keys())
+        at_ms = _interval_of_row(message).end_ms
+        state.unsettled.update({channel: at_ms for channel in channels if channel in state.totals})
     return results
 
 
@@ -125,7 +127,8 @@ def _assess_run(
         if _take_plain(state, message, piece, trust.clocks, reception):
             found.append([])
             continue
-        codes, next_piece = _judge_header(state, message, plan, trust, reception)
+        codes, span = _judge_header(state, message, trust, reception)
+        next_piece = UNJUDGED if plan is None else plan.piece(span)
         if next_piece is not piece:
             results += _judge_rows(state, run[first:index], piece, found, standing)
             piece, first, found = next_piece, index, []
@@ -144,10 +147,15 @@ def _judge_rows(
         return []
     if piece is not UNJUDGED:
         rows = [message.fields[f.READINGS] for message in run]
-        durations_ms = [message.fields[f.DURATION_MS] for message in run]
-        columns.judge(piece, rows, durations_ms, state.totals, state.unsettled, found)
+        intervals = [_interval_of_row(message) for message in run]
+        columns.judge(piece, rows, intervals, state.totals, state.unsettled, found)
     plain = piece.with_findings(standing)
     return [piece.with_findings((*standing, *own)) if own else plain for own in found]
+
+
+def _interval_of_row(message: Verified) -> columns.Interval:
+    end_ms, status, duration_ms = _row_time_of(message.fields)
+    return columns.Interval(end_ms if clock.has_scale(status) else None, duration_ms)
 
 
 def _take_plain(state: ChainState, message: Verified, piece: Piece, clocks: Clocks, reception: _Reception) -> bool:
@@ -191,9 +199,9 @@ def _take_plain(state: ChainState, message: Verified, piece: Piece, clocks: Cloc
 
 
 def _judge_header(
-    state: ChainState, message: Verified, plan: MeterPlan | None, trust: Trust, reception: _Reception
-) -> tuple[list[str], Piece]:
-    """Codes of the chain and the clock, and the piece of time in which the readings are judged."""
+    state: ChainState, message: Verified, trust: Trust, reception: _Reception
+) -> tuple[list[str], Span | None]:
+    """Codes of the chain and the clock, and the span of time over which the readings are judged."""
     fields = message.fields
     end_ms, status, uncertainty_ms = _time_of(fields)
     kind, duration_ms = _interval_of(fields)
@@ -209,8 +217,6 @@ def _judge_header(
         if clock.overlaps(interval, _interval_before(state), state.is_rescaled):
             codes.append("interval_overlap")
         _keep_interval(state, interval, status)
-    if plan is None:
-        return codes, UNJUDGED
     if interval.is_relative:
         span = clock.unresolved(earliest_ms, reception.time_ms, trust.clocks)
         codes.append("time_unbounded" if span is None else "time_unresolved")
@@ -218,7 +224,7 @@ def _judge_header(
         span = clock.widened(interval, earliest_ms)
         if span is None:
             codes.append("time_unbounded")
-    return codes, plan.timeless if span is None else plan.piece(span.start_ms, span.end_ms)
+    return codes, span
 
 
 def _continue_chain(state: ChainState, message: Verified, is_readings: bool) -> list[str]:
@@ -282,11 +288,12 @@ def _learn(state: ChainState, message: Verified) -> list[Finding]:
     elif code == ev.REGISTER_DISCONTINUITY:
         return [finding("discontinuity", details[ev.CHANNEL])]
     elif code == ev.JOURNAL_RESUMED:
-        return _learn_totals(state, details[ev.TOTALS_AFTER])
+        at_ms = fields[f.TIME_MS] if clock.has_scale(fields[f.CLOCK_STATUS]) else None
+        return _learn_totals(state, details[ev.TOTALS_AFTER], at_ms)
     return [finding(_EVENT_FINDINGS[code])] if code in _EVENT_FINDINGS else []
 
 
-def _learn_totals(state: ChainState, totals: dict[int, int | None]) -> list[Finding]:
+def _learn_totals(state: ChainState, totals: dict[int, int | None], at_ms: int | None) -> list[Finding]:
     """Registers went on counting while nothing was recorded; the quantity is known, its time is not."""
     found = []
     for channel, total in totals.items():
@@ -295,7 +302,7 @@ def _learn_totals(state: ChainState, totals: dict[int, int | None]) -> list[Find
         if total < state.totals[channel]:
             found.append(finding("register_backwards", channel))
         state.totals[channel] = total
-        state.unsettled.add(channel)
+        state.unsettled[channel] = at_ms
     return found
 
 

@@ -9,7 +9,7 @@ one place, and the tests hold the ways against each other.
 
 from collections.abc import Sequence
 from operator import lt, sub
-from typing import Any
+from typing import Any, NamedTuple
 
 from meter_gateway.model import Finding
 from meter_gateway.traceability.findings import finding
@@ -26,23 +26,35 @@ Found = list[list[Finding]]
 Extents = tuple[Sequence[int], Sequence[int]]
 """Lowest and highest value of a mean channel, message by message."""
 
+Unsettled = dict[int, int | None]
+"""Registers whose total is not of the last interval's end but of this Unix time, None if it is not known."""
+
 # Larger than any total (int64): what comes after nothing has not grown.
 _NEVER = 1 << 64
 _WITH_RAW = 3
 _REGISTER_MAX_LENGTH = 4
-_UNSETTLED = f.STATUS_GAP_BEFORE | f.STATUS_DISCONTINUITY
+
+
+class Interval(NamedTuple):
+    """When the readings of a row were taken; None where it is not known."""
+
+    end_ms: int | None
+    duration_ms: int | None
+
+    def start_ms(self) -> int | None:
+        return None if self.end_ms is None or self.duration_ms is None else self.end_ms - self.duration_ms
 
 
 def judge(
     piece: Piece,
     rows: Rows,
-    durations_ms: Sequence[int | None],
+    intervals: Sequence[Interval],
     totals: dict[int, int],
-    unsettled: set[int],
+    unsettled: Unsettled,
     found: Found,
 ) -> None:
     """Add what the readings themselves say; `totals` and `unsettled` are brought up to the last row."""
-    if len(rows) == 1 and _take_good_row(piece, rows[0], durations_ms[0], totals, unsettled):
+    if len(rows) == 1 and _take_good_row(piece, rows[0], intervals[0].duration_ms, totals, unsettled):
         return
     extents: dict[int, Extents] = {}
     is_complete = all(len(row) == len(piece.columns) for row in rows)
@@ -52,8 +64,8 @@ def judge(
         if values is None and None in readings:
             is_complete = False
         if column.length == REGISTER_LENGTH:
-            if values is None or not _rises(column, values, durations_ms, totals, unsettled):
-                _judge_register(column, readings, durations_ms, totals, unsettled, found)
+            if values is None or not _rises(column, values, intervals, totals, unsettled):
+                _judge_register(column, readings, intervals, totals, unsettled, found)
         elif values is None:
             _judge_mean(column, readings, found)
         else:
@@ -67,7 +79,7 @@ def judge(
 
 
 def _take_good_row(
-    piece: Piece, row: dict[int, Reading], duration_ms: int | None, totals: dict[int, int], unsettled: set[int]
+    piece: Piece, row: dict[int, Reading], duration_ms: int | None, totals: dict[int, int], unsettled: Unsettled
 ) -> bool:
     """Takes the row in and says True if there is nothing to say about it."""
     if unsettled or duration_ms is None or len(row) != len(piece.columns):
@@ -117,9 +129,9 @@ def _good_values(column: Column, readings: Sequence[Reading | None]) -> tuple[An
 def _rises(
     column: Column,
     values: tuple[Any, ...],
-    durations_ms: Sequence[int | None],
+    intervals: Sequence[Interval],
     totals: dict[int, int],
-    unsettled: set[int],
+    unsettled: Unsettled,
 ) -> bool:
     """Takes the column in and says True if it only rises, and at a rate within the limits."""
     series: tuple[int, ...] = values[1]
@@ -131,8 +143,8 @@ def _rises(
     if least < 0:
         return False
     if column.increase is not None:
-        known_ms = [duration_ms for duration_ms in durations_ms if duration_ms is not None]
-        if len(known_ms) < len(durations_ms):
+        known_ms = [duration_ms for _, duration_ms in intervals if duration_ms is not None]
+        if len(known_ms) < len(intervals):
             return False
         if not column.increase.hold(least, most, min(known_ms), max(known_ms)):
             return False
@@ -143,42 +155,59 @@ def _rises(
 def _judge_register(
     column: Column,
     readings: Sequence[Reading | None],
-    durations_ms: Sequence[int | None],
+    intervals: Sequence[Interval],
     totals: dict[int, int],
-    unsettled: set[int],
+    unsettled: Unsettled,
     found: Found,
 ) -> None:
     channel = column.channel
-    for reading, duration_ms, codes in zip(readings, durations_ms, found, strict=True):
+    for reading, interval, codes in zip(readings, intervals, found, strict=True):
         last = totals.get(channel)
-        if reading is None or len(reading) > _REGISTER_MAX_LENGTH:
-            if reading is not None:
-                codes.append(finding("reading_not_in_parameters", channel))
-            total = None
-        else:
-            codes.extend(finding(code, channel) for code in CODES_OF_STATUS[reading[0]])
-            total = reading[1]
-            known = total if total is not None or len(reading) < _REGISTER_MAX_LENGTH else reading[2]
-            if last is not None and known is not None and known < last:
-                codes.append(finding("register_backwards", channel))
+        status, total, known = _register(reading)
+        if status is None:
+            codes.append(finding("reading_not_in_parameters", channel))
+        codes.extend(finding(code, channel) for code in CODES_OF_STATUS[status or 0])
+        if last is not None and known is not None and known < last:
+            codes.append(finding("register_backwards", channel))
         if total is None:
             if last is not None:
-                unsettled.add(channel)
+                unsettled.setdefault(channel, interval.start_ms())
             continue
         if last is not None and total >= last and column.increase is not None:
-            is_settled = channel not in unsettled and not reading[0] & _UNSETTLED  # type: ignore[index]
-            code = _judge_increase(total - last, column.increase, duration_ms if is_settled else None)
+            span_ms = _span_ms(channel, status or 0, interval, unsettled)
+            code = _judge_increase(total - last, column.increase, span_ms)
             if code is not None:
                 codes.append(finding(code, channel))
         totals[channel] = total
-        unsettled.discard(channel)
+        unsettled.pop(channel, None)
 
 
-def _judge_increase(increase: int, limits: RateLimits, duration_ms: int | None) -> str | None:
-    if duration_ms is None:
+def _register(reading: Reading | None) -> tuple[int | None, int | None, int | None]:
+    """(status, total, total as far as it is known); no status if it is no reading of a register."""
+    if reading is None:
+        return 0, None, None
+    if len(reading) > _REGISTER_MAX_LENGTH:
+        return None, None, None
+    carried = reading[2] if len(reading) == _REGISTER_MAX_LENGTH else None
+    return reading[0], reading[1], carried if reading[1] is None else reading[1]
+
+
+def _span_ms(channel: int, status: int, interval: Interval, unsettled: Unsettled) -> int | None:
+    """The time over which a register's total grew since its last one."""
+    if status & f.STATUS_DISCONTINUITY:
+        return None
+    if channel not in unsettled:
+        return None if status & f.STATUS_GAP_BEFORE else interval.duration_ms
+    since_ms = unsettled[channel]
+    if since_ms is None or interval.end_ms is None or interval.end_ms <= since_ms:
+        return None
+    return interval.end_ms - since_ms
+
+
+def _judge_increase(increase: int, limits: RateLimits, span_ms: int | None) -> str | None:
+    if span_ms is None:
         return "operating_point_unknown"
-    is_inside = limits.hold(increase, increase, duration_ms, duration_ms)
-    return None if is_inside else "outside_calibrated_range"
+    return None if limits.hold(increase, increase, span_ms, span_ms) else "outside_calibrated_range"
 
 
 def _judge_mean(column: Column, readings: Sequence[Reading | None], found: Found) -> None:

@@ -76,8 +76,13 @@ class RangeCheck:
 _UNKNOWN = RangeCheck(None, ("range_unknown",))
 
 
-def range_check(channel: Channel, channels: Mapping[int, Channel], result: Result) -> RangeCheck:
-    """Prepare the comparison of `channel` with the range of `result`, once per certificate and parameter set."""
+def range_check(
+    channel: Channel, channels: Mapping[int, Channel], result: Result, is_outage: bool = False
+) -> RangeCheck:
+    """Prepare the comparison of `channel` with the range of `result`, once per certificate and parameter set.
+
+    Over an outage no other channel was sampled, so that a register has only its own mean rate.
+    """
     limits = calibrated_range(result)
     if limits is None:
         return _UNKNOWN
@@ -86,12 +91,12 @@ def range_check(channel: Channel, channels: Mapping[int, Channel], result: Resul
     if scale is None:
         return _UNKNOWN
     low, high = (Fraction(limit) * Fraction(scale) for limit in limits)
+    if channel.kind == f.CHANNEL_REGISTER and (is_outage or channel.operating_point is None):
+        return _of_rate(channel, axis, low, high)
     if channel.operating_point is not None:
         source = channels.get(channel.operating_point)
         return _of_mean(source, axis, low, high) if source is not None else _UNKNOWN
-    if channel.kind == f.CHANNEL_MEAN:
-        return _of_mean(channel, axis, low, high)
-    return _of_rate(channel, axis, low, high)
+    return _of_mean(channel, axis, low, high)
 
 
 def _of_mean(source: Channel, axis: Quantity, low: Fraction, high: Fraction) -> RangeCheck:

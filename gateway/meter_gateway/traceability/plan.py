@@ -12,6 +12,7 @@ from meter_gateway.model import Finding
 from meter_gateway.traceability import calibration
 from meter_gateway.traceability.calibration import BEGINNING_MS, END_MS, Bound
 from meter_gateway.traceability.certificate import VerificationResult
+from meter_gateway.traceability.clock import Span
 from meter_gateway.traceability.findings import finding, in_order
 from meter_gateway.traceability.operating_point import Limits, RateLimits, range_check
 from meter_gateway.traceability.parameters import Channel, ParameterSet
@@ -37,14 +38,12 @@ class Piece:
 
     def __init__(
         self,
-        low_ms: int,
-        high_ms: int,
+        span: Span,
         findings: Sequence[Finding],
         columns: tuple[Column, ...],
         ranges: tuple[tuple[int, Limits], ...],
     ) -> None:
-        self.low_ms = low_ms
-        self.high_ms = high_ms
+        self.low_ms, self.high_ms = span
         self.findings = tuple(findings)
         self.columns = columns
         self.ranges = ranges
@@ -59,18 +58,8 @@ class Piece:
             merged = self._merged[more] = in_order([*self.findings, *more])
         return merged
 
-    def of_channels(self, channels: Container[int]) -> "Piece":
-        """The same for a message that is only about some channels."""
-        return Piece(
-            self.low_ms,
-            self.high_ms,
-            [found for found in self.findings if found.channel in channels],
-            tuple(column for column in self.columns if column.channel in channels),
-            tuple(entry for entry in self.ranges if entry[0] in channels),
-        )
 
-
-UNJUDGED = Piece(BEGINNING_MS, END_MS, (), (), ())
+UNJUDGED = Piece(Span(BEGINNING_MS, END_MS), (), (), ())
 """Where no parameter set is known: nothing about instruments can be said."""
 
 
@@ -89,42 +78,56 @@ class MeterPlan:
         self._bounds = bounds
         self._changes = sorted({at_ms for group in bounds.values() for b in group for at_ms in b.changes()})
         self._pieces: dict[int, Piece] = {}
-        columns = tuple(Column(channel.id, _length(channel), None) for channel in channels)
-        self.timeless = Piece(END_MS, BEGINNING_MS, (), columns, ())
-        """For readings without a time: they are compared with each other, and no certificate can be asked.
-        No interval lies in it, so that no other reading is taken for one of these."""
+        self.timeless = self._make(None, self.channels)
+        """For readings without a time: they are compared with each other, and no certificate can be asked."""
 
         self.recent = self.timeless
 
-    def piece(self, start_ms: int, end_ms: int) -> Piece:
-        span = calibration.constant_span(self._changes, start_ms, end_ms)
+    def piece(self, span: Span | None) -> Piece:
         if span is None:
-            return self._make(start_ms, end_ms)
-        piece = self._pieces.get(span[0])
+            return self.timeless
+        constant = calibration.constant_span(self._changes, span.start_ms, span.end_ms)
+        if constant is None:
+            return self._make(span, self.channels)
+        piece = self._pieces.get(constant[0])
         if piece is None:
-            piece = self._pieces[span[0]] = self._make(*span)
+            piece = self._pieces[constant[0]] = self._make(Span(*constant), self.channels)
         self.recent = piece
         return piece
 
-    def _make(self, start_ms: int, end_ms: int) -> Piece:
+    def piece_of_outage(self, span: Span | None, channels: Container[int]) -> Piece:
+        """For a message that is about some registers over a time in which they could not be read."""
+        return self._make(span, channels, is_outage=True)
+
+    def _make(self, span: Span | None, channels: Container[int], is_outage: bool = False) -> Piece:
         findings: list[Finding] = []
         columns = []
         ranges = []
         for channel in self.channels.values():
-            answer = calibration.in_force(self._bounds.get(channel.id, ()), start_ms, end_ms)
-            findings.extend(finding(code, channel.id) for code in answer.codes)
+            if channel.id not in channels:
+                continue
             limits = None
-            if answer.bound is not None:
-                if isinstance(answer.bound.result, VerificationResult):
-                    findings.append(finding("from_class", channel.id))
-                check = range_check(channel, self.channels, answer.bound.result)
-                findings.extend(finding(code, channel.id) for code in check.codes)
-                limits = check.limits
+            if span is not None:
+                codes, limits = self._judge(channel, span, is_outage)
+                findings.extend(finding(code, channel.id) for code in codes)
             if isinstance(limits, Limits):
                 ranges.append((channel.id, limits))
             increase = limits if isinstance(limits, RateLimits) else None
             columns.append(Column(channel.id, _length(channel), increase))
-        return Piece(start_ms, end_ms, findings, tuple(columns), tuple(ranges))
+        # No interval lies in a piece without a time, so that no other reading is taken for one of it.
+        return Piece(span or Span(END_MS, BEGINNING_MS), findings, tuple(columns), tuple(ranges))
+
+    def _judge(
+        self, channel: Channel, span: Span, is_outage: bool
+    ) -> tuple[tuple[str, ...], Limits | RateLimits | None]:
+        """Codes of the channel's certificate over the span, and what its operating point is held against."""
+        answer = calibration.in_force(self._bounds.get(channel.id, ()), span.start_ms, span.end_ms)
+        if answer.bound is None:
+            return answer.codes, None
+        result = answer.bound.result
+        check = range_check(channel, self.channels, result, is_outage)
+        from_class = ("from_class",) if isinstance(result, VerificationResult) else ()
+        return from_class + check.codes, check.limits
 
 
 def _length(channel: Channel) -> int:

@@ -5,6 +5,7 @@ deterministic CBOR, bounded by the largest parameter set and 64 channels. `plan`
 from it and never stored.
 """
 
+from collections.abc import Iterable
 from operator import attrgetter
 from typing import Any
 
@@ -83,9 +84,10 @@ class ChainState:
         self.is_rescaled = False
         self.is_after_gap = False
         self.totals: dict[int, int] = {}
-        self.unsettled: set[int] = set()
-        """Channels whose next increase is not that of the next interval alone: the latest reading gave no
-        total, or gave it at another moment than an interval's end."""
+        self.unsettled: dict[int, int | None] = {}
+        """Registers whose total is not of the last interval's end but of this Unix time, None if it is not
+        known: they were not read at an interval's end, or between two."""
+
         self.barred: set[str] = set()
         self.context: bytes | None = None
         self.forget_plan()
@@ -101,7 +103,13 @@ class ChainState:
         self.next_sequence = next_sequence
         self.head = head
         self.is_after_gap = True
-        self.unsettled.update(self.totals)
+        self.unsettle(self.totals)
+
+    def unsettle(self, channels: Iterable[int]) -> None:
+        """The next increase of these registers will be over more than the next interval."""
+        since_ms = None if self.interval_is_relative else self.interval_end_ms
+        for channel in channels:
+            self.unsettled.setdefault(channel, since_ms)
 
     def bar(self, code: str) -> None:
         """Hold `code` against every later message until an engineer resolves it."""
@@ -132,7 +140,7 @@ class ChainState:
         scales = {channel.id: channel.scale for channel in before.channels} if before else {}
         kept = {c.id for c in after.channels if scales.get(c.id, c.scale) == c.scale} if after else set()
         self.totals = {channel: total for channel, total in self.totals.items() if channel in kept}
-        self.unsettled &= kept
+        self.unsettled = {channel: at_ms for channel, at_ms in self.unsettled.items() if channel in kept}
         self._renew()
 
     def known_parameters(self) -> ParameterSet | None:
@@ -152,7 +160,7 @@ class ChainState:
         values: list[Any] = [STATE_VERSION, *_stored_of(self)]
         # cbor2 writes the shortest forms anyway; only what has no order of its own needs one.
         values[_TOTALS] = dict(sorted(self.totals.items()))
-        values[_UNSETTLED] = sorted(self.unsettled)
+        values[_UNSETTLED] = dict(sorted(self.unsettled.items()))
         values[_BARRED] = sorted(self.barred)
         return cbor2.dumps(values)
 
@@ -169,7 +177,6 @@ class ChainState:
         state = cls(values[1])
         for name, value in zip(_STORED, values[1:], strict=True):
             setattr(state, name, value)
-        state.unsettled = set(state.unsettled)
         state.barred = set(state.barred)
         if len(state.totals) > MAX_CHANNELS:
             raise StateError("a chain state has too many channels")

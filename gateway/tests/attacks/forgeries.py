@@ -154,9 +154,9 @@ def signature_in_der(scene: Scene) -> bytes:
 # The headers
 
 
-def with_header(scene: Scene, header: object, **options: bool) -> bytes:
+def with_header(scene: Scene, header: object) -> bytes:
     """Signed anew under another protected header."""
-    return resigned(scene.meter, cbor2.dumps(header, **options), parts(scene).payload)
+    return resigned(scene.meter, cbor2.dumps(header), parts(scene).payload)
 
 
 def header_of(scene: Scene, **changes: object) -> dict[int, object]:

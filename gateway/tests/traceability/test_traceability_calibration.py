@@ -255,6 +255,17 @@ def test_an_interval_across_a_change_is_judged_on_its_own() -> None:
     assert [codes(each) for each in found[3:]] == [PLAIN, both("certificate_missing"), PLAIN, PLAIN]
 
 
+def test_a_clock_that_becomes_less_certain_may_leave_the_span() -> None:
+    meter = Meter()
+    messages = meter.start()
+    meter.time_ms = START_MS + 500
+    for uncertainty_ms in (500, 2000):
+        meter.uncertainty_ms = uncertainty_ms
+        messages.append(meter.readings({ENERGY: [0, 5], POWER: scenario.mean(100_000)}, 1000))
+    found = assess(messages, scenario.trust([certificate(calibrated_on=date(2026, 1, 1))]))
+    assert [codes(each) for each in found[3:]] == [PLAIN, both("certificate_not_yet_valid")]
+
+
 def test_an_outage_is_told_nothing_about_other_channels() -> None:
     meter = Meter()
     messages = meter.start()

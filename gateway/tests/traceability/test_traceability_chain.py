@@ -5,7 +5,19 @@ from dataclasses import replace
 
 import pytest
 import scenario
-from scenario import AUTHORITY, ENERGY, POWER, THUMBPRINT, Authority, Meter, assess, codes, intervals, mean
+from scenario import (
+    AUTHORITY,
+    ENERGY,
+    INTERVAL_MS,
+    POWER,
+    THUMBPRINT,
+    Authority,
+    Meter,
+    assess,
+    codes,
+    intervals,
+    mean,
+)
 
 from meter_gateway.model import Verified
 from meter_gateway.traceability import ChainState
@@ -99,9 +111,11 @@ def test_a_gap_whose_last_hash_is_known_still_proves_the_link() -> None:
     intervals(meter, 1)
     state.note_gap(meter.sequence, head=bytes(32))
     assert ("chain_broken", None) in codes(assess(intervals(meter, 1, 26_000), state=state)[0])
+    trust = scenario.trust()
+    assess(intervals(meter, 1, 76_000), trust, state)
     intervals(meter, 1)
     state.note_gap(meter.sequence, head=meter.previous)
-    found = assess(intervals(meter, 1, 76_000), state=state)[0]
+    found = assess(intervals(meter, 1, 126_000), trust, state)[0]
     assert codes(found) == [*PLAIN, ("sequence_gap", None)]
 
 
@@ -212,33 +226,43 @@ def test_totals_after_an_overflow_are_taken_up() -> None:
     assert codes(assess([*messages, lower])[-1]) == [*PLAIN, ("register_backwards", ENERGY)]
 
 
-def rate_after(interruption: Callable[[Meter, ChainState], list[Verified]]) -> list[list[str]]:
-    """What a register says that is its own operating point: one interval before, two after."""
+def rate_after(
+    interruption: Callable[[Meter, ChainState], list[Verified]], totals: tuple[int, int]
+) -> list[list[str]]:
+    """What a register says that is its own operating point: one interval before, two after. 600 kW are allowed,
+    which is 150 kWh in each of them."""
     meter = Meter()
     state = ChainState.new(THUMBPRINT)
     messages = meter.start(AUTHORITY.seal(scenario.parameter_set(scenario.energy())))
     assess([*messages, meter.readings({ENERGY: [0, 0]})], state=state)
-    group = [*interruption(meter, state), *[meter.readings({ENERGY: [0, total]}) for total in (50_000, 75_000)]]
+    group = [*interruption(meter, state), *[meter.readings({ENERGY: [0, total]}) for total in totals]]
     found = assess(group, state=state)[-2:]
     return [[code for code, channel in codes(each) if channel and code != "range_by_mean"] for each in found]
 
 
-def test_an_increase_across_a_gap_is_not_that_of_one_interval() -> None:
+def test_an_increase_across_a_gap_is_that_of_two_intervals() -> None:
     def gap(meter: Meter, state: ChainState) -> list[Verified]:
         intervals(meter, 1)
         state.note_gap(meter.sequence, head=meter.previous)
         return []
 
-    assert rate_after(lambda _meter, _state: []) == [[], []]
-    assert rate_after(gap) == [["operating_point_unknown"], []]
+    too_much = ["outside_calibrated_range"]
+    assert rate_after(lambda _meter, _state: [], (250_000, 300_000)) == [too_much, []]
+    assert rate_after(gap, (250_000, 300_000)) == [[], []]
+    assert rate_after(gap, (350_000, 600_000)) == [too_much, too_much]
 
 
-def test_an_increase_after_an_overflow_is_not_that_of_one_interval() -> None:
+def test_an_increase_after_an_overflow_counts_from_its_end() -> None:
     def overflow(meter: Meter, _state: ChainState) -> list[Verified]:
         totals = {ev.TOTALS_BEFORE: {ENERGY: 0}, ev.TOTALS_AFTER: {ENERGY: 40_000}}
-        return [meter.event(ev.JOURNAL_RESUMED, {ev.SPAN_START_MS: 0, **totals})]
+        meter.time_ms += INTERVAL_MS // 3
+        resumed = meter.event(ev.JOURNAL_RESUMED, {ev.SPAN_START_MS: 0, **totals})
+        meter.time_ms -= INTERVAL_MS // 3
+        return [resumed]
 
-    assert rate_after(overflow) == [["operating_point_unknown"], []]
+    too_much = ["outside_calibrated_range"]
+    assert rate_after(overflow, (140_001, 290_000)) == [[], []]
+    assert rate_after(overflow, (140_002, 290_000)) == [too_much, []]
 
 
 # Parameter sets

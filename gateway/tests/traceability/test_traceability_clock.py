@@ -185,11 +185,11 @@ def test_an_outage_may_overlap_the_intervals_of_other_channels() -> None:
     meter.time_ms += 60_000
     end_ms = meter.time_ms
     meter.time_ms -= INTERVAL_MS
-    messages.append(meter.readings({ENERGY: [f.STATUS_GAP_BEFORE, 60_000]}, INTERVAL_MS, f.KIND_OUTAGE))
+    messages.append(meter.readings({ENERGY: [f.STATUS_GAP_BEFORE, 27_000]}, INTERVAL_MS, f.KIND_OUTAGE))
     meter.time_ms = end_ms - 60_000
     messages += intervals(meter, 1, start_wh=70_000)
     assert [codes(each) for each in assess(messages)[-2:]] == [
-        [("interval_outage", None), *PLAIN, ("gap_before", ENERGY), ("operating_point_unknown", ENERGY)],
+        [("interval_outage", None), *PLAIN, ("gap_before", ENERGY), ("range_by_mean", ENERGY)],
         PLAIN,
     ]
 
@@ -216,6 +216,16 @@ def test_a_restart_begins_a_new_scale_of_relative_time() -> None:
     messages.append(meter.boot())
     messages.append(meter.readings({ENERGY: [0, 600_000], POWER: mean(100_000)}))
     assert ("interval_overlap", None) not in last(messages)
+
+
+def test_overlaps_are_found_again_once_the_clock_is_set() -> None:
+    meter = Meter()
+    messages = meter.start() + intervals(meter, 1)
+    messages += [relative_interval(meter), meter.set_clock(START_MS + HOUR_MS)]
+    messages += intervals(meter, 2, start_wh=600_000)
+    meter.time_ms -= 1
+    messages += intervals(meter, 1, start_wh=700_000)
+    assert last(messages) == [("interval_overlap", None), *PLAIN]
 
 
 def test_the_interval_is_widened_by_its_clock_s_uncertainty() -> None:

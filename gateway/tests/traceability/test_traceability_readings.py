@@ -8,7 +8,7 @@ import pytest
 import scenario
 from scenario import ENERGY, INTERVAL_MS, POWER, Meter, assess, codes, intervals, mean
 
-from meter_gateway.traceability import Trust
+from meter_gateway.traceability import ChainState, Trust
 from meter_gateway.traceability import certificate as c
 from meter_protocol import fields as f
 from meter_protocol.quantities import BY_NAME
@@ -137,7 +137,7 @@ def test_an_outage_is_only_about_the_channels_that_it_names() -> None:
     outage = meter.readings({ENERGY: [f.STATUS_GAP_BEFORE, 90_000]}, INTERVAL_MS, f.KIND_OUTAGE)
     unknown = meter.readings({9: [f.STATUS_GAP_BEFORE, 1]}, INTERVAL_MS, f.KIND_OUTAGE)
     found = [codes(each) for each in assess([*messages, outage, unknown])[-2:]]
-    outage_of_energy = [("gap_before", ENERGY), ("operating_point_unknown", ENERGY)]
+    outage_of_energy = [("gap_before", ENERGY), ("range_by_mean", ENERGY)]
     assert found[0] == [("interval_outage", None), *PLAIN, *outage_of_energy]
     assert found[1] == [("interval_outage", None), *PLAIN, ("reading_not_in_parameters", 9)]
 
@@ -262,11 +262,9 @@ def test_each_rate_is_judged_over_its_own_duration() -> None:
     meter = Meter()
     messages = meter.start(scenario.AUTHORITY.seal(scenario.parameter_set(scenario.energy())))
     durations_ms = (INTERVAL_MS, INTERVAL_MS, 60_000, INTERVAL_MS)
-    messages += [
-        meter.readings({ENERGY: [0, 25_000 * index]}, duration_ms)
-        for index, duration_ms in enumerate(durations_ms)
-    ]
-    state = scenario.ChainState.new(scenario.THUMBPRINT)
+    for index, duration_ms in enumerate(durations_ms):
+        messages.append(meter.readings({ENERGY: [0, 25_000 * index]}, duration_ms))
+    state = ChainState.new(scenario.THUMBPRINT)
     assess(messages[:4], state=state)
     outside = [("outside_calibrated_range", ENERGY) in codes(each) for each in assess(messages[4:], state=state)]
     assert outside == [False, True, False]
@@ -284,8 +282,13 @@ def test_a_short_interval_is_not_judged_by_one_step() -> None:
 
 def test_a_total_after_none_covers_a_longer_time() -> None:
     null = [f.STATUS_NO_RESPONSE, None, 10, 10]
-    found = by_rate([0, 10], null, [0, 50_010], [0, 75_010], [0, 900_000])
-    assert found == [[], ["no_response"], ["operating_point_unknown"], [], ["outside_calibrated_range"]]
+    silent, outside = ["no_response"], ["outside_calibrated_range"]
+    assert by_rate([0, 10], null, null, [0, 450_011], [0, 600_012]) == [[], silent, silent, [], []]
+    assert by_rate([0, 10], null, null, [0, 450_012], [0, 900_000]) == [[], silent, silent, outside, outside]
+
+
+def test_a_gap_that_the_chain_does_not_show() -> None:
+    assert by_rate([0, 10], [f.STATUS_GAP_BEFORE, 25_010]) == [[], ["gap_before", "operating_point_unknown"]]
 
 
 def test_no_rate_is_derived_across_a_discontinuity() -> None:
@@ -295,17 +298,68 @@ def test_no_rate_is_derived_across_a_discontinuity() -> None:
 
 def test_a_reading_of_another_kind_settles_nothing() -> None:
     found = by_rate([0, 10], mean(5), [0, 50_010])
-    assert found == [[], ["reading_not_in_parameters"], ["operating_point_unknown"]]
+    assert found == [[], ["reading_not_in_parameters"], []]
 
 
-def test_the_increase_after_an_outage_is_not_that_of_its_interval() -> None:
+OUTSIDE = ("outside_calibrated_range", ENERGY)
+
+
+def around_an_outage(*totals: int, duration_ms: int | None = 600_000) -> list[bool]:
+    """Which of these left the range of 600 kW (10 kWh a minute): an outage of ten minutes inside an interval of
+    fifteen, whose register's rate counts over the last five, and the interval after it."""
+    meter = Meter()
+    messages = meter.start() + intervals(meter, 1, start_wh=0)
+    meter.time_ms += 600_000 - (duration_ms or 0)
+    messages.append(meter.readings({ENERGY: [f.STATUS_GAP_BEFORE, totals[0]]}, duration_ms, f.KIND_OUTAGE))
+    meter.time_ms -= 600_000
+    messages += [meter.readings({ENERGY: [0, total], POWER: mean(100_000)}) for total in totals[1:]]
+    found = [codes(each) for each in assess(messages)[4:]]
+    assert all(("operating_point_unknown", ENERGY) not in each for each in found)
+    return [OUTSIDE in each for each in found]
+
+
+def test_the_rate_over_an_outage_and_after_it() -> None:
+    assert around_an_outage(100_001, 150_000, 300_000) == [False, False, False]
+    assert around_an_outage(100_002, 150_000, 300_000) == [True, False, False]
+    assert around_an_outage(100_002, 150_000, duration_ms=None) == [True, False]
+
+
+def test_a_register_by_its_own_rate_counts_from_the_outage_on() -> None:
+    for total, is_outside in ((60_011, False), (60_012, True)):
+        meter = Meter()
+        messages = meter.start(scenario.AUTHORITY.seal(scenario.parameter_set(scenario.energy())))
+        messages.append(meter.readings({ENERGY: [0, 10]}))
+        meter.time_ms += 300_000
+        messages.append(meter.readings({ENERGY: [f.STATUS_GAP_BEFORE, 10_010]}, 240_000, f.KIND_OUTAGE))
+        meter.time_ms += 300_000 - INTERVAL_MS
+        messages.append(meter.readings({ENERGY: [0, total]}))
+        assert (OUTSIDE in codes(assess(messages)[-1])) is is_outside
+
+
+def test_no_rate_is_derived_across_a_change_of_the_time_scale() -> None:
     meter = Meter()
     messages = meter.start(scenario.AUTHORITY.seal(scenario.parameter_set(scenario.energy())))
     messages.append(meter.readings({ENERGY: [0, 10]}))
-    messages.append(meter.readings({ENERGY: [f.STATUS_GAP_BEFORE, 5_010]}, INTERVAL_MS, f.KIND_OUTAGE))
-    messages += [meter.readings({ENERGY: [0, total]}) for total in (10_000, 35_000)]
-    found = [[code for code, channel in codes(each) if channel == ENERGY] for each in assess(messages)[-2:]]
-    assert found == [["operating_point_unknown", "range_by_mean"], ["range_by_mean"]]
+    meter.status, meter.uncertainty_ms, meter.time_ms = f.CLOCK_RELATIVE, None, 1000
+    messages.append(meter.readings({ENERGY: [f.STATUS_GAP_BEFORE, 20]}, None, f.KIND_OUTAGE))
+    messages.append(meter.readings({ENERGY: [0, 30]}))
+    messages.append(meter.readings({ENERGY: [0, 40_000]}))
+    unknown = ("operating_point_unknown", ENERGY)
+    found = assess(messages, received_ms=scenario.START_MS + scenario.HOUR_MS)[3:]
+    assert [unknown in codes(each) for each in found] == [False, True, True, False]
+    messages.append(meter.set_clock(scenario.START_MS + scenario.HOUR_MS))
+    messages.append(meter.readings({ENERGY: [f.STATUS_GAP_BEFORE, 50_000]}, None, f.KIND_OUTAGE))
+    assert unknown in codes(assess(messages, received_ms=scenario.START_MS + scenario.HOUR_MS)[-1])
+
+
+def test_no_rate_is_derived_across_a_clock_that_was_put_back() -> None:
+    meter = Meter()
+    messages = meter.start(scenario.AUTHORITY.seal(scenario.parameter_set(scenario.energy())))
+    messages.append(meter.readings({ENERGY: [0, 10]}))
+    messages.append(meter.readings({ENERGY: [f.STATUS_NO_RESPONSE, None, 10, 10]}))
+    messages.append(meter.set_clock(scenario.START_MS - scenario.HOUR_MS))
+    messages.append(meter.readings({ENERGY: [0, 20]}))
+    assert ("operating_point_unknown", ENERGY) in codes(assess(messages)[-1])
 
 
 def test_a_register_without_a_rate_of_the_axis() -> None:

@@ -234,7 +234,7 @@ def test_the_largest_state_is_within_its_bound() -> None:
     state = state_after(2)
     state.parameter_set = bytes(7680)
     state.totals = dict.fromkeys(range(1, MAX_CHANNELS + 1), (1 << 63) - 1)
-    state.unsettled = set(state.totals)
+    state.unsettled = dict.fromkeys(state.totals, 1 << 62)
     state.bar("chain_fork")
     stored = state.dumps()
     assert len(stored) < MAX_STATE_BYTES

@@ -1,0 +1,109 @@
+"""Both languages say the same things, and every code that can be shown has its words."""
+
+import re
+import string
+from pathlib import Path
+
+import pytest
+
+from meter_gateway import doctor, report
+from meter_gateway.texts import Texts, entries, language_of
+from meter_protocol import events, schema
+from meter_protocol import types as t
+from meter_protocol.quantities import QUANTITIES
+
+GATEWAY = Path(__file__).parents[1] / "meter_gateway"
+CHINESE = re.compile(r"[\u4e00-\u9fff]")
+
+
+def placeholders(text: str) -> set[str]:
+    return {name for _, name, _, _ in string.Formatter().parse(text) if name is not None}
+
+
+def test_both_languages_have_every_text_with_the_same_values() -> None:
+    for key, (english, chinese) in entries().items():
+        assert english, key
+        assert chinese, key
+        assert placeholders(english) == placeholders(chinese), key
+
+
+def test_chinese_is_chinese_and_english_is_not() -> None:
+    same = {key for key, (english, chinese) in entries().items() if english == chinese}
+    assert same == {
+        "doctor.as_is",
+        "doctor.key_folder_open_remedy",
+        "doctor.meters_wait_remedy",
+        "interval.regular",
+    }
+    for key, (english, chinese) in entries().items():
+        assert not CHINESE.search(english), key
+        assert key in same or CHINESE.search(chinese) or key.startswith(("layout.", "reading.")), key
+
+
+def test_every_text_that_the_program_names_exists_and_every_text_is_named() -> None:
+    source = "\n".join(path.read_text() for path in GATEWAY.rglob("*.py"))
+    named = set(re.findall(r'say\(\s*"([a-z_]+\.[a-z_]+)"', source))
+    named |= set(re.findall(r'Told\(\s*"([a-z_]+\.[a-z_]+)"', source))
+    assert len(named) > 80
+    assert named <= set(entries())
+    named |= set(re.findall(r'"([a-z_]+\.[a-z_]+)"', source))
+    for key in entries():
+        name = key.partition(".")[2]
+        is_named = key in named or f'"{name.removesuffix("_remedy")}"' in source
+        assert is_named or GENERATED.match(key), key
+
+
+GENERATED = re.compile(r"(quantity|event|detail|store|type)\.|doctor\.(topic|summary)_|verify\.(by|context)_")
+"""Keys that are put together from codes; the tests below hold them against those."""
+
+
+def test_every_code_has_its_words() -> None:
+    keys = set(entries())
+    assert {f"quantity.{quantity.name}" for quantity in QUANTITIES} <= keys
+    assert {f"event.{name}" for name in events.NAMES.values()} <= keys
+    details = {name for table in schema.EVENT_TABLES.values() for _, name, _ in table}
+    assert {f"detail.{name}" for name in details} <= keys
+    assert {"type." + typ.removeprefix(t.PREFIX) for typ in t.ROLE_OF_TYPE} <= keys
+
+
+def test_every_reason_of_the_store_has_its_words() -> None:
+    source = "".join((GATEWAY / name).read_text() for name in ("database.py", "registry.py", "store.py"))
+    reasons = set(re.findall(r'StoreError\(\s*"([a-z_]+)"', source)) | set(
+        re.findall(r': \("([a-z_]+)", "', source)
+    )
+    assert reasons
+    assert {f"store.{reason}" for reason in reasons} <= set(entries())
+
+
+def test_every_check_of_the_doctor_has_its_words() -> None:
+    source = (GATEWAY / "doctor.py").read_text()
+    checks = re.findall(r'Check\(\s*(?:"([a-z]+)"|topic), "([a-z]+)", "([a-z_]+)"', source)
+    assert len(checks) > 30
+    for topic, level, text in checks:
+        assert not topic or f"doctor.topic_{topic}" in entries()
+        assert f"doctor.{text}" in entries()
+        if level != "ok" and text not in {"as_is", "clock_replay", "outbox_pending"}:
+            assert f"doctor.{text}_remedy" in entries(), text
+
+
+@pytest.mark.parametrize(
+    ("environment", "language"),
+    [
+        ({}, "en"),
+        ({"LANG": "zh_CN.UTF-8"}, "zh"),
+        ({"LANG": "de_DE.UTF-8"}, "en"),
+        ({"LANG": "zh_CN.UTF-8", "LC_ALL": "C"}, "en"),
+        ({"LANG": "en_US.UTF-8", "CARBONMETER_LANG": "zh"}, "zh"),
+    ],
+)
+def test_language_of_the_environment(environment: dict[str, str], language: str) -> None:
+    assert language_of(environment) == language
+
+
+def test_unknown_codes_are_shown_as_they_are() -> None:
+    say = Texts("zh")
+    assert say.finding("a_code_from_the_future") == "a_code_from_the_future"
+    assert say.reason("a_code_from_the_future") == "a_code_from_the_future"
+    assert CHINESE.search(say.reason("signature_invalid"))
+    assert report.reading_text is not None
+    assert doctor.worst([]) == "ok"

@@ -1,0 +1,59 @@
+"""What must hold over many messages; each raises AssertionError with the two messages that disagree."""
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+
+from hil_tests.keywords.channels import ENERGY
+from hil_tests.keywords.verification import Message
+from meter_protocol import fields as f
+from meter_protocol import types as t
+
+
+def _span(message: Message) -> tuple[int, int]:
+    """Start and end on the meter's own clock."""
+    end_ms: int = message.fields[f.TIME_MS]
+    return end_ms - message.fields[f.DURATION_MS], end_ms
+
+
+def _intervals(messages: Sequence[Message]) -> Iterator[Message]:
+    """Regular and partial ones; an outage lies across them."""
+    for message in messages:
+        if message.typ == t.READINGS and message.fields[f.KIND] != f.KIND_OUTAGE:
+            yield message
+
+
+def intervals_join(messages: Sequence[Message]) -> None:
+    """Nothing missing, nothing merged, nothing twice."""
+    intervals = list(_intervals(messages))
+    if len(intervals) < 2:
+        raise AssertionError(f"{len(intervals)} intervals cannot show whether they join")
+    for before, after in pairwise(intervals):
+        if _span(before)[1] != _span(after)[0]:
+            raise AssertionError(f"{before} covers {_span(before)}, {after} covers {_span(after)}")
+
+
+def step_between_intervals(messages: Sequence[Message], clock_set: Message) -> None:
+    """The interval before the clock was set is on the old scale whole, the one after it on the new scale."""
+    before = list(_intervals(messages[: clock_set.sequence]))[-1:]
+    after = list(_intervals(messages[clock_set.sequence + 1 :]))[:1]
+    if not before or not after:
+        raise AssertionError(f"no interval on both sides of {clock_set}")
+    old_ms, new_ms = clock_set.named["old_time_ms"], clock_set.named["new_time_ms"]
+    if _span(before[0])[1] > old_ms or before[0].fields[f.CLOCK_STATUS] != f.CLOCK_RELATIVE:
+        raise AssertionError(f"{before[0]} covers {_span(before[0])}, the clock was set at {old_ms}")
+    if _span(after[0])[0] < new_ms:
+        raise AssertionError(f"{after[0]} covers {_span(after[0])}, the clock was set to {new_ms}")
+
+
+def totals_rise(messages: Sequence[Message]) -> None:
+    """Of the energy register, whatever happened to the power."""
+    stated = [
+        (message, total)
+        for message in messages
+        if message.typ == t.READINGS
+        for total in [message.fields[f.READINGS].get(ENERGY, [0, None])[1]]
+        if total is not None
+    ]
+    for (before, total_before), (after, total_after) in pairwise(stated):
+        if total_after < total_before:
+            raise AssertionError(f"{before} says {total_before}, {after} says {total_after}")

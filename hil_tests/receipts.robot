@@ -1,0 +1,28 @@
+*** Settings ***
+Documentation       The meter frees a message on the gateway's own signed receipt for that very message, on nothing else.
+Resource            keywords/meter.resource
+Suite Setup         Meter Is In Operation
+Suite Teardown      Chain Should Be Unbroken
+
+
+*** Test Cases ***
+A Forged Receipt Frees Nothing
+    Gateway Withholds Receipts
+    ${sealed} =    Wait For Sealed Messages    2
+    FOR    ${forgery}    IN
+    ...    signed by a stranger
+    ...    signed by the clock key
+    ...    for another hash
+    ...    for another meter
+        Send Forged Receipt    ${forgery}
+        Wait For Sealed Messages    1
+        Link Is Interrupted
+        Messages Should Come Again    ${sealed}
+    END
+
+A True Receipt Frees What It Names
+    ${sealed} =    Wait For Sealed Messages    1
+    Send Receipt
+    Wait For Sealed Messages    1
+    Link Is Interrupted
+    Messages Should Not Come Again    ${sealed}
