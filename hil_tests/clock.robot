@@ -13,7 +13,7 @@ Without Time Readings Are Relative
 
 A Time That Answers No Challenge Is Ignored
     Send Unasked Time Reply    ahead=1 h
-    Wait For Sealed Messages    1
+    Wait For Sealed Messages    2
     Sealed Messages Should Number    clock_set    0
 
 An Answered Challenge Sets The Clock Between Two Intervals
@@ -25,7 +25,7 @@ An Answered Challenge Sets The Clock Between Two Intervals
 
 The Same Answer Again Is Ignored
     Repeat Time Reply
-    Wait For Sealed Messages    1
+    Wait For Sealed Messages    2
     Sealed Messages Should Number    clock_set    1
 
 
@@ -33,7 +33,7 @@ The Same Answer Again Is Ignored
 Meter Is Provisioned Without Time
     Gateway Withholds Time
     Power On Meter
-    Wait For Sealed Message    boot
+    Wait For Boot
     Send Parameters    1 s    500 ms
     Wait For Sealed Message    parameters_applied
     Wait For Time Requests    1

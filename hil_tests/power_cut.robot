@@ -9,31 +9,32 @@ Suite Teardown      Chain Should Be Unbroken
 What Was Sealed And Not Receipted Is There After A Power Cut
     Gateway Withholds Receipts
     ${sealed} =    Wait For Sealed Messages    2
-    Cut Power
-    Power On Meter
+    Power Fails And Returns
     Messages Should Come Again    ${sealed}
-    Wait For Sealed Message    boot    boot=2
+    Wait For Boot
 
 What Was Counted Without Power Is One Reading Over The Gap
+    [Documentation]    The register was reset before, so only the chain knows what had been counted until then.
+    Set Instrument Value    energy meter    active_energy_import    5
+    Wait For Sealed Message    register_discontinuity    total_before=40000    raw_before=1000    raw_after=5
+    Wait For Readings
     Cut Power
-    Set Instrument Value    energy meter    active_energy_import    1010
+    Set Instrument Value    energy meter    active_energy_import    8
     Power On Meter
     ${outage} =    Wait For Readings    kind=outage
-    Reading Should Be    ${outage}[energy]    status=gap before    total=40400
+    Reading Should Be    ${outage}[energy]    status=gap before    total=40120    raw=8
     ${readings} =    Wait For Readings
-    Reading Should Be    ${readings}[energy]    status=good    total=40400
+    Reading Should Be    ${readings}[energy]    status=good    total=40120    raw=8
 
 Power Cuts At Any Moment Leave The Chain Unbroken
     Gateway Sends Receipts
-    FOR    ${cut}    IN RANGE    6
+    FOR    ${_}    IN RANGE    6
         ${moment} =    Random Moment    within=1500 ms
         Sleep    ${moment}
-        Cut Power
-        ${boot} =    Evaluate    ${cut} + 4
-        Power On Meter
-        Wait For Sealed Message    boot    boot=${boot}
+        Power Fails And Returns
+        Wait For Boot
     END
     ${readings} =    Wait For Readings
-    Reading Should Be    ${readings}[energy]    status=good    total=40400
+    Reading Should Be    ${readings}[energy]    status=good    total=40120    raw=8
     Totals Should Never Decrease
     Sealed Messages Should Number    identity    1

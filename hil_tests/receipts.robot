@@ -16,7 +16,7 @@ A Forged Receipt Frees Nothing
     ...    for another meter
         Send Forged Receipt    ${forgery}
         Wait For Sealed Messages    1
-        Link Is Interrupted
+        Power Fails And Returns
         Messages Should Come Again    ${sealed}
     END
 
@@ -24,5 +24,5 @@ A True Receipt Frees What It Names
     ${sealed} =    Wait For Sealed Messages    1
     Send Receipt
     Wait For Sealed Messages    1
-    Link Is Interrupted
+    Power Fails And Returns
     Messages Should Not Come Again    ${sealed}

@@ -28,6 +28,9 @@ FRAME_BYTES = 4096
 WINDOW_BYTES = 16384
 """Sent and not yet receipted: what a broker without a gateway behind it may swallow for nothing."""
 
+LOOK_MS = 200
+"""How often the link is looked at: oftener than one that was lost can be there again."""
+
 RETRY_MS = 10000
 RETRY_LIMIT_MS = 300000
 RECEIPT_FILE_MS = 60000
@@ -143,9 +146,9 @@ class Delivery:
             self._highest_sent = place
 
     async def _wait(self) -> None:
-        """Until something was journalled, receipted or asked for, and at most a second."""
+        """Until something was journalled, receipted or asked for, and not for long."""
         try:
-            await asyncio.wait_for_ms(self._wake.wait(), 1000)
+            await asyncio.wait_for_ms(self._wake.wait(), LOOK_MS)
         except asyncio.TimeoutError:
             return
 

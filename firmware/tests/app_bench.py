@@ -6,12 +6,14 @@ that no stranger may change.
 
 import asyncio
 import os
+import time
 
 import vfs
 from meter_bench import NOON, Ticks
 
 from meter_firmware import blockdev
 from meter_firmware.app import App
+from meter_firmware.links import LinkError
 from meter_firmware.modbus import InstrumentError
 from meter_firmware.sealing import Sealer, SoftwareSigner
 from meter_protocol import chain, cose, events, messages
@@ -29,17 +31,17 @@ _counter = [0]
 
 
 class Wire:
-    """The meter's link; `sent` are the frames it handed over, `fault` what its sending raises."""
+    """The meter's link; `sent` are the frames it handed over, `largest` what it takes."""
 
     def __init__(self):
         self.connected = True
         self.sent = []
         self.receive = None
-        self.fault = None
+        self.largest = 8192
 
     async def send(self, frame):
-        if self.fault is not None:
-            raise self.fault
+        if len(frame) > self.largest:
+            raise LinkError("frame_too_large")
         if not self.connected:
             return False
         self.sent.append(frame)
@@ -111,10 +113,12 @@ class Board:
         self.said = []
         self.ended = False
         self.real_ms = 0
+        self._began = time.ticks_ms()
         self.mounted = False
 
     def link_ms(self):
-        return self.real_ms
+        """Ten times as fast as the test's own time, and as much later as it likes."""
+        return self.real_ms + 10 * time.ticks_diff(time.ticks_ms(), self._began)
 
     def random(self, size):
         return os.urandom(size)
@@ -233,7 +237,8 @@ class AppBench:
         return self
 
     def run(self, until, *actions):
-        """Run all tasks until virtual time is there; `actions` come first, and in order, each in its own turn."""
+        """Run all tasks until virtual time is there, once in a boot; `actions` come first, each in its own turn."""
+        assert not self.app._meter._stopping
         asyncio.run(self._run(until, actions))
         return self
 

@@ -20,7 +20,6 @@ from meter_bench import MINUTE, NOON, heap
 from meter_firmware import app as app_module
 from meter_firmware import p256
 from meter_firmware.journal import JournalError
-from meter_firmware.links import LinkError
 from meter_protocol import cose, events
 from meter_protocol import fields as f
 from meter_protocol import types as t
@@ -53,6 +52,21 @@ def _refused_and_unchanged(bench, raw, reason):
     before = bench.state()
     assert bench.say(raw) == [reason]
     assert bench.state() == before, reason
+
+
+def _fill(bench):
+    """No room at all, the reserve included."""
+    try:
+        while True:
+            bench.log.event(events.SELF_TEST_FAILED, {events.REASON: "full"}, 0)
+    except JournalError as error:
+        assert error.reason == "journal_full"
+
+
+async def _deliver(bench):
+    task = asyncio.create_task(bench.app._delivery.run())
+    await asyncio.sleep_ms(50)
+    task.cancel()
 
 
 # From the box to the first receipt
@@ -262,18 +276,19 @@ def test_refusals_are_said_at_a_bounded_rate():
 
 def test_a_set_that_cannot_be_applied_for_want_of_room_is_taken_when_it_comes_again():
     bench = AppBench(65536)
+    versions = []
     bench.run(MINUTE, lambda: bench.say(parameter_set()))
     bench.board.wire.connected = False
-    try:
-        while True:
-            bench.log.event(events.SELF_TEST_FAILED, {events.REASON: "full"}, 0)
-    except JournalError:
-        pass
+    _fill(bench)
     again = parameter_set(2)
-    bench.run(2 * MINUTE, lambda: bench.say(again))
-    assert bench.app._meter.parameters[f.SET_VERSION] == 1
-    assert bench.say(bench.receipt()) == []
-    bench.run(3 * MINUTE, lambda: bench.say(again))
+    bench.boot().run(
+        2 * MINUTE,
+        lambda: bench.say(again),
+        lambda: bench.say(bench.receipt()),
+        lambda: versions.append(bench.app._meter.newest_version),
+        lambda: bench.say(again),
+    )
+    assert versions == [1]
     assert bench.app._meter.parameters[f.SET_VERSION] == 2
 
 
@@ -291,7 +306,7 @@ def test_a_refused_message_is_said_once_and_not_sent_again():
     assert len(bench.events(events.MESSAGE_REFUSED)) == 1
     bench.app._delivery.hurry()
     bench.board.wire.sent.clear()
-    bench.run(bench.board.clock.now)
+    asyncio.run(_deliver(bench))
     sent = []
     for typ in (t.IDENTITY, t.EVENT, t.READINGS):
         sent.extend([fields[f.SEQUENCE] for fields in bench.board.wire.messages(typ)])
@@ -330,11 +345,7 @@ def test_a_request_for_what_is_gone_is_answered_once():
 def test_no_answer_of_a_gateway_fails_while_everything_is_full():
     bench = AppBench(65536)
     bench.run(2 * MINUTE, lambda: bench.say(parameter_set()), lambda: bench.say(bench.time_reply()))
-    try:
-        while True:
-            bench.log.event(events.SELF_TEST_FAILED, {events.REASON: "full"}, 0)
-    except JournalError:
-        pass
+    _fill(bench)
     digest = hashlib.sha256(bench.journal.read(bench.log.epoch, 3)).digest()
     refusal = answer(t.REFUSAL, {f.DIGEST: digest, f.REASON: "signature_invalid"}, RECEIPTS)
     gone = answer(t.RESEND_REQUEST, {f.EPOCH: b"\x99" * 8, f.SEQUENCE: 7}, RECEIPTS)
@@ -407,7 +418,7 @@ def test_a_flood_of_stale_and_foreign_messages_costs_no_signature_and_no_memory(
 
 
 def test_a_failing_flash_ends_the_app_and_a_boot_recovers():
-    bench = _commissioned()
+    bench = _commissioned().boot()
 
     def fail(*arguments):
         raise JournalError("journal_io")
@@ -420,18 +431,17 @@ def test_a_failing_flash_ends_the_app_and_a_boot_recovers():
     except JournalError as error:
         assert error.reason == "journal_io"
     bench.journal.append = append
-    bench.boot()
-    bench.run(bench.board.clock.now + 2 * MINUTE)
+    readings = len(bench.readings())
+    bench.boot().run(bench.board.clock.now + 2 * MINUTE)
+    assert len(bench.readings()) > readings
 
 
 def test_a_link_that_cannot_take_a_frame_ends_nothing():
-    bench = _commissioned()
-    bench.board.wire.fault = LinkError("frame_too_large")
-    bench.app._delivery.hurry()
+    bench = _commissioned().boot()
+    bench.board.wire.largest = 512
     readings = len(bench.readings())
     bench.run(bench.board.clock.now + 2 * MINUTE)
     assert len(bench.readings()) > readings
-    bench.board.wire.fault = None
 
 
 def test_a_receipt_that_overtakes_the_acknowledgement_leaves_nothing_outstanding():
@@ -446,6 +456,6 @@ def test_a_receipt_that_overtakes_the_acknowledgement_leaves_nothing_outstanding
         return True
 
     wire.send = send
-    bench.run(bench.board.clock.now)
+    asyncio.run(_deliver(bench))
     assert bench.app._delivery.drained
     assert bench.app._delivery._outstanding == []

@@ -39,7 +39,7 @@ _SIGN1_LONG = b"\xd2\x84\x58"
 _SIG_STRUCTURE = b"\x84\x6aSignature1"
 _SIGNATURE_HEAD = b"\x58\x40"
 _SHORTEST_USUAL = 160
-"""No readings message is shorter, and every index below stays inside one that is as long."""
+"""No message with a place in a chain is shorter."""
 
 
 def split(message: bytes) -> Parts:
@@ -109,12 +109,12 @@ def _parts(data: bytes, cut: Cut, start: int = 0) -> Parts:
 
 def _cut(data: bytes, start: int) -> Cut | None:
     """A message in its usual outer form, of which only the lengths were looked at."""
-    if len(data) - start < _SHORTEST_USUAL or data[start : start + 3] != _SIGN1_LONG or data[start + 3] < 24:
+    if data[start : start + 3] != _SIGN1_LONG or len(data) - start < _SHORTEST_USUAL or data[start + 3] < 24:
         return None
     header_end = start + 4 + data[start + 3]
-    heads = data[header_end : header_end + 2]
     if header_end + 4 > len(data):
         return None
+    heads = data[header_end : header_end + 2]
     if heads == b"\xa0\x59":
         size = (data[header_end + 2] << 8) | data[header_end + 3]
         payload_start, shortest = header_end + 4, 0x100
@@ -125,7 +125,9 @@ def _cut(data: bytes, start: int) -> Cut | None:
         return None
     payload_end = payload_start + size
     end = payload_end + _TAIL
-    if size < shortest or data[payload_end : payload_end + 2] != _SIGNATURE_HEAD or end > len(data):
+    if size < shortest or data[payload_end : payload_end + 2] != _SIGNATURE_HEAD:
+        return None
+    if end > len(data) or end - start < _SHORTEST_USUAL:
         return None
     return header_end, payload_start, end
 
@@ -195,24 +197,18 @@ _SHAPES = (
     (rb"\x87", _FAULT, rb"\x00", _UNSIGNED, _NULL, _NULL, _NULL, _NULL),
 )
 _READING = rb"(?:" + rb"|".join(map(b"".join, _SHAPES)) + rb")"
-_READINGS = re.compile(
-    rb"\xac\x00\x01"  # twelve keys; version 1
-    rb"\x01\x48.{8}"  # epoch
-    rb"\x02"
-    + _UNSIGNED  # sequence
-    + rb"\x03"
-    + _UNSIGNED  # boot
-    + rb"\x04\x58\x20.{32}"  # previous
-    rb"\x05\x50.{16}"  # context
-    rb"\x06"
-    + _SIGNED  # time_ms
-    + rb"(?:\x07[\x01\x02]\x08"
-    + _UNSIGNED  # a clock with a time scale states its uncertainty
-    + rb"|\x07[\x00\x03]\x08"
-    + _NULL
-    + rb")"
-    rb"\x0a[\x00-\x02]"  # kind
-    rb"\x0b(?:" + _UNSIGNED + rb"|" + _NULL + rb")"  # duration_ms
+_FIELDS = (
+    rb"\xac\x00\x01",  # twelve keys; version 1
+    rb"\x01\x48.{8}",  # epoch
+    rb"\x02" + _POSITIVE,  # sequence: 0 is the identity's
+    rb"\x03" + _UNSIGNED,  # boot
+    rb"\x04\x58\x20.{32}",  # previous
+    rb"\x05\x50.{16}",  # context
+    rb"\x06" + _SIGNED,  # time_ms
+    # clock_status and its uncertainty: who has a time scale states one
+    rb"(?:\x07[\x01\x02]\x08" + _UNSIGNED + rb"|\x07[\x00\x03]\x08" + _NULL + rb")",
+    rb"\x0a[\x00-\x02]",  # kind
+    rb"\x0b(?:" + _UNSIGNED + rb"|" + _NULL + rb")",  # duration_ms
     rb"\x0c(?:[\xa1-\xb7]|\xb8[\x18-\x40])(?:" + _CHANNEL + _READING + rb")+",  # readings
-    re.DOTALL,
 )
+_READINGS = re.compile(b"".join(_FIELDS), re.DOTALL)

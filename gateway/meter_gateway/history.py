@@ -33,9 +33,9 @@ def walk(
             return
         # The next page begins with the last moment of this one, of which some messages may have been left off.
         last_ms = found[-1].time_ms
-        limit = 2 * limit if last_ms == from_ms else page
+        there = {message.id for message in found if message.time_ms == last_ms}
+        at_boundary, limit = (at_boundary | there, 2 * limit) if last_ms == from_ms else (there, page)
         from_ms = last_ms
-        at_boundary = {message.id for message in found if message.time_ms == last_ms}
 
 
 def applied_sets(database: Database, thumbprint: bytes) -> list[bytes]:

@@ -43,6 +43,13 @@ def entries() -> dict[str, tuple[str, str]]:
     return found
 
 
+def help_in_chinese() -> dict[str, str]:
+    """English help -> Chinese help. English is written where the command is."""
+    text = resources.files("meter_gateway").joinpath("help_zh.toml").read_text("utf-8")
+    words: dict[str, str] = tomllib.loads(text)
+    return words
+
+
 class Texts:
     """Texts of one language: `say("meters.none")`."""
 

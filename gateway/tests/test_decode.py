@@ -1,6 +1,7 @@
 """decode.py accepts and refuses exactly what meter_protocol does, with the same value or the same reason."""
 
 from collections.abc import Callable
+from itertools import product
 from typing import Any
 
 import cbor2
@@ -121,6 +122,21 @@ def test_channels_in_any_order(fields: Fields, random: Any) -> None:
 ROW = b"\x01\x82\x00\x05"
 
 
+HEADER: Fields = {
+    f.VERSION: 1,
+    f.EPOCH: bytes(8),
+    f.SEQUENCE: 1,
+    f.BOOT: 1,
+    f.PREVIOUS: bytes(32),
+    f.CONTEXT: bytes(16),
+    f.TIME_MS: 1,
+    f.CLOCK_STATUS: f.CLOCK_INFORMATIVE,
+    f.CLOCK_UNCERTAINTY_MS: 1,
+    f.KIND: 0,
+    f.DURATION_MS: 1,
+}
+
+
 @pytest.mark.parametrize(
     "readings",
     [
@@ -147,20 +163,49 @@ ROW = b"\x01\x82\x00\x05"
     ],
 )
 def test_each_rule_that_the_expression_or_the_value_must_hold(readings: bytes) -> None:
-    fields = dict.fromkeys((f.PREVIOUS,), bytes(32)) | {
-        f.VERSION: 1,
-        f.EPOCH: bytes(8),
-        f.SEQUENCE: 1,
-        f.BOOT: 1,
-        f.CONTEXT: bytes(16),
-        f.TIME_MS: 1,
-        f.CLOCK_STATUS: f.CLOCK_INFORMATIVE,
-        f.CLOCK_UNCERTAINTY_MS: 1,
-        f.KIND: 0,
-        f.DURATION_MS: 1,
-    }
-    before = cbor2.dumps(dict(sorted(fields.items())))[1:]
+    before = cbor2.dumps(HEADER)[1:]
     same_for(b"\xac" + before + bytes((f.READINGS,)) + readings)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {},
+        {f.VERSION: 0},
+        {f.VERSION: 2},
+        {f.EPOCH: bytes(7)},
+        {f.SEQUENCE: 0},
+        {f.SEQUENCE: 24},
+        {f.SEQUENCE: -1},
+        {f.BOOT: 0},
+        {f.BOOT: -1},
+        {f.PREVIOUS: bytes(33)},
+        {f.CONTEXT: bytes(15)},
+        {f.TIME_MS: -1},
+        {f.CLOCK_STATUS: f.CLOCK_UNKNOWN},
+        {f.CLOCK_STATUS: f.CLOCK_RELATIVE},
+        {f.CLOCK_STATUS: f.CLOCK_RELATIVE, f.CLOCK_UNCERTAINTY_MS: None},
+        {f.CLOCK_STATUS: f.CLOCK_SYNCHRONISED, f.CLOCK_UNCERTAINTY_MS: None},
+        {f.CLOCK_STATUS: 4},
+        {f.CLOCK_UNCERTAINTY_MS: -1},
+        {f.KIND: 2},
+        {f.KIND: 3},
+        {f.DURATION_MS: None},
+        {f.DURATION_MS: -1},
+        {f.DURATION_MS: (1 << 63) - 1},
+        {f.DURATION_MS: 1 << 63},
+    ],
+)
+def test_each_field_at_the_edges_of_its_range(change: Fields) -> None:
+    same_for(cbor2.dumps(HEADER | change | {f.READINGS: {1: [0, 5]}}))
+
+
+@pytest.mark.parametrize("length", range(1, 9))
+def test_every_small_reading(length: int) -> None:
+    """Each place of an array takes each of these values, in all combinations."""
+    values = (None, -1, 0, 1, 2) if length <= 5 else (None, 0, 2)
+    for reading in product((0, 1, 255, 256), *[values] * (length - 1)):
+        same_for(cbor2.dumps(HEADER | {f.READINGS: {1: list(reading)}}))
 
 
 @given(readings_fields(), st.binary(max_size=4))
@@ -227,6 +272,14 @@ def test_no_more_messages_than_the_protocol_allows() -> None:
     found, refused = decode.split_sequence(message * (cose.MAX_MESSAGES + 3))
     assert len(found) == cose.MAX_MESSAGES
     assert refused == [(message * 3, "cose_too_many_messages")]
+
+
+@pytest.mark.parametrize("part", [b"p" * 60, b"h" * 50])
+def test_heads_that_are_longer_than_they_need_be(part: bytes) -> None:
+    message = cose.assemble(b"h" * 50, b"p" * 60, bytes(64))
+    longer = message.replace(b"\x58" + bytes((len(part),)) + part, b"\x59\x00" + bytes((len(part),)) + part)
+    assert len(longer) == len(message) + 1
+    assert outcome(decode.split, longer) == outcome(cose.split, longer) == "cbor_non_shortest"
 
 
 def test_the_largest_message_and_one_byte_more() -> None:

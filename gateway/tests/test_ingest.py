@@ -1,5 +1,6 @@
 """Ingest as a whole: what a group leaves in the store, in the outbox and in the answers."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -56,6 +57,11 @@ def asked_for(outcome: Outcome) -> list[object]:
     return [fields[f.SEQUENCE] for fields in said(outcome, t.RESEND_REQUEST)]
 
 
+def details(**values: object) -> dict[int, object]:
+    """An event's details by their names in meter_protocol.events."""
+    return {getattr(ev, name): value for name, value in values.items()}
+
+
 # Receipts
 
 
@@ -96,6 +102,18 @@ def test_one_receipt_for_each_chain_and_group(tmp_path: Path) -> None:
     assert receipted(outcome) == [2] * 5
     assert {answer.kid for answer in outcome.answers} == {meter.kid for meter in meters}
     assert outcome.accepted == 15
+
+
+def test_a_duplicate_is_answered_with_the_receipt_that_was_signed(
+    begun: SimulatedGateway, meter: SimulatedMeter
+) -> None:
+    """Whoever replays old messages does not make the gateway sign."""
+    raw = meter.readings()
+    first = begun.receive(raw)
+    begun.time_ms = begun.now.time_ms + 5
+    assert begun.receive(raw).answers == first.answers
+    begun.restart()
+    assert begun.receive(raw).answers == first.answers
 
 
 def test_unfit_content_is_stored_and_receipted(begun: SimulatedGateway, meter: SimulatedMeter) -> None:
@@ -168,11 +186,20 @@ def test_far_behind_a_gap_nothing_is_kept_and_nothing_is_lost(
     assert (sum(outcome.accepted for outcome in outcomes), receipted(outcomes[-1])) == (6, [8])
 
 
+def test_what_attests_a_gap_is_kept_however_far_behind_it(
+    begun: SimulatedGateway, meter: SimulatedMeter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("meter_gateway.chains.MAX_PARKED_AHEAD", 2)
+    for _ in range(6):
+        meter.readings()
+    event = meter.event(
+        ev.RESEND_UNAVAILABLE,
+        details(LAST_EPOCH=None, FIRST_SEQUENCE=3, LAST_SEQUENCE=8, LAST_HASH=None, LAST_RECEIPT=None),
+    )
+    assert receipted(begun.receive(event)) == [9]
+
+
 # Gaps that the meter attests
-
-
-def details(**values: object) -> dict[int, object]:
-    return {getattr(ev, name): value for name, value in values.items()}
 
 
 def test_a_refused_message_is_skipped_at_the_meter_s_word(begun: SimulatedGateway, meter: SimulatedMeter) -> None:
@@ -307,28 +334,47 @@ def test_forged_identities_leave_nothing(gateway: SimulatedGateway, meter: Simul
     assert gateway.store.registry.unknown_identities() == []
 
 
-def test_identities_are_bounded_for_each_peer_and_in_all(tmp_path: Path, meter: SimulatedMeter) -> None:
+def flood(gateway: SimulatedGateway, count: int, *peers: str) -> dict[str, int]:
+    """Identities by peer that are kept when each peer in turn has sent one, one millisecond after another."""
+    gateway.time_ms = gateway.now.time_ms
+    for number in range(count):
+        gateway.time_ms += 1
+        gateway.peer = peers[number % len(peers)]
+        gateway.receive(SimulatedMeter(f"{gateway.peer} {number}").identity())
+    return Counter(identity.peer for identity in gateway.store.registry.unknown_identities())
+
+
+def test_identities_are_bounded_for_each_peer(tmp_path: Path, meter: SimulatedMeter) -> None:
+    limits = Limits(unknown_identities=100, unknown_identities_per_peer=4)
+    gateway = SimulatedGateway(tmp_path / "store.db", [meter], limits=limits)
+    assert flood(gateway, 14, "line 1", "line 2") == {"line 1": 4, "line 2": 4}
+    kept = [identity.last_ms for identity in gateway.store.registry.unknown_identities()]
+    assert kept == sorted(kept, reverse=True)
+    assert kept[0] == gateway.time_ms
+
+
+def test_identities_are_bounded_in_all_and_nobody_hides_another(tmp_path: Path, meter: SimulatedMeter) -> None:
     limits = Limits(unknown_identities=6, unknown_identities_per_peer=4)
     gateway = SimulatedGateway(tmp_path / "store.db", [meter], limits=limits)
-    honest = SimulatedMeter("honest")
-    gateway.time_ms = gateway.now.time_ms
-    gateway.peer = "line 1"
-    gateway.receive(honest.identity())
-    for number in range(12):
-        gateway.time_ms += 1
-        gateway.peer = "line 2" if number % 2 else "line 3"
-        gateway.receive(SimulatedMeter(f"flood {number}").identity())
-    kept = gateway.store.registry.unknown_identities()
-    by_peer = {peer: sum(identity.peer == peer for identity in kept) for peer in ("line 1", "line 2", "line 3")}
-    assert len(kept) == 6
-    assert by_peer["line 1"] == 1
-    assert max(by_peer.values()) <= 4
+    flood(gateway, 1, "honest line")
+    assert flood(gateway, 12, "line 1", "line 2", "line 3") == {
+        "honest line": 1,
+        "line 1": 1,
+        "line 2": 2,
+        "line 3": 2,
+    }
 
 
-def test_one_group_s_identities_are_bounded(gateway: SimulatedGateway) -> None:
-    identities = [SimulatedMeter(f"flood {number}").identity() for number in range(20)]
-    gateway.receive(*identities)
-    assert len(gateway.store.registry.unknown_identities()) <= ingest_module.MAX_IDENTITIES
+def test_one_group_s_identities_are_bounded(tmp_path: Path, meter: SimulatedMeter) -> None:
+    limits = Limits(unknown_identities=100, unknown_identities_per_peer=100)
+    gateway = SimulatedGateway(tmp_path / "store.db", [meter], limits=limits)
+    gateway.receive(*(SimulatedMeter(f"flood {number}").identity() for number in range(20)))
+    assert len(gateway.store.registry.unknown_identities()) == ingest_module.MAX_IDENTITIES
+
+
+def test_the_same_bytes_are_refused_once(begun: SimulatedGateway, meter: SimulatedMeter) -> None:
+    forged = meter.readings(KIND=9)
+    assert len(said(begun.receive(forged, forged), t.REFUSAL)) == 1
 
 
 def test_refusals_are_bounded_and_name_each_bytes_once(begun: SimulatedGateway, meter: SimulatedMeter) -> None:

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from meter_gateway import records
 from meter_gateway.database import VERSION, Database
-from meter_gateway.model import Rejected
+from meter_gateway.model import Finding, Rejected, Verdict
 from meter_gateway.registry import BY_THUMBPRINT
 from meter_gateway.store import Store, StoreError, StoreUnavailable
 from meter_protocol import fields as f
@@ -235,6 +236,27 @@ def test_what_was_sent_is_gone_and_can_be_put_back(filled: SimulatedGateway) -> 
     assert [envelope.verdict for envelope in outbox.pending(100)] == all_ids[19:]
     times = [messages.decode_envelope(envelope.raw)[f.ENVELOPE_MESSAGE] for envelope in outbox.pending(2)]
     assert times == [stored.raw for stored in filled.store.archive.messages(from_ms=start, to_ms=end)]
+
+
+def test_a_later_revision_speaks_and_the_earlier_one_stays(filled: SimulatedGateway) -> None:
+    """As a certificate's withdrawal will make it: another verdict on the same message, in a batch of its own."""
+    store = filled.store
+    message = store.archive.messages(types=(t.READINGS,))[0]
+    again = Verdict("house", False, (Finding("certificate_withdrawn", 1),), revision=1, cause="withdrawn")
+    opinion = records.opinion_of(again)
+    commit = store.new_commit()
+    number = store.opinion_id(commit, again.accepted, opinion)
+    commit.verdicts.append((commit.first_verdict, message.id, again.revision, number))
+    commit.batch = commit.first_verdict, 1, 77, b"the signed batch"
+    store.commit(commit)
+    before = message.verdict
+    latest = store.archive.messages(types=(t.READINGS,))[0].verdict
+    assert latest is not None
+    assert (latest[f.VERDICT_REVISION], latest[f.TIME_MS], latest[f.VERDICT_CAUSE]) == (1, 77, "withdrawn")
+    assert store.archive.verdicts(message.id) == [before, latest]
+    envelope = messages.decode_envelope(store.outbox.pending(100)[-1].raw)
+    assert messages.decode_verdict(envelope[f.ENVELOPE_VERDICT]) == latest
+    assert envelope[f.ENVELOPE_MESSAGE] == message.raw
 
 
 # Enrolment and revocation

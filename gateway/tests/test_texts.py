@@ -3,11 +3,15 @@
 import re
 import string
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
+from typer.testing import CliRunner
 
-from meter_gateway import doctor, report
-from meter_gateway.texts import Texts, entries, language_of
+from meter_gateway import doctor
+from meter_gateway.cli import app
+from meter_gateway.texts import Texts, entries, help_in_chinese, language_of
 from meter_protocol import events, schema
 from meter_protocol import types as t
 from meter_protocol.quantities import QUANTITIES
@@ -105,5 +109,31 @@ def test_unknown_codes_are_shown_as_they_are() -> None:
     assert say.finding("a_code_from_the_future") == "a_code_from_the_future"
     assert say.reason("a_code_from_the_future") == "a_code_from_the_future"
     assert CHINESE.search(say.reason("signature_invalid"))
-    assert report.reading_text is not None
     assert doctor.worst([]) == "ok"
+
+
+def test_every_help_text_has_its_chinese_and_no_other() -> None:
+    told: set[str] = set()
+
+    def collect(node: Any) -> None:
+        if node.callback and not node.callback.__module__.startswith("meter_gateway"):
+            return  # meter_tools.cli adds commands of its own to the same root
+        told.update(" ".join(described.help.split()) for described in (node, *node.params) if described.help)
+        for command in getattr(node, "commands", {}).values():
+            collect(command)
+
+    collect(typer.main.get_command(app))
+    chinese = help_in_chinese()
+    assert told | {"Show this message and exit."} == set(chinese)
+    assert all(CHINESE.search(words) for words in chinese.values())
+
+
+@pytest.mark.parametrize("arguments", [["--lang", "zh", "meters", "enrol"], ["--lang=zh", "meters", "enrol"]])
+def test_help_speaks_the_language_that_was_asked_for(arguments: list[str]) -> None:
+    shown = CliRunner().invoke(app, [*arguments, "--help"]).stdout
+    assert "经人工核对完整指纹后" in shown
+    assert "已登记" not in CliRunner().invoke(app, ["meters", "enrol", "--help"]).stdout
+    asked = CliRunner().invoke(app, ["--lang", "en", "doctor", "--help"], env={"CARBONMETER_LANG": "zh"})
+    assert "Exit code 1 on problems." in asked.stdout
+    by_environment = CliRunner().invoke(app, ["doctor", "--help"], env={"CARBONMETER_LANG": "zh"}).stdout
+    assert "有问题时退出码为" in by_environment

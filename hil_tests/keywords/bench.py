@@ -8,17 +8,18 @@ readings of which every sample was taken after the last thing that the suite has
 import random
 from collections.abc import Sequence
 from datetime import timedelta
+from functools import cached_property
 from pathlib import Path
 from typing import Any
-
-from robot.api.deco import keyword, library
-from robot.libraries.BuiltIn import BuiltIn
 
 from hil_tests.keywords import artefacts, channels, forgeries, judgements
 from hil_tests.keywords.gateway import Gateway, now_ms
 from hil_tests.keywords.instruments import InstrumentBus
 from hil_tests.keywords.verification import Message, text_of
 from hil_tests.platforms import Board, Wiring, make_board
+from robot.api.deco import keyword, library
+from robot.libraries.BuiltIn import BuiltIn
+
 from meter_protocol import fields as f
 from meter_protocol import types as t
 from meter_tools.simulator import Fault
@@ -33,30 +34,41 @@ class Bench:
         self._platform = platform
         self._seed = seed
         self._random = random.Random(seed)  # noqa: S311 - moments, not secrets
-        self._is_built = False
         self._changed_ms = 0
         self._read_up_to = 0
         self._arrivals_mark = 0
         self._passed_over = 0
         self._set_version = 0
+        self._power_ons = 0
 
-    def _build(self) -> None:
-        """With the first power-on: only then does robot know its output folder."""
-        suite = BuiltIn().get_variable_value("${SUITE SOURCE}")
-        self._folder = artefacts.fresh_folder(Path(BuiltIn().get_variable_value("${OUTPUT DIR}")), Path(suite))
-        self._gateway = Gateway()
-        self._instruments = InstrumentBus(channels.INSTRUMENTS)
-        self._instruments.show(channels.ENERGY_METER, "active_energy_import", [1000])
-        self._instruments.show(channels.CO2_SENSOR, "co2_fraction", [421])
-        wiring = Wiring(
-            SERIAL, (self._gateway.authority.cose_key,), self._gateway.link.port, self._instruments.port
-        )
-        self._board: Board = make_board(self._platform, self._folder, wiring)
-        self._is_built = True
+    # The bench is built as its parts are first used: only then does robot know its output folder.
+
+    @cached_property
+    def _folder(self) -> Path:
+        variables = BuiltIn()
+        output = Path(variables.get_variable_value("${OUTPUT DIR}"))
+        return artefacts.fresh_folder(output, Path(variables.get_variable_value("${SUITE SOURCE}")))
+
+    @cached_property
+    def _gateway(self) -> Gateway:
+        return Gateway()
+
+    @cached_property
+    def _instruments(self) -> InstrumentBus:
+        instruments = InstrumentBus(channels.INSTRUMENTS)
+        instruments.show(channels.ENERGY_METER, "active_energy_import", [1000])
+        instruments.show(channels.CO2_SENSOR, "co2_fraction", [421])
+        return instruments
+
+    @cached_property
+    def _board(self) -> Board:
+        authority_keys = (self._gateway.authority.cose_key,)
+        wiring = Wiring(SERIAL, authority_keys, self._gateway.link.port, self._instruments.port)
+        return make_board(self._platform, self._folder, wiring)
 
     def _end_suite(self, data: Any, result: Any) -> None:
         """Robot calls this when the suite is over, however it went."""
-        if not self._is_built:
+        if "_board" not in vars(self):
             return
         self._board.cut_power()
         self._gateway.link.close()
@@ -73,10 +85,9 @@ class Bench:
 
     @keyword
     def power_on_meter(self) -> None:
-        if not self._is_built:
-            self._build()
         self._note_change()
         self._arrivals_mark = len(self._gateway.arrivals)
+        self._power_ons += 1
         self._board.power_on()
 
     @keyword
@@ -220,6 +231,11 @@ class Bench:
         return found
 
     @keyword
+    def wait_for_boot(self) -> Message:
+        """The boot event of the last power-on: the meter counts as many boots as there were power-ons."""
+        return self.wait_for_sealed_message("boot", boot=str(self._power_ons))
+
+    @keyword
     def wait_for_sealed_messages(self, count: int, timeout: timedelta = PATIENCE) -> list[Message]:
         """The next so many, of any kind."""
         chain, start = self._gateway.chain.messages, len(self._gateway.chain.messages)
@@ -333,7 +349,7 @@ class Bench:
 
     @keyword
     def intervals_should_join(self) -> None:
-        """Of what came since the last power-on or Link Goes Up: each interval begins where the one before ended."""
+        """Since the last power-on or Link Goes Up: each interval that came begins where the one before ended."""
         judgements.intervals_join(self._came())
 
     @keyword

@@ -5,6 +5,7 @@ from typing import Any
 
 from hil_tests.keywords.gateway import Gateway
 from hil_tests.keywords.signing import SigningKey
+
 from meter_protocol import fields as f
 from meter_protocol import types as t
 
@@ -21,7 +22,7 @@ def signed(gateway: Gateway, typ: str, fields: Mapping[int, Any], signed_by: str
 
 
 def receipt(gateway: Gateway, forgery: str) -> bytes:
-    """Of everything that has come, but: signed by a stranger, signed by the clock key, for another hash or meter."""
+    """For everything that has come, but with what `forgery` names."""
     fields = gateway.receipt_fields()
     match forgery:
         case "signed by a stranger":

@@ -5,6 +5,7 @@ from itertools import pairwise
 
 from hil_tests.keywords.channels import ENERGY
 from hil_tests.keywords.verification import Message
+
 from meter_protocol import fields as f
 from meter_protocol import types as t
 
@@ -33,15 +34,15 @@ def intervals_join(messages: Sequence[Message]) -> None:
 
 
 def step_between_intervals(messages: Sequence[Message], clock_set: Message) -> None:
-    """The interval before the clock was set is on the old scale whole, the one after it on the new scale."""
+    """The interval before ends on the old scale where the clock was set, the next one begins there on the new."""
     before = list(_intervals(messages[: clock_set.sequence]))[-1:]
     after = list(_intervals(messages[clock_set.sequence + 1 :]))[:1]
     if not before or not after:
         raise AssertionError(f"no interval on both sides of {clock_set}")
     old_ms, new_ms = clock_set.named["old_time_ms"], clock_set.named["new_time_ms"]
-    if _span(before[0])[1] > old_ms or before[0].fields[f.CLOCK_STATUS] != f.CLOCK_RELATIVE:
+    if _span(before[0])[1] != old_ms or before[0].fields[f.CLOCK_STATUS] != f.CLOCK_RELATIVE:
         raise AssertionError(f"{before[0]} covers {_span(before[0])}, the clock was set at {old_ms}")
-    if _span(after[0])[0] < new_ms:
+    if _span(after[0])[0] != new_ms:
         raise AssertionError(f"{after[0]} covers {_span(after[0])}, the clock was set to {new_ms}")
 
 

@@ -10,8 +10,8 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
-
 from hil_tests.keywords.signing import P256_ORDER
+
 from meter_protocol import chain, cose, events, keys, messages, schema
 from meter_protocol import fields as f
 from meter_protocol import types as t
@@ -54,7 +54,7 @@ class Message:
 
     @property
     def named(self) -> dict[str, Any]:
-        """Its fields, and those of an event's details, by the names that SPEC gives them."""
+        """Its fields, and those of an event's details, by the names that SPEC gives them; bytes in hexadecimal."""
         named = _named(schema.TABLES[self.typ], self.fields)
         if self.typ == t.EVENT:
             named |= _named(schema.EVENT_TABLES[self.fields[f.EVENT_CODE]], self.fields[f.DETAILS])
@@ -62,21 +62,22 @@ class Message:
 
 
 def _named(table: "schema.Table", fields: dict[int, Any]) -> dict[str, Any]:
-    named = {name: fields[key] for key, name, _ in table}
+    named: dict[str, Any] = {}
+    for key, name, _ in table:
+        value = fields[key]
+        named[name] = value.hex() if isinstance(value, bytes) else value
     for name in WORDS.keys() & named.keys():
         named[name] = WORDS[name][named[name]]
     return named
 
 
 def text_of(value: object) -> str:
-    """A field as a suite writes it."""
-    if value is None:
-        return "none"
-    return value.hex() if isinstance(value, bytes) else str(value)
+    """A named field as a suite writes it."""
+    return "none" if value is None else str(value)
 
 
 def open_identity(raw: bytes) -> tuple[Message, bytes]:
-    """An identity and the COSE_Key in it, with which it must be signed; the label says whether it is the meter's."""
+    """An identity and the COSE_Key in it, which must have signed it; the label says whether it is the meter's."""
     sign1 = cose.split(raw)
     if sign1.typ != t.IDENTITY:
         raise Refused("unknown_key")

@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -24,7 +25,7 @@ from meter_gateway.sealing import KeyFileError
 from meter_gateway.service import limits_of
 from meter_gateway.state_dir import store_path
 from meter_gateway.store import Store, StoreError
-from meter_gateway.texts import Texts, Told, language_of
+from meter_gateway.texts import Language, Texts, Told, help_in_chinese, language_of
 from meter_gateway.validated_toml import ConfigError
 
 USER_ERROR = 2
@@ -74,7 +75,12 @@ def new_terminal(say: Texts) -> Terminal:
 
 
 class Commands(TyperGroup):
-    """The root group: turns what a user has to correct into one line."""
+    """The root group: speaks the user's language in its help, and turns what he has to correct into one line."""
+
+    def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
+        if _language_asked(args) == "zh":
+            _translate(self, help_in_chinese())
+        return super().make_context(info_name, args, parent, **extra)
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -84,6 +90,26 @@ class Commands(TyperGroup):
             say = found.say if found else Texts(language_of(os.environ))
             typer.echo(f"carbonmeter: {told(error, say)}", err=True)
             ctx.exit(USER_ERROR)
+
+
+def _language_asked(args: list[str]) -> Language:
+    """Help is printed while arguments are still being parsed, so the option is looked for beforehand."""
+    for option, value in pairwise([*args, ""]):
+        if option.startswith("--lang"):
+            return "zh" if "zh" in (value, option.removeprefix("--lang=")) else "en"
+        if not option.startswith("-"):
+            break
+    return language_of(os.environ)
+
+
+def _translate(node: Any, words: dict[str, str]) -> None:
+    """Help of a command, of its options, and of the commands below it."""
+    for described in (node, *node.params):
+        english = getattr(described, "help", None)
+        if english:
+            described.help = words.get(" ".join(english.split()), english)
+    for command in getattr(node, "commands", {}).values():
+        _translate(command, words)
 
 
 def told(error: Exception, say: Texts) -> str:

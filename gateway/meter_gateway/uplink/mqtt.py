@@ -10,6 +10,7 @@ import logging
 import random
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
+from itertools import takewhile
 from typing import Any, TypeVar
 
 import aiomqtt
@@ -65,47 +66,51 @@ class MqttUplink:
             await asyncio.sleep(wait)
 
     async def _send_while_connected(self, client: aiomqtt.Client) -> None:
-        sender = asyncio.create_task(self._send(client))
-        watcher = asyncio.create_task(_until_disconnected(client))
+        """Window after window; ends with the error that ended the connection."""
+        gone = asyncio.create_task(_until_disconnected(client))
         try:
-            await asyncio.wait((sender, watcher), return_when=asyncio.FIRST_COMPLETED)
-            for task in (sender, watcher):
-                if task.done():
-                    task.result()
+            while not gone.done():
+                self._work.clear()
+                window = await self._call(self._outbox.pending, WINDOW)
+                if window:
+                    await self._send_window(client, window, gone)
+                else:
+                    await self._wait_for_work(gone)
+            gone.result()
         finally:
-            for task in (sender, watcher):
-                task.cancel()
-            await asyncio.gather(sender, watcher, return_exceptions=True)
+            gone.cancel()
 
-    async def _send(self, client: aiomqtt.Client) -> None:
-        while True:
-            self._work.clear()
-            window = await self._call(self._outbox.pending, WINDOW)
-            if window:
-                await self._send_window(client, window)
-            else:
-                await self._wait_for_work()
-
-    async def _send_window(self, client: aiomqtt.Client, window: Sequence[Envelope]) -> None:
+    async def _send_window(
+        self, client: aiomqtt.Client, window: Sequence[Envelope], gone: "asyncio.Task[None]"
+    ) -> None:
         # Tasks start in the order in which they are made, and a publish is on its way before its first wait.
-        publishes = [client.publish(topics.verified(envelope.kid), envelope.raw, qos=1) for envelope in window]
-        results = await asyncio.gather(*publishes, return_exceptions=True)
-        failures = [(place, error) for place, error in enumerate(results) if isinstance(error, BaseException)]
-        acknowledged = window[: failures[0][0]] if failures else window
-        await self._call(self._outbox.mark_sent, [envelope.verdict for envelope in acknowledged])
-        self.sent += len(acknowledged)
-        if failures:
-            raise failures[0][1]
-
-    async def _wait_for_work(self) -> None:
+        publishes = [
+            asyncio.create_task(client.publish(topics.verified(envelope.kid), envelope.raw, qos=1))
+            for envelope in window
+        ]
+        whole = asyncio.gather(*publishes, return_exceptions=True)
         try:
-            async with asyncio.timeout(LOOK_AGAIN_S):
-                await self._work.wait()
-        except TimeoutError:
-            return
+            await asyncio.wait((whole, gone), return_when=asyncio.FIRST_COMPLETED)
+            acknowledged = list(takewhile(_is_acknowledged, publishes))
+            sent = [envelope.verdict for envelope, _ in zip(window, acknowledged, strict=False)]
+            await self._call(self._outbox.mark_sent, sent)
+            self.sent += len(sent)
+            if not gone.done() and len(sent) < len(window):
+                await publishes[len(sent)]
+        finally:
+            whole.cancel()
+
+    async def _wait_for_work(self, gone: "asyncio.Task[None]") -> None:
+        work = asyncio.create_task(self._work.wait())
+        await asyncio.wait((work, gone), timeout=LOOK_AGAIN_S, return_when=asyncio.FIRST_COMPLETED)
+        work.cancel()
 
     async def _call(self, function: Callable[..., Result], *arguments: Any) -> Result:
         return await asyncio.get_running_loop().run_in_executor(self._threads, function, *arguments)
+
+
+def _is_acknowledged(publish: "asyncio.Task[None]") -> bool:
+    return publish.done() and not publish.cancelled() and publish.exception() is None
 
 
 async def _until_disconnected(client: aiomqtt.Client) -> None:

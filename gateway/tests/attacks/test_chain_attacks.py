@@ -161,7 +161,8 @@ def test_a_fork_bars_across_a_restart_until_somebody_resolves_it(scene: Scene) -
     kept = archive.message(scene.meter.thumbprint, scene.meter.epoch, FIRST)
     assert kept is not None
     scene.meter.previous = kept.hash
-    assert scene.send(scene.meter.readings()).accepted == 0
+    scene.send(scene.meter.readings())
+    assert "chain_fork" in scene.findings_of(scene.meter)[-1][2]
     registry.resolve_fork(registry.forks()[0].id, "board replaced", scene.gateway.now.time_ms)
     assert scene.send(scene.meter.readings()).accepted == 1
     # The same second message again is known, and bars nobody anew.

@@ -1,6 +1,7 @@
-"""Puts this folder on the path, so that its tests share the meter and the certificates of `scenario.py`."""
+"""Puts this folder on the path, so that its tests share `scenario.py`, and the protocol's for its strategies."""
 
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent))
+HERE = Path(__file__).parent
+sys.path[:0] = [str(HERE), str(HERE.parents[2] / "protocol" / "tests")]

@@ -20,7 +20,7 @@ from meter_gateway.model import Outcome, Received
 from meter_gateway.pump import Pump
 from meter_protocol import framing
 from meter_tools.bench.load import Load
-from meter_tools.bench.machine import cpu_s, memory_mib
+from meter_tools.bench.machine import CORES, busy_s, cpu_s, memory_mib
 from meter_tools.simulated_gateway import SimulatedGateway
 from meter_tools.simulated_meter import START_MS, SimulatedMeter
 
@@ -38,6 +38,8 @@ class Sample(NamedTuple):
     stored: int
     wall_s: float
     cpu_s: float
+    others_s: float
+    """Processor time of everything else on the machine."""
     memory_mib: float
 
 
@@ -59,6 +61,11 @@ class Run(NamedTuple):
     def cpu_us(self) -> float:
         """Processor time for one message, on all cores together."""
         return 1e6 * self.samples[-1].cpu_s / self.messages
+
+    @property
+    def others_share(self) -> float:
+        """What part of the machine was busy with something else."""
+        return self.samples[-1].others_s / (self.samples[-1].wall_s * CORES)
 
     def sample_at(self, part: float) -> Sample:
         return next(sample for sample in self.samples if sample.stored >= part * self.messages)
@@ -104,6 +111,7 @@ class Gateway:
             while octets := line.read(READ_SIZE):
                 for payload in deframer.feed(octets):
                     await self.inbox.put(Received(payload, peer, self.now_ms))
+                await asyncio.sleep(0)  # a socket would let others run between two reads
 
 
 class Recorder:
@@ -115,8 +123,9 @@ class Recorder:
         self._step = max(1, messages // 100)
         self._started_s = time.perf_counter()
         self._cpu_s = cpu_s(pids)
+        self._busy_s = busy_s()
         self._stored = self._accepted = self._receipts = self._rejected = 0
-        self._samples = [Sample(0, 0.0, 0.0, memory_mib(pids))]
+        self._samples = [Sample(0, 0.0, 0.0, 0.0, memory_mib(pids))]
         self.done = asyncio.Event()
 
     def take(self, outcome: Outcome) -> None:
@@ -128,7 +137,8 @@ class Recorder:
         if is_last or self._stored - self._samples[-1].stored >= self._step:
             elapsed_s = time.perf_counter() - self._started_s
             used_s = cpu_s(self._pids) - self._cpu_s
-            self._samples.append(Sample(self._stored, elapsed_s, used_s, memory_mib(self._pids)))
+            others_s = busy_s() - self._busy_s - used_s
+            self._samples.append(Sample(self._stored, elapsed_s, used_s, others_s, memory_mib(self._pids)))
         if is_last:
             self.done.set()
 

@@ -7,6 +7,7 @@ from rich.console import Console, Group, RenderableType
 from rich.markup import escape
 from rich.table import Table
 
+from meter_protocol import fields as f
 from meter_protocol.quantities import BY_NAME
 from meter_tools.demo.far_end import FarEnd
 from meter_tools.demo.scene import Channel, Scene
@@ -80,7 +81,7 @@ def summary(console: Console, outcome: "Outcome") -> None:
 
 
 def _newest(far_end: FarEnd, channel: Channel) -> str:
-    readings = far_end.readings.get(channel.id, [])
+    readings = [reading for reading in far_end.readings.get(channel.id, []) if reading.kind == f.KIND_REGULAR]
     if not readings:
         return "…"
     value = readings[-1].values[1] if channel.is_register else readings[-1].values[3]

@@ -1,0 +1,103 @@
+"""The Signer seam: what we seal verifies, and what others sealed is believed only by type, role and content."""
+
+from app_bench import CLOCK, METER, RECEIPTS, STRANGER, answer
+
+from meter_firmware import p256, sealing
+from meter_firmware.sealing import Sealer, SoftwareSigner
+from meter_protocol import chain, cose, keys, messages
+from meter_protocol import fields as f
+from meter_protocol import types as t
+from meter_protocol.errors import EncodeError, ProtocolError
+
+BODY = {f.EPOCH: b"e" * 8, f.SEQUENCE: 5, f.HASH: b"h" * 32}
+TRUSTED = [STRANGER.cose_key, RECEIPTS.cose_key]
+
+
+def _open(raw, typ=t.RECEIPT, trusted=None, objection=lambda fields: None):
+    try:
+        return sealing.open_sealed(raw, typ, TRUSTED if trusted is None else trusted, objection)
+    except ProtocolError as error:
+        return error.reason
+
+
+def test_what_is_sealed_verifies_under_our_own_key():
+    raw = answer(t.RECEIPT, BODY, METER)
+    sign1 = cose.split(raw)
+    assert (sign1.alg, sign1.kid, sign1.typ) == (cose.ES256, METER.kid, t.RECEIPT)
+    digest = chain.message_hash(sign1.protected, sign1.payload)
+    assert p256.verify(keys.decode(METER.cose_key)[1], digest, sign1.signature)
+    assert METER.seal(t.RECEIPT, messages.decode(t.RECEIPT, sign1.payload)) == (raw, digest)
+
+
+def test_what_the_schema_does_not_allow_is_not_sealed():
+    try:
+        answer(t.RECEIPT, {f.EPOCH: b"e" * 8, f.SEQUENCE: -1, f.HASH: b"h" * 32}, METER)
+    except EncodeError:
+        return
+    raise AssertionError("sealed")
+
+
+def test_a_message_of_a_trusted_key_is_opened():
+    raw = answer(t.RECEIPT, BODY, RECEIPTS)
+    opened = _open(raw)
+    assert (opened.raw, opened.fields[f.SEQUENCE]) == (raw, 5)
+    sign1 = cose.split(raw)
+    assert opened.hash == chain.message_hash(sign1.protected, sign1.payload)
+
+
+def test_type_key_and_signature_each_have_their_reason():
+    raw = answer(t.RECEIPT, BODY, RECEIPTS)
+    assert _open(raw, t.REFUSAL) == "unknown_type"
+    assert _open(raw, trusted=[]) == "unknown_key"
+    assert _open(raw, trusted=[CLOCK.cose_key]) == "unknown_key"
+    assert _open(raw[:-1] + bytes([raw[-1] ^ 1])) == "bad_signature"
+
+
+def test_a_key_of_another_algorithm_verifies_nothing():
+    edwards = keys.encode_ed25519(b"\x07" * 32)
+    kid = keys.kid_of(keys.thumbprint(edwards))
+    sign1 = cose.split(answer(t.RECEIPT, BODY, RECEIPTS))
+    for alg in (cose.ES256, cose.EDDSA):
+        raw = cose.assemble(cose.protected_header(alg, kid, t.RECEIPT), sign1.payload, sign1.signature)
+        assert _open(raw, trusted=[edwards]) == "cose_algorithm"
+    raw = cose.assemble(cose.protected_header(cose.EDDSA, RECEIPTS.kid, t.RECEIPT), sign1.payload, sign1.signature)
+    assert _open(raw) == "cose_algorithm"
+
+
+def test_a_key_that_is_no_point_of_the_curve_verifies_nothing():
+    nowhere = keys.encode_p256(b"\x05" * 64)
+    kid = keys.kid_of(keys.thumbprint(nowhere))
+    sign1 = cose.split(answer(t.RECEIPT, BODY, RECEIPTS))
+    raw = cose.assemble(cose.protected_header(cose.ES256, kid, t.RECEIPT), sign1.payload, sign1.signature)
+    assert _open(raw, trusted=[nowhere]) == "bad_signature"
+
+
+def test_an_objection_spares_the_signature():
+    verify, calls = p256.verify, []
+    p256.verify = lambda *arguments: calls.append(1)
+    try:
+        assert _open(answer(t.RECEIPT, BODY, RECEIPTS), objection=lambda fields: "receipt_stale") == "receipt_stale"
+    finally:
+        p256.verify = verify
+    assert calls == []
+
+
+def test_every_bit_of_a_message_counts():
+    raw = answer(t.RECEIPT, BODY, RECEIPTS)
+    for place in range(len(raw)):
+        changed = bytearray(raw)
+        changed[place] ^= 1 << (place % 8)
+        assert isinstance(_open(bytes(changed)), str), place
+
+
+def test_the_self_test_finds_a_broken_signer():
+    class Broken(SoftwareSigner):
+        def sign(self, digest):
+            return super().sign(digest)[:-1] + b"\x00"
+
+    assert Sealer(SoftwareSigner(b"\x11" * 32)).self_test()
+    assert not Sealer(Broken(b"\x11" * 32)).self_test()
+
+
+def test_a_software_key_says_so():
+    assert METER.protection == f.KEY_SOFTWARE
