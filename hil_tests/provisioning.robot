@@ -12,7 +12,7 @@ Without Parameters Nothing Is Measured
 
 Parameters From A Stranger Are Refused
     Send Parameters    1 s    500 ms    signed_by=a stranger
-    Wait For Sealed Message    parameters_refused    reason=bad_signature
+    Wait For Sealed Message    parameters_refused    reason=signature_invalid
     Sealed Messages Should Number    parameters_applied    0
 
 Parameters From The Authority Are Applied As They Were Signed

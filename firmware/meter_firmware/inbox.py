@@ -45,7 +45,7 @@ class Inbox:
     def _take(self, raw: bytes) -> None:
         typ = cose.split(raw).typ
         if typ not in self._consumers:
-            raise ProtocolError("unknown_type")
+            raise ProtocolError("type_not_allowed")
         self._consumers[typ](raw)
 
     def _count(self, reason: str) -> None:

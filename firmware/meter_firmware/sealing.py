@@ -83,13 +83,13 @@ def open_sealed(
     """
     sign1 = cose.split(raw)
     if sign1.typ != typ:
-        raise ProtocolError("unknown_type")
+        raise ProtocolError("type_not_allowed")
     public = None
     for cose_key in trusted_keys:
         if keys.kid_of(keys.thumbprint(cose_key)) == sign1.kid:
             alg, public = keys.decode(cose_key)
             if alg != cose.ES256 or sign1.alg != cose.ES256:
-                raise ProtocolError("cose_algorithm")
+                raise ProtocolError("algorithm_mismatch")
     if public is None:
         raise ProtocolError("unknown_key")
     fields = messages.decode(typ, sign1.payload)
@@ -98,5 +98,5 @@ def open_sealed(
         raise ProtocolError(reason)
     digest = chain.message_hash(sign1.protected, sign1.payload)
     if not p256.verify(public, digest, sign1.signature):
-        raise ProtocolError("bad_signature")
+        raise ProtocolError("signature_invalid")
     return SealedMessage(raw, fields, digest)

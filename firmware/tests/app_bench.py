@@ -105,7 +105,7 @@ class Board:
 
     def __init__(self, journal_bytes=1 << 18):
         _counter[0] += 1
-        self.name = "app%d" % _counter[0]
+        self.name = "app" + str(_counter[0])
         self.journal_bytes = journal_bytes
         self.clock = Clock()
         self.wire = Wire()
@@ -161,18 +161,17 @@ class Board:
 
 
 def instrument(**other):
-    entry = {
+    return {
         f.INSTRUMENT_DRIVER: other.get("driver", "energy64"),
         f.INSTRUMENT_BUS: other.get("bus", "bus0"),
         f.INSTRUMENT_ADDRESS: other.get("address", 1),
         f.INSTRUMENT_SERIAL: other.get("serial", "A1"),
         f.INSTRUMENT_OPTIONS: other.get("options"),
     }
-    return entry
 
 
 def channel(number=1, **other):
-    entry = {
+    return {
         f.CHANNEL_ID: number,
         f.CHANNEL_INSTRUMENT: other.get("index", 0),
         f.CHANNEL_INDICATION: other.get("indication", "active_energy_import"),
@@ -185,11 +184,10 @@ def channel(number=1, **other):
         f.CHANNEL_OPERATING_POINT: None,
         f.CHANNEL_EXTREMES: False,
     }
-    return entry
 
 
 def set_fields(version=1, **other):
-    fields = {
+    return {
         f.VERSION: 1,
         f.TIME_MS: 0,
         f.CLOCK_STATUS: f.CLOCK_UNKNOWN,
@@ -203,7 +201,6 @@ def set_fields(version=1, **other):
         f.RECEIPT_KEYS: [RECEIPTS.cose_key],
         f.CLOCK_KEYS: [CLOCK.cose_key],
     }
-    return fields
 
 
 def parameter_set(version=1, sealer=AUTHORITY, **other):
@@ -237,7 +234,7 @@ class AppBench:
         return self
 
     def run(self, until, *actions):
-        """Run all tasks until virtual time is there, once in a boot; `actions` come first, each in its own turn."""
+        """Run all tasks until virtual time is there, once in a boot; `actions` come first, each in its turn."""
         assert not self.app._meter._stopping
         asyncio.run(self._run(until, actions))
         return self

@@ -111,6 +111,9 @@ class Scripted:
         self.identified = 0
         self.reads = 0
 
+    def fail(self, fault):
+        self.fault = fault
+
     async def identify(self):
         self.identified += 1
         self._answer()
@@ -148,7 +151,7 @@ def instrument(serial="A1", bus="bus0", address=1, driver="scripted"):
 
 
 def channel(number, indication, kind=f.CHANNEL_REGISTER, index=0, **other):
-    entry = {
+    return {
         f.CHANNEL_ID: number,
         f.CHANNEL_INSTRUMENT: index,
         f.CHANNEL_INDICATION: indication,
@@ -161,7 +164,6 @@ def channel(number, indication, kind=f.CHANNEL_REGISTER, index=0, **other):
         f.CHANNEL_OPERATING_POINT: None,
         f.CHANNEL_EXTREMES: other.get("extremes", False),
     }
-    return entry
 
 
 def parameter_set(version=1, channels=None, instruments=None, interval_s=900, period_ms=MINUTE):
@@ -191,7 +193,7 @@ class Bench:
 
     def __init__(self, journal_bytes=1 << 20, **journal):
         _counter[0] += 1
-        self.name = "bench%d" % _counter[0]
+        self.name = "bench" + str(_counter[0])
         self._journal = journal
         self._journal_bytes = journal_bytes
         self._blocks = journal_bytes * 5 // 4 // 4096 + 32

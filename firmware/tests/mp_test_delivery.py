@@ -133,7 +133,7 @@ async def test_forged_receipts_free_nothing():
     assert _reason_of(take, bench.receipt(2, meter=STRANGER.thumbprint), KEYS) == "not_for_us"
     flipped = bytearray(genuine)
     flipped[-1] ^= 1
-    assert _reason_of(take, bytes(flipped), KEYS) == "bad_signature"
+    assert _reason_of(take, bytes(flipped), KEYS) == "signature_invalid"
     assert bench.journal.first_unreceipted == (bench.log.epoch, 0)
     take(genuine, KEYS)
     assert bench.journal.first_unreceipted == (bench.log.epoch, 3)
@@ -153,7 +153,7 @@ async def test_a_receipt_of_another_type_is_none():
     bench = Bench(1)
     body = {f.EPOCH: bench.log.epoch, f.SEQUENCE: 0}
     wrong = bench.answer(t.RESEND_REQUEST, body)
-    assert _reason_of(bench.delivery.take_receipt, wrong, KEYS) == "unknown_type"
+    assert _reason_of(bench.delivery.take_receipt, wrong, KEYS) == "type_not_allowed"
 
 
 async def test_without_a_receipt_the_same_bytes_go_again():
@@ -228,15 +228,15 @@ async def test_a_refused_message_is_skipped_and_the_chain_says_so():
     bench = Bench(3)
     await bench.settle()
     digest = hashlib.sha256(bench.journal.read(bench.log.epoch, 2)).digest()
-    refusal = bench.answer(t.REFUSAL, {f.DIGEST: digest, f.REASON: "bad_signature"})
+    refusal = bench.answer(t.REFUSAL, {f.DIGEST: digest, f.REASON: "signature_invalid"})
     bench.delivery.take_refusal(refusal, KEYS, 0)
     await bench.settle()
     assert bench.wire.sequences()[-3:] == [3, 4, 5]
     details = messages.decode(t.EVENT, cose.split(bench.journal.head[2]).payload)[f.DETAILS]
-    assert (details[events.LAST_SEQUENCE], details[events.REASON]) == (2, "bad_signature")
+    assert (details[events.LAST_SEQUENCE], details[events.REASON]) == (2, "signature_invalid")
 
 
 async def test_a_refusal_of_bytes_we_never_sent_does_nothing():
     bench = Bench(1)
-    refusal = bench.answer(t.REFUSAL, {f.DIGEST: b"\x55" * 32, f.REASON: "bad_signature"})
+    refusal = bench.answer(t.REFUSAL, {f.DIGEST: b"\x55" * 32, f.REASON: "signature_invalid"})
     assert _reason_of(bench.delivery.take_refusal, refusal, KEYS, 0) == "refusal_not_ours"

@@ -30,7 +30,9 @@ METER_REASONS = (
     "time_reply_without_time",
     "time_reply_implausible",
     "unknown_key",
-    "bad_signature",
+    "signature_invalid",
+    "algorithm_mismatch",
+    "type_not_allowed",
     "parameters_not_newer",
 )
 
@@ -54,7 +56,7 @@ def test_each_message_goes_to_its_own_consumer_verbatim():
 
 
 def test_what_has_no_consumer_is_counted():
-    assert _reasons(Inbox({}), _message(t.READINGS)) == {"unknown_type": 1}
+    assert _reasons(Inbox({}), _message(t.READINGS)) == {"type_not_allowed": 1}
 
 
 def test_a_consumer_that_refuses_costs_only_its_own_message():
@@ -97,7 +99,7 @@ class Fuzz:
             bench.time_reply(),
             parameter_set(2, channels=[channel(number) for number in range(1, 20)]),
             answer(t.RESEND_REQUEST, body, RECEIPTS),
-            answer(t.REFUSAL, {f.DIGEST: b"\x01" * 32, f.REASON: "bad_signature"}, RECEIPTS),
+            answer(t.REFUSAL, {f.DIGEST: b"\x01" * 32, f.REASON: "signature_invalid"}, RECEIPTS),
             bench.receipt(2, STRANGER),
             bench.journal.read(bench.log.epoch, 0),
             bench.journal.read(bench.log.epoch, 1),
@@ -220,7 +222,9 @@ def test_what_an_authority_signs_wildly_is_refused_with_a_reason():
         for _ in range(1500):
             fields = cbor.loads(template.payload)
             for _ in range(random.randrange(1, 4)):
-                table = random.choice((fields, random.choice(fields[f.INSTRUMENTS]), random.choice(fields[f.CHANNELS])))
+                table = random.choice(
+                    (fields, random.choice(fields[f.INSTRUMENTS]), random.choice(fields[f.CHANNELS]))
+                )
                 if not isinstance(table, dict) or not table:
                     continue
                 table[random.choice(list(table))] = fuzz._value(0)

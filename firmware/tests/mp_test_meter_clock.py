@@ -94,7 +94,8 @@ def test_a_step_right_at_a_boundary_makes_no_empty_interval():
 def test_a_slew_leaves_the_interval_and_its_samples_alone():
     for slew_ms in (999, 1, -1, -999):
         bench = _bench()
-        bench.ticks.at(7 * MINUTE + 300, lambda: bench.set_clock(NOON + 7 * MINUTE + 300 + slew_ms))
+        set_clock, utc_ms = bench.set_clock, NOON + 7 * MINUTE + 300 + slew_ms
+        bench.ticks.at(7 * MINUTE + 300, lambda set_clock=set_clock, utc_ms=utc_ms: set_clock(utc_ms))
         bench.run(2 * QUARTER - slew_ms)
         assert bench.of(1)[1:] == [
             (REGULAR, NOON + QUARTER, QUARTER - slew_ms, [0, 1000 + (QUARTER - slew_ms) // 60]),

@@ -183,7 +183,8 @@ class Life:
                 bench.ticks.at(random.randrange(start, end), random.choice(happenings))
             try:
                 bench.run(end, random.randrange(4) == 0)
-            except Exception as fault:  # noqa: BLE001  the flash died under it, and nothing else may end it
+            except Exception as fault:
+                # The flash died under it; nothing else may end it.
                 if not self.has_died():
                     raise fault
             bench.ticks.clear()

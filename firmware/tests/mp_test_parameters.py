@@ -89,7 +89,9 @@ def test_a_register_stays_itself_under_another_ratio_and_on_another_bus():
     assert same(before, set_fields(2), 1)
     assert same(before, set_fields(2, channels=[channel(ratio=80)]), 1)
     assert same(before, set_fields(2, instruments=[instrument(bus="bus1", address=9)]), 1)
-    assert same(before, set_fields(2, instruments=[instrument(serial="B"), instrument()], channels=[channel(index=1)]), 1)
+    assert same(
+        before, set_fields(2, instruments=[instrument(serial="B"), instrument()], channels=[channel(index=1)]), 1
+    )
 
 
 def test_another_instrument_or_quantity_is_another_register():

@@ -4,6 +4,7 @@ A task is a packet: its number, then key, digest and signature of each, 160 byte
 number and one byte for each signature, 1 for good. It ends when the gateway's end of the socket is gone.
 """
 
+import os
 import signal
 import socket
 import sys
@@ -16,6 +17,7 @@ NUMBER = 4
 KEY, DIGEST, SIGNATURE = 64, 32, 64
 RECORD = KEY + DIGEST + SIGNATURE
 LARGEST_PACKET = 1 << 16
+NICENESS = 10
 _KEYS_CACHED = 65536
 
 
@@ -36,6 +38,8 @@ def answer(task: bytes, known: dict[bytes, EllipticCurvePublicKey]) -> bytes:
 
 
 def main(tasks_descriptor: int, answers_descriptor: int) -> None:
+    # Ingest feeds all workers: whenever it can run, it should, or they soon have nothing to do.
+    os.nice(NICENESS)
     # The terminal's Ctrl-C reaches all processes of the group; when to stop is for the gateway to say.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     known: dict[bytes, EllipticCurvePublicKey] = {}

@@ -93,6 +93,23 @@ def test_a_damaged_backup_is_found_out(tmp_path) -> None:
         backup.check(path)
 
 
+def test_a_store_whose_index_lies_is_found_out(gateway) -> None:
+    """SQLite opens it without complaint; only the integrity check tells."""
+    meter = SimulatedMeter("SN-1")
+    gateway.enrol(meter)
+    gateway.fill(*meter.begin(), *(meter.readings() for _ in range(5)))
+    path = gateway.state / "gateway.sqlite"
+    backup.check(path)
+    with sqlite3.connect(path) as connection:
+        connection.execute("PRAGMA writable_schema = ON")
+        connection.execute(
+            "UPDATE sqlite_schema SET rootpage ="
+            " (SELECT rootpage FROM sqlite_schema WHERE name = 'verdict_of_message') WHERE name = 'message_by_time'"
+        )
+    with pytest.raises(Told, match=r"backup\.damaged"):
+        backup.check(path)
+
+
 def test_a_store_of_a_newer_version_is_not_restored(tmp_path) -> None:
     path = tmp_path / "store"
     Store(path).close()

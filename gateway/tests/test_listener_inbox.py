@@ -110,3 +110,15 @@ async def test_invented_peers_do_not_fill_the_memory() -> None:
     for number in range(MAX_PEERS + 100):
         inbox.offer(payload(peer=str(number)))
     assert inbox.known_peers == MAX_PEERS
+
+
+async def test_a_closed_inbox_takes_nothing_more_and_gives_what_it_has() -> None:
+    inbox, _ = make(waiting=len(MESSAGE))
+    assert inbox.offer(payload())
+    putter = asyncio.create_task(inbox.put(payload(peer="line")))
+    await asyncio.sleep(0)
+    inbox.close()
+    assert not await asyncio.wait_for(putter, 1)
+    assert not inbox.offer(payload())
+    assert inbox.dropped == {"stopping": 2}
+    assert await inbox.take(10) == [payload()]

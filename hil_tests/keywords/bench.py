@@ -6,14 +6,14 @@ readings of which every sample was taken after the last thing that the suite has
 """
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from hil_tests.keywords import artefacts, channels, forgeries, judgements
-from hil_tests.keywords.gateway import Gateway, now_ms
+from hil_tests.keywords.gateway import Found, Gateway, now_ms
 from hil_tests.keywords.instruments import InstrumentBus
 from hil_tests.keywords.verification import Message, text_of
 from hil_tests.platforms import Board, Wiring, make_board
@@ -75,7 +75,7 @@ class Bench:
         self._instruments.close()
         artefacts.write(self._folder, self._gateway, result, self._platform, self._seed, self._passed_over)
 
-    def _wait(self, look: Any, what: str, timeout: timedelta) -> Any:
+    def _wait(self, look: Callable[[], Found | None], what: str, timeout: timedelta) -> Found:
         return self._gateway.wait_for(look, timeout.total_seconds(), what, self._board.check)
 
     def _note_change(self) -> None:
@@ -227,8 +227,7 @@ class Bench:
             return None
 
         wanted = " ".join([name, *(f"{key}={value}" for key, value in fields.items())])
-        found: Message = self._wait(look, wanted, timeout)
-        return found
+        return self._wait(look, wanted, timeout)
 
     @keyword
     def wait_for_boot(self) -> Message:
@@ -239,12 +238,11 @@ class Bench:
     def wait_for_sealed_messages(self, count: int, timeout: timedelta = PATIENCE) -> list[Message]:
         """The next so many, of any kind."""
         chain, start = self._gateway.chain.messages, len(self._gateway.chain.messages)
-        found: list[Message] = self._wait(
+        return self._wait(
             lambda: chain[start : start + count] if len(chain) >= start + count else None,
             f"{count} messages more",
             timeout,
         )
-        return found
 
     @keyword
     def sealed_messages_should_number(self, name: str, count: int) -> None:
@@ -266,7 +264,7 @@ class Bench:
                     return message
             return None
 
-        found: Message = self._wait(look, f"{kind} readings, clock {clock}", timeout)
+        found = self._wait(look, f"{kind} readings, clock {clock}", timeout)
         return channels.readings_by_name(found.fields)
 
     def _is_wanted(self, message: Message, kind: str, clock: str) -> bool:
@@ -296,8 +294,7 @@ class Bench:
                     return reading
             return None
 
-        found: dict[str, Any] = self._wait(look, f"energy total {total}", timeout)
-        return found
+        return self._wait(look, f"energy total {total}", timeout)
 
     @keyword
     def reading_should_be(self, reading: dict[str, Any], **expected: str) -> None:
@@ -340,7 +337,7 @@ class Bench:
     @keyword
     def backfill_should_be_in_order(self, at_least: int, timeout: timedelta = PATIENCE) -> None:
         """Since the last power-on or Link Goes Up: so many messages or more, each numbered one higher."""
-        came: list[Message] = self._wait(
+        came = self._wait(
             lambda: self._came() if len(self._came()) >= at_least else None, f"backfill of {at_least}", timeout
         )
         numbers = [message.sequence for message in came]

@@ -101,6 +101,6 @@ def open_message(raw: bytes, cose_key: bytes) -> Message:
     try:
         point.verify(encode_dss_signature(r, s), signed, ec.ECDSA(hashes.SHA256()))
     except InvalidSignature:
-        raise Refused("bad_signature") from None
+        raise Refused("signature_invalid") from None
     fields = messages.decode(sign1.typ, sign1.payload)
     return Message(raw, sign1.typ, fields, chain.message_hash(sign1.protected, sign1.payload))

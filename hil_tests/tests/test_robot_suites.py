@@ -19,7 +19,7 @@ from robot.api import TestSuite as RobotSuite
 SUITES = Path(__file__).parents[1]
 PROJECT = SUITES.parent
 OUTPUT = PROJECT / "build" / "hil" / os.environ.get("PYTEST_XDIST_WORKER", "")
-AT_ONCE = 4
+AT_ONCE = 8
 LIMIT_S = 200
 """Of one suite; each wait inside has a far shorter limit of its own."""
 

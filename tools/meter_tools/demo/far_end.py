@@ -54,7 +54,7 @@ class FarEnd:
         verdict = messages.decode_verdict(envelope[f.ENVELOPE_VERDICT])
         batch_type, batch, _ = _open(envelope[f.ENVELOPE_BATCH], self.verdict_key)
         if batch_type != t.VERDICT_BATCH or verdict[f.HASH] != digest:
-            raise ProtocolError("unknown_type")
+            raise ProtocolError("type_not_allowed")
         merkle.verify_path(
             envelope[f.ENVELOPE_VERDICT],
             envelope[f.ENVELOPE_INDEX],
@@ -97,7 +97,7 @@ def _open(raw: bytes, cose_key: bytes) -> tuple[str, dict[int, Any], bytes]:
     sign1 = cose.split(raw)
     alg, public = keys.decode(cose_key)
     if alg != cose.ES256 or sign1.alg != alg:
-        raise ProtocolError("cose_algorithm")
+        raise ProtocolError("algorithm_mismatch")
     point = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), b"\x04" + public)
     signature = encode_dss_signature(
         int.from_bytes(sign1.signature[:32], "big"), int.from_bytes(sign1.signature[32:], "big")
@@ -105,6 +105,6 @@ def _open(raw: bytes, cose_key: bytes) -> tuple[str, dict[int, Any], bytes]:
     try:
         point.verify(signature, cose.to_be_signed(sign1.protected, sign1.payload), ec.ECDSA(SHA256()))
     except InvalidSignature:
-        raise ProtocolError("bad_signature") from None
+        raise ProtocolError("signature_invalid") from None
     fields = messages.decode(sign1.typ, sign1.payload)
     return sign1.typ, fields, chain.message_hash(sign1.protected, sign1.payload)
