@@ -81,7 +81,9 @@ def same_register(before: "dict[int, Any] | None", after: "dict[int, Any] | None
 
 
 def _register(fields: "dict[int, Any] | None", channel_id: int) -> "tuple[Any, ...] | None":
-    for entry in fields[f.CHANNELS] if fields is not None else []:
+    if fields is None:
+        return None
+    for entry in fields[f.CHANNELS]:
         if entry[f.CHANNEL_ID] == channel_id and entry[f.CHANNEL_KIND] == f.CHANNEL_REGISTER:
             instrument = fields[f.INSTRUMENTS][entry[f.CHANNEL_INSTRUMENT]]
             serial = instrument[f.INSTRUMENT_SERIAL]

@@ -277,6 +277,19 @@ def test_refusals_are_said_at_a_bounded_rate():
     assert bench.log.sequence == before + 2
 
 
+def test_refusals_do_not_eat_the_reserve():
+    bench = AppBench(65536)
+    try:
+        while True:
+            bench.log.event(events.SELF_TEST_FAILED, {events.REASON: "full"}, 0, False)
+    except JournalError:
+        before = bench.log.sequence
+    for version in range(5):
+        bench.board.real_ms += app_module.REFUSAL_EVENT_MS
+        assert bench.say(parameter_set(version, STRANGER)) == ["unknown_key"]
+    assert bench.log.sequence == before
+
+
 def test_a_set_that_cannot_be_applied_for_want_of_room_is_taken_when_it_comes_again():
     bench = AppBench(65536)
     versions = []

@@ -7,7 +7,7 @@ import vfs
 from meter_firmware import blockdev
 from meter_firmware.chain_log import ChainLog
 from meter_firmware.clock import MeterClock
-from meter_firmware.journal import Journal
+from meter_firmware.journal import Journal, JournalError
 from meter_firmware.memory import Memory
 from meter_firmware.sealing import SealedMessage, Sealer, SoftwareSigner
 from meter_protocol import chain, cose, events, keys, messages
@@ -27,14 +27,18 @@ class Flash:
         self.path = "flash%d.bin" % _counter[0]
         self.mounted = None
 
-    def boot(self, software=SOFTWARE):
+    def boot(self, software=SOFTWARE, cut=None):
+        """`cut` is how many messages this boot seals before the power fails."""
         if self.mounted:
             vfs.umount(self.mounted)
         self.mounted = "/%s" % self.path[:-4]
         blockdev.mount(blockdev.FileBlockDevice(self.path, 128), self.mounted)
         memory = Memory(self.mounted + "/memory")
         sealer = Sealer(SIGNER)
-        log = ChainLog(Journal(self.mounted + "/journal", 131072), memory, sealer, MeterClock())
+        journal = Journal(self.mounted + "/journal", 131072)
+        if cut is not None:
+            journal.append = _first(cut, journal.append)
+        log = ChainLog(journal, memory, sealer, MeterClock())
         identity = {
             f.PUBLIC_KEY: sealer.cose_key,
             f.SERIAL: "T1",
@@ -46,6 +50,26 @@ class Flash:
         }
         log.open(identity, os.urandom, 0)
         return log, memory
+
+
+def _first(count, append):
+    done = []
+
+    def append_or_fail(*arguments):
+        if len(done) == count:
+            raise JournalError("journal_io")
+        append(*arguments)
+        done.append(1)
+
+    return append_or_fail
+
+
+def _boot_that_is_cut(flash, cut):
+    try:
+        flash.boot(SOFTWARE, cut)
+    except JournalError:
+        return True
+    return False
 
 
 def _everything(log):
@@ -194,3 +218,65 @@ def test_registers_are_found_in_the_newest_readings():
     memory.remove("epoch")
     log, memory = flash.boot()
     assert log.last_sealed().readings == {1: [0, 5], 2: [16, 60]}
+
+
+def test_a_boot_that_is_cut_inside_the_opening_of_an_epoch_leaves_nothing_unsaid():
+    for cut in range(5):
+        flash = Flash()
+        log, memory = flash.boot()
+        parameter_set = _parameter_set(1)
+        log.apply_parameters(parameter_set, 5)
+        old = (log.epoch, log.sequence)
+        memory.remove("epoch")
+        assert _boot_that_is_cut(flash, cut) == (cut < 4)
+        log, memory = flash.boot()
+        opened = [entry for entry in _everything(log) if entry[1][f.EPOCH] == log.epoch]
+        boots = 1 if cut < 4 else 2
+        assert _codes(opened) == [events.EPOCH_OPENED, events.PARAMETERS_APPLIED] + [events.BOOT] * boots, cut
+        details = opened[1][1][f.DETAILS]
+        assert (details[events.LAST_EPOCH], details[events.LAST_SEQUENCE]) == old
+        _check_chain(_everything(log))
+        # Every message carries the context that the ones before it make.
+        before = chain.context_digest(opened[0][2], None, SOFTWARE)
+        after = chain.context_digest(opened[0][2], parameter_set.hash, SOFTWARE)
+        assert [entry[1][f.CONTEXT] for entry in opened[1:]] == [before, before] + [after] * boots
+
+
+def test_new_software_that_was_cut_off_right_after_its_boot_event_is_remembered():
+    flash = Flash()
+    flash.boot()
+    other = b"\x02" * 32
+    write = Memory.write
+
+    def write_or_fail(self, name, value):
+        if name == "epoch":
+            raise OSError(5)
+        write(self, name, value)
+
+    Memory.write = write_or_fail
+    try:
+        flash.boot(other)
+        raise AssertionError("not written")
+    except OSError:
+        pass
+    finally:
+        Memory.write = write
+    for _ in range(3):
+        log, _ = flash.boot(other)
+        log.append(t.READINGS, _readings(5), 10)
+    opened = _everything(log)
+    first = chain.context_digest(opened[0][2], None, SOFTWARE)
+    then = chain.context_digest(opened[0][2], None, other)
+    assert [entry[1][f.CONTEXT] for entry in opened[1:]] == [first, first] + [then] * 6
+
+
+def test_a_damaged_epoch_file_is_a_lost_head():
+    flash = Flash()
+    log, memory = flash.boot()
+    epoch = log.epoch
+    for damaged in (b"", b"\xff" * 20, b"\x83\x01\x02\x03", b"\x01"):
+        memory.write("epoch", damaged)
+        log, memory = flash.boot()
+        assert log.epoch != epoch
+        epoch = log.epoch
+    _check_chain(_everything(log))

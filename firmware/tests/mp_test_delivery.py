@@ -46,11 +46,11 @@ class Wire:
 
 
 class Bench:
-    def __init__(self, readings):
+    def __init__(self, readings, capacity=131072, segment=16384):
         _counter[0] += 1
         mount = "/delivery%d" % _counter[0]
         blockdev.mount(blockdev.FileBlockDevice("delivery%d.bin" % _counter[0], 160), mount)
-        self.journal = Journal(mount + "/journal", 131072)
+        self.journal = Journal(mount + "/journal", capacity, segment, 4096)
         self.log = ChainLog(self.journal, Memory(mount + "/memory"), METER, MeterClock())
         identity = {
             f.PUBLIC_KEY: METER.cose_key,
@@ -240,3 +240,76 @@ async def test_a_refusal_of_bytes_we_never_sent_does_nothing():
     bench = Bench(1)
     refusal = bench.answer(t.REFUSAL, {f.DIGEST: b"\x55" * 32, f.REASON: "signature_invalid"})
     assert _reason_of(bench.delivery.take_refusal, refusal, KEYS, 0) == "refusal_not_ours"
+
+
+async def test_what_was_overwritten_is_attested_from_there_to_the_oldest():
+    bench = Bench(20, 16384, 4096)
+    for number in range(100):
+        bench.journal.free(bench.log.epoch, bench.log.sequence)
+        bench.log.append(t.READINGS, {f.KIND: 0, f.DURATION_MS: 1000, f.READINGS: {1: [0, number]}}, number)
+    oldest = next(bench.journal.records())[1]
+    assert oldest > 10
+    request = bench.answer(t.RESEND_REQUEST, {f.EPOCH: bench.log.epoch, f.SEQUENCE: 5})
+    bench.delivery.take_resend_request(request, KEYS, 0)
+    details = messages.decode(t.EVENT, cose.split(bench.journal.head[2]).payload)[f.DETAILS]
+    assert (details[events.FIRST_SEQUENCE], details[events.LAST_SEQUENCE]) == (5, oldest - 1)
+    await bench.settle()
+    assert bench.wire.sequences()[0] == oldest
+
+
+async def test_a_hole_in_the_journal_is_attested_and_no_more():
+    bench = Bench(6)
+    read, records = bench.journal.read, bench.journal.records
+
+    def without_the_fourth(start=None):
+        for record in records(start):
+            if record[1] != 4:
+                yield record
+
+    bench.journal.records = without_the_fourth
+    bench.journal.read = lambda epoch, sequence: None if sequence == 4 else read(epoch, sequence)
+    request = bench.answer(t.RESEND_REQUEST, {f.EPOCH: bench.log.epoch, f.SEQUENCE: 4})
+    bench.delivery.take_resend_request(request, KEYS, 0)
+    details = messages.decode(t.EVENT, cose.split(bench.journal.head[2]).payload)[f.DETAILS]
+    assert (details[events.FIRST_SEQUENCE], details[events.LAST_SEQUENCE]) == (4, 4)
+
+
+async def test_a_link_that_comes_back_gets_at_once_what_was_on_its_way():
+    bench = Bench(3)
+    task = asyncio.create_task(bench.delivery.run())
+    await asyncio.sleep_ms(30)
+    assert bench.wire.sequences() == [0, 1, 2, 3, 4]
+    bench.wire.connected = False
+    await asyncio.sleep_ms(300)
+    bench.wire.connected = True
+    await asyncio.sleep_ms(100)
+    task.cancel()
+    assert bench.wire.sequences() == 2 * [0, 1, 2, 3, 4]
+
+
+async def test_receipts_that_come_during_a_frame_are_not_undone_by_its_end():
+    bench = Bench(3)
+
+    async def send(frame):
+        bench.delivery.take_receipt(bench.receipt(3), KEYS)
+        return True
+
+    bench.wire.send = send
+    await bench.settle()
+    assert [sequence for _, sequence, _ in bench.delivery._outstanding] == [4]
+
+
+async def test_with_nothing_to_send_the_journal_is_not_read():
+    bench = Bench(3)
+    await bench.settle()
+    calls = []
+    records = bench.journal.records
+
+    def counted(start=None):
+        calls.append(start)
+        return records(start)
+
+    bench.journal.records = counted
+    bench.delivery.notify()
+    await bench.settle()
+    assert calls == []

@@ -131,7 +131,7 @@ def test_a_meter_whose_reserve_is_full_starts_and_delivers_and_goes_on():
     end = bench.ticks.now + 2 * MINUTE
     bench.run(end)
     found = [fields for _, fields in bench.messages() if fields[f.SEQUENCE] > full_at]
-    assert found[0][f.EVENT_CODE] == events.BOOT
+    assert (found[0][f.EVENT_CODE], found[0][f.BOOT]) == (events.BOOT, 2)
     assert bench.of(1)[-1][3][1] == 1000 + end // 60
 
 
@@ -153,6 +153,16 @@ def test_a_lost_head_while_everything_is_full_waits_for_room():
     ]
     assert opened[1][f.DETAILS][events.LAST_SEQUENCE] == sequence
     assert bench.of(1)[-1][3][1] == 1000 + end // 60
+
+
+def test_a_resume_event_counts_although_power_was_cut_after_it():
+    bench = _full()
+    bench.receipt()
+    bench.meter._overflow.end(bench.ticks.now, False)
+    bench.boot(NOON + bench.ticks.now)
+    bench.run(bench.ticks.now + MINUTE)
+    assert len(bench.events(events.JOURNAL_RESUMED)) == 1
+    assert bench.of(1)[-1][3][1] == 1000 + 121 * 1000
 
 
 def test_a_clock_that_was_set_meanwhile_is_proven_before_anything_is_recorded_by_it():

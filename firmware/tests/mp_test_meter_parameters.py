@@ -2,6 +2,7 @@
 
 from meter_bench import HOUR, MINUTE, NOON, Bench, channel, check_times, instrument, parameter_set, silent
 
+from meter_firmware.journal import JournalError
 from meter_protocol import events
 from meter_protocol import fields as f
 
@@ -50,6 +51,84 @@ def test_after_a_power_cut_the_state_is_read_under_the_ratio_it_was_sealed_with(
         bench.run(2 * QUARTER)
         assert bench.of(1)[-1][3][1] == 160000 + ratio * 15000, delay_ms
         bench.messages()
+
+
+def test_a_change_at_a_boundary_seals_the_state_although_the_interval_is_empty():
+    bench = _bench(parameter_set(1, [channel(1, "energy", ratio=10)]))
+    meter = bench.instruments[0]
+    read = meter.read
+
+    async def last_read():
+        # It answers for the old set, and nobody hears of it before the power is cut.
+        values = await read()
+        if meter.reads == 3:
+            meter.fault = silent()
+        return values
+
+    meter.read = last_read
+    bench.apply(parameter_set(1, [channel(1, "energy", ratio=10)], period_ms=QUARTER))
+    bench.ticks.at(QUARTER, lambda: bench.apply(parameter_set(2, [channel(1, "energy", ratio=80)])))
+    bench.run(QUARTER + 1, False)
+    meter.fault, meter.read = None, read
+    assert bench.of(1)[-1] == (PARTIAL, NOON + QUARTER, 0, [0, 160000, 16000])
+    bench.boot(NOON + QUARTER + 1)
+    bench.run(2 * QUARTER)
+    assert bench.of(1)[-1][3][1] == 160000 + 80 * 15000
+
+
+def test_a_set_that_comes_during_a_change_is_the_next():
+    bench = _bench()
+    meter = bench.instruments[0]
+
+    def first():
+        meter.delay_ms = 4000
+        bench.apply(parameter_set(2, [channel(1, "energy", ratio=2)]))
+
+    def second():
+        bench.apply(parameter_set(3, [channel(1, "energy", ratio=3)]))
+        meter.delay_ms = 0
+
+    bench.ticks.at(5 * MINUTE + 10000, first)
+    bench.ticks.at(5 * MINUTE + 12000, second)
+    bench.run(QUARTER)
+    assert bench.meter.parameters[f.SET_VERSION] == 3
+    assert len(bench.events(events.PARAMETERS_APPLIED)) == 3
+    check_times(bench.messages())
+
+
+def test_a_set_that_finds_no_room_after_the_interval_was_closed_begins_another():
+    bench = _bench()
+
+    def full(opened, ticks):
+        raise JournalError("journal_full")
+
+    def refuse():
+        bench.log.apply_parameters = full
+        bench.apply(parameter_set(2, [channel(1, "energy", ratio=2)]))
+
+    bench.ticks.at(5 * MINUTE, refuse)
+    bench.run(2 * QUARTER)
+    assert [entry[:3] for entry in bench.of(1)[1:]] == [
+        (PARTIAL, NOON + 5 * MINUTE, 5 * MINUTE),
+        (PARTIAL, NOON + QUARTER, 10 * MINUTE),
+        (REGULAR, NOON + 2 * QUARTER, QUARTER),
+    ]
+    assert bench.meter.newest_version == 1
+    check_times(bench.messages())
+
+
+def test_registers_outlive_a_lost_head():
+    bench = Bench()
+    bench.instruments = [bench.energy_meter()]
+    bench.instruments[0].values["energy"] = lambda ticks: (990000 + ticks * 60000 // HOUR) % 1000000
+    bench.boot()
+    bench.apply(parameter_set(channels=[channel(1, "energy", modulus=1000000, ratio=7)]))
+    bench.run(QUARTER, False)
+    bench.memory.remove("epoch")
+    bench.boot(NOON + QUARTER)
+    bench.run(2 * QUARTER)
+    assert bench.of(1)[-1][3][1] == 7 * (990000 + 30000)
+    bench.messages()
 
 
 def test_power_fails_inside_a_change_of_parameters():

@@ -1,1 +1,1 @@
-"""The carbonmeter gateway: verifies what meters sign, judges it, keeps it and sends it on with the original bytes."""
+"""The gateway: verifies what meters sign, judges it, keeps it and sends it on with the original bytes."""

@@ -90,6 +90,8 @@ async def open_store(config: GatewayConfig, status_path: Path) -> Store:
             return await asyncio.to_thread(Store, state_dir.store_path(config), limits_of(config))
         except (StoreUnavailable, OSError) as error:
             _log.error("%s", error)
+            # Waiting for the disk is this service's work too: systemd should neither end nor restart it.
+            systemd.notify(f"READY=1\nWATCHDOG=1\nSTATUS={error}")
             with contextlib.suppress(OSError):
                 status.write(status_path, status.dumps(status.Status(host_time_ms=_host_ms(), store=str(error))))
             await asyncio.sleep(next(waits))

@@ -38,7 +38,7 @@ def answer(task: bytes, known: dict[bytes, EllipticCurvePublicKey]) -> bytes:
 
 
 def main(tasks_descriptor: int, answers_descriptor: int) -> None:
-    # Ingest feeds all workers: whenever it can run, it should, or they soon have nothing to do.
+    # Ingest feeds the workers and is one thread: where it has to share a core with them, they would soon wait.
     os.nice(NICENESS)
     # The terminal's Ctrl-C reaches all processes of the group; when to stop is for the gateway to say.
     signal.signal(signal.SIGINT, signal.SIG_IGN)

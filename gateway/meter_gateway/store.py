@@ -190,7 +190,7 @@ class Store:
             connection.executemany("INSERT INTO message VALUES (?, ?, ?, ?, ?, ?, ?, ?)", change.messages)
             connection.executemany("INSERT INTO opinion VALUES (?, ?, ?)", change.opinions)
             connection.executemany("INSERT INTO verdict VALUES (?, ?, ?, ?)", change.verdicts)
-            connection.executemany("INSERT INTO outbox VALUES (?)", [(row[0],) for row in change.verdicts])
+            connection.execute("INSERT INTO outbox SELECT id FROM verdict WHERE id >= ?", (change.first_verdict,))
             if change.batch is not None:
                 connection.execute("INSERT INTO batch VALUES (?, ?, ?, ?)", change.batch)
             connection.executemany("INSERT OR REPLACE INTO chain VALUES (?, ?, ?, ?, ?, ?, ?, ?)", change.chains)

@@ -104,7 +104,8 @@ def test_a_store_whose_index_lies_is_found_out(gateway) -> None:
         connection.execute("PRAGMA writable_schema = ON")
         connection.execute(
             "UPDATE sqlite_schema SET rootpage ="
-            " (SELECT rootpage FROM sqlite_schema WHERE name = 'verdict_of_message') WHERE name = 'message_by_time'"
+            " (SELECT rootpage FROM sqlite_schema WHERE name = 'verdict_of_message')"
+            " WHERE name = 'message_by_time'"
         )
     with pytest.raises(Told, match=r"backup\.damaged"):
         backup.check(path)

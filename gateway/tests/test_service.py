@@ -194,6 +194,7 @@ async def test_killed_again_and_again_nothing_is_lost_and_nothing_is_twice(gatew
                 _note(receipts, await line.next(1))
         line.close()
     gateway.start()
+    sealed.append(meter.readings())
     line = await connect(gateway)
     line.send(*sealed[max(receipts) + 1 :])
     _note(receipts, await line.receipt(len(sealed) - 1))

@@ -273,7 +273,7 @@ class Bench:
             return False
         if kind != "regular":
             return True
-        if channels.is_disturbed_by_host(named["readings"]):
+        if channels.is_disturbed_by_host(named["readings"], self._instruments.faulty):
             self._passed_over += 1
             return False
         if clock == "relative":

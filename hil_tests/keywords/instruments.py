@@ -54,6 +54,10 @@ class InstrumentBus:
     def fail(self, name: str, fault: Fault | None) -> None:
         self._simulation.instruments[name].fault = fault
 
+    @property
+    def faulty(self) -> list[str]:
+        return [name for name, instrument in self._simulation.instruments.items() if instrument.fault is not None]
+
     def wait_for_requests(self, name: str, count: int, timeout_s: float) -> None:
         """Until the meter has asked so many times more."""
         instrument = self._simulation.instruments[name]

@@ -2,8 +2,11 @@
 
 from pathlib import Path
 
+import forged_messages
+import forged_payloads
+import forged_signatures
 import pytest
-from forgeries import ATTACKS, key_revoked
+from forgery import ATTACKS
 from scene import Scene
 
 from meter_gateway.model import Outcome, Received
@@ -11,6 +14,7 @@ from meter_gateway.reasons import REASONS
 from meter_protocol import cose
 from meter_protocol import types as t
 
+BUILDERS = (forged_signatures, forged_messages, forged_payloads)
 UNREACHABLE = {
     "cbor_too_many_objects",  # only of parameter sets, which no meter may send (type_not_allowed)
     "cose_key",  # an identity without a key is a field_value; enrolment and test_verify meet it
@@ -33,6 +37,10 @@ def test_there_is_an_attack_for_every_reason() -> None:
     assert {attack.reason for attack in ATTACKS.values()} == set(REASONS) - UNREACHABLE
 
 
+def test_every_file_of_forgeries_is_tried() -> None:
+    assert {attack.build.__module__ for attack in ATTACKS.values()} == {module.__name__ for module in BUILDERS}
+
+
 def is_without_effect(outcome: Outcome) -> bool:
     counts = (outcome.stored, outcome.judged, outcome.accepted, outcome.duplicates, len(outcome.time_requests))
     return not any(counts) and all(cose.split(answer.raw).typ == t.REFUSAL for answer in outcome.answers)
@@ -52,7 +60,7 @@ def test_forgery(name: str, scene: Scene, workshop: Scene) -> None:
 
 def test_a_revoked_key_gets_no_answer(tmp_path: Path) -> None:
     scene = Scene(tmp_path)
-    forged = key_revoked(scene)
+    forged = forged_payloads.key_revoked(scene)
     before = scene.kept()
     outcome = scene.send(forged)
     assert [rejection.reason for rejection in outcome.rejected] == ["revoked_key"]

@@ -71,9 +71,9 @@ class Run(NamedTuple):
         return next(sample for sample in self.samples if sample.stored >= part * self.messages)
 
     def cpu_us_around(self, stored: int, width: int) -> float:
-        """Processor time for one message while about this many were stored."""
+        """Processor time for one message over the samples that enclose the next `width` from there on."""
         last = next((sample for sample in self.samples if sample.stored >= stored + width), self.samples[-1])
-        first = next(sample for sample in self.samples if sample.stored >= min(stored, last.stored - width))
+        first = max(sample for sample in self.samples if sample.stored <= min(stored, last.stored - 1))
         return 1e6 * (last.cpu_s - first.cpu_s) / (last.stored - first.stored)
 
 

@@ -118,7 +118,9 @@ def start_broker(folder: Path, port: int) -> Process:
     mosquitto = shutil.which("mosquitto", path=os.environ.get("PATH", "") + ":/usr/local/sbin:/usr/sbin")
     if mosquitto:
         config = folder / "mosquitto.conf"
-        config.write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\npersistence false\nset_tcp_nodelay true\n")
+        config.write_text(
+            f"listener {port} 127.0.0.1\nallow_anonymous true\npersistence false\nset_tcp_nodelay true\n"
+        )
         broker = Process("mosquitto", [mosquitto, "-c", config], folder / "broker.log")
     else:
         config = folder / "amqtt.yaml"
