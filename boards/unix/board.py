@@ -48,7 +48,9 @@ class UnixBoard:
             self.clock = DrivenClock(replay["clock_file"], replay["until_ms"], replay.get("pace_ms", 0))
         self._host = HostClock()
         self._ending_ms: "int | None" = None
-        self._masters: "dict[str, ModbusMaster]" = {}
+        buses = config["buses"]
+        # All of them at once: a mistake in the configuration shows at the start, not when a set names the bus.
+        self._masters: "dict[str, ModbusMaster]" = {name: _make_master(buses[name]) for name in buses}
 
     def link_ms(self) -> int:
         return self._host.ticks_ms()
@@ -82,11 +84,10 @@ class UnixBoard:
             for package in ("meter_protocol", "meter_firmware"):
                 if folder:
                     _list_files(folder + "/" + package, package, files)
+        _list_files(__file__.rpartition("/")[0] or ".", "board", files)
         return files
 
     def master(self, bus: str) -> ModbusMaster:
-        if bus not in self._masters:
-            self._masters[bus] = _make_master(self._config["buses"][bus])
         return self._masters[bus]
 
     def make_link(self, kid: bytes) -> "MqttLink | SerialLink":

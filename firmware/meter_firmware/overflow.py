@@ -41,6 +41,10 @@ class Overflow:
             self._before = last.overflow
             self._after = totals
 
+    def begin_set(self, totals: "Totals") -> None:
+        """Another set may have other channels; what it carries over was sealed."""
+        self._sealed = totals
+
     def note_sealed(self, totals: "Totals") -> None:
         self._sealed.update(totals)
         self._sealed_until_ms = None

@@ -9,10 +9,11 @@ import os
 import time
 
 import vfs
-from meter_bench import NOON, Ticks
+from meter_bench import MINUTE, NOON, Ticks
 
 from meter_firmware import blockdev
 from meter_firmware.app import App
+from meter_firmware.journal import JournalError
 from meter_firmware.links import LinkError
 from meter_firmware.modbus import InstrumentError
 from meter_firmware.sealing import Sealer, SoftwareSigner
@@ -327,3 +328,46 @@ class AppBench:
             if sign1.typ == t.READINGS:
                 found.append(messages.decode(sign1.typ, sign1.payload))
         return found
+
+
+def commissioned(minutes=3):
+    """A meter with parameters, a clock and some readings, all of them still waiting for a receipt."""
+    bench = AppBench()
+    bench.run(minutes * MINUTE, lambda: bench.say(parameter_set()), lambda: bench.say(bench.time_reply()))
+    assert bench.app._meter.parameters[f.SET_VERSION] == 1
+    assert bench.clock.is_set
+    return bench
+
+
+def flipped(raw, place):
+    changed = bytearray(raw)
+    changed[place] ^= 1
+    return bytes(changed)
+
+
+def high_s(raw):
+    """The twin of a signature that ECDSA allows and we do not."""
+    n = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+    return raw[:-32] + (n - int.from_bytes(raw[-32:], "big")).to_bytes(32, "big")
+
+
+def refused_and_unchanged(bench, raw, reason):
+    before = bench.state()
+    assert bench.say(raw) == [reason]
+    assert bench.state() == before, reason
+
+
+def fill(bench):
+    """No room at all, the reserve included."""
+    try:
+        while True:
+            bench.log.event(events.SELF_TEST_FAILED, {events.REASON: "full"}, 0)
+    except JournalError as error:
+        if error.reason != "journal_full":
+            raise
+
+
+async def deliver(bench):
+    task = asyncio.create_task(bench.app._delivery.run())
+    await asyncio.sleep_ms(50)
+    task.cancel()

@@ -1,5 +1,7 @@
 """The sampling loop: intervals, what instruments do to them, and what the chain says of it."""
 
+import asyncio
+
 from meter_bench import HOUR, MINUTE, NOON, Bench, channel, check_times, instrument, parameter_set, silent
 
 from meter_firmware.modbus import InstrumentError
@@ -340,6 +342,38 @@ def test_samples_that_a_slow_instrument_cost_are_expected_all_the_same():
     bench.run(QUARTER + 1)
     kind, _, _, reading = bench.of(2)[0]
     assert (kind, reading[:3]) == (REGULAR, [MISSED, 5, 15])
+
+
+def test_a_loop_that_is_always_late_leaves_the_others_their_turn():
+    bench = _bench(parameter_set(interval_s=60, period_ms=1))
+    bench.instruments[0].delay_ms = 5
+    bench.ticks.sleep_until = _late_clock(bench.ticks)
+    turns = []
+
+    async def other():
+        while len(turns) < 50:
+            turns.append(bench.ticks.now)
+            await asyncio.sleep_ms(0)
+        bench.meter.stop()
+
+    async def both():
+        task = asyncio.create_task(other())
+        await bench.meter.run()
+        await task
+
+    bench.ticks.at(HOUR, bench.meter.stop)
+    asyncio.run(both())
+    assert turns[-1] < MINUTE
+
+
+def _late_clock(ticks):
+    """As a board's clock may: what is due already does not wait at all."""
+
+    async def sleep_until(until, wake):
+        if ticks.now < until:
+            ticks.pass_to(until)
+
+    return sleep_until
 
 
 def test_an_instrument_slower_than_the_interval_makes_long_intervals_that_say_so():

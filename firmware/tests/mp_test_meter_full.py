@@ -199,6 +199,15 @@ def test_a_new_set_can_be_applied_while_the_journal_is_full():
     check_times(bench.messages())
 
 
+def test_totals_before_are_those_of_the_set_in_force():
+    bench = _bench(parameter_set(1, [channel(1, "energy"), channel(3, "energy", ratio=2)], interval_s=60))
+    bench.ticks.at(
+        10 * MINUTE, lambda: bench.apply(parameter_set(2, [channel(3, "energy", ratio=2)], interval_s=60))
+    )
+    bench.run(3 * HOUR, False)
+    assert sorted(bench.events(events.JOURNAL_OVERFLOW)[0][f.DETAILS][events.TOTALS_BEFORE]) == [3]
+
+
 def test_a_set_that_finds_no_room_leaves_everything_as_it_is():
     bench = _full()
     _fill_reserve(bench)

@@ -12,16 +12,17 @@ stored at once, and what is beyond a gap is parked there until the gap is filled
 How far beyond its gap a chain may park is bounded; the meter keeps what is not receipted and sends it again.
 """
 
+import contextlib
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from meter_gateway import decode
 from meter_gateway.database import Row
 from meter_gateway.model import Verified
 from meter_gateway.registry import Meter
-from meter_gateway.store import ChainRow, Commit, Store
-from meter_gateway.traceability import ChainState
+from meter_gateway.store import ChainRow, Commit, MessageRow, Store
+from meter_gateway.traceability import ChainState, StateError
 from meter_protocol import events as ev
 from meter_protocol import fields as f
 from meter_protocol import types as t
@@ -35,6 +36,7 @@ MAX_CACHED = 4096
 Place = tuple[bytes, bytes]
 """(key thumbprint, epoch)"""
 
+_LEARNT_AT_ONCE = 1000
 _SCALED = (f.CLOCK_INFORMATIVE, f.CLOCK_SYNCHRONISED)
 
 
@@ -54,10 +56,14 @@ class Placed(NamedTuple):
     received_ms: int
 
 
+Learn = Callable[[ChainState, Sequence[Verified], int], object]
+"""Brings a state up to the last of these messages, which were received at that time (traceability)."""
+
+
 class Chain:
     """One (meter, epoch), during a group and between groups."""
 
-    def __init__(self, row: ChainRow, meter: Meter, store: Store | None) -> None:
+    def __init__(self, row: ChainRow, meter: Meter, state: ChainState, store: Store | None) -> None:
         """`store` None for a chain that begins with this group."""
         self.id = row.id
         self.meter = meter
@@ -66,7 +72,7 @@ class Chain:
         self.head_sequence = row.head_sequence
         self.head_hash = row.head_hash
         self.receipt = row.receipt
-        self.state = ChainState.new(meter.key.thumbprint) if row.state is None else ChainState.loads(row.state)
+        self.state = state
         self.gaps = [] if store is None else store.gaps(row.id)
         self.lowest_parked = None if store is None else store.lowest_parked(row.id, row.next_sequence)
         self.asked_for: tuple[int, int] | None = None
@@ -168,14 +174,11 @@ class Work:
     def _take_parked(self, run: list[Placed]) -> None:
         chain = self.chain
         chain.lowest_parked = None
-        for row in self._store.parked(chain.id, chain.next_sequence):
+        for row in self._store.messages_of(chain.id, chain.next_sequence):
             if row.sequence != chain.next_sequence:
                 chain.lowest_parked = row.sequence
                 return
-            typ = t.CHAIN_TYPES[row.type]
-            fields = decode.decode(typ, decode.split(row.raw).payload)
-            verified = Verified(row.raw, typ, chain.meter.key.thumbprint, fields, row.hash)
-            run.append(Placed(row.id, verified, row.received_ms))
+            run.append(Placed(row.id, _verified(row, chain.meter), row.received_ms))
             chain.next_sequence += 1
 
     def _behind_gap(self) -> int | None:
@@ -193,8 +196,9 @@ class Work:
 class Chains:
     """The chains of all meters: from the store when they are first needed, then in memory."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, learn: Learn) -> None:
         self._store = store
+        self._learn = learn
         self._cached: OrderedDict[tuple[bytes, bytes], Chain] = OrderedDict()
 
     def forget(self) -> None:
@@ -237,7 +241,7 @@ class Chains:
             row = self._store.chain(meter.id, place[1])
             if row is None:
                 return None
-            chain = self._cached[place] = Chain(row, meter, self._store)
+            chain = self._cached[place] = Chain(row, meter, self._state(row, meter), self._store)
         self._cached.move_to_end(place)
         return chain
 
@@ -245,8 +249,26 @@ class Chains:
         meter = meters[place[0]]
         row = ChainRow(commit.first_chain + commit.begun_chains, meter.id, place[1], 0, None, None, None, None)
         commit.begun_chains += 1
-        chain = self._cached[place] = Chain(row, meter, None)
+        chain = self._cached[place] = Chain(row, meter, ChainState.new(meter.key.thumbprint), None)
         return chain
+
+    def _state(self, row: ChainRow, meter: Meter) -> ChainState:
+        """What judging needs to remember; learnt again from the stored messages if it cannot be read.
+
+        An update may give the state another form, and a state is never more than what the messages say.
+        """
+        with contextlib.suppress(StateError):
+            if row.state is not None:
+                return ChainState.loads(row.state)
+        state = ChainState.new(meter.key.thumbprint)
+        sequence = -1
+        while stored := self._store.messages_of(row.id, sequence + 1, row.next_sequence, _LEARNT_AT_ONCE):
+            for message in stored:
+                sequence = message.sequence
+                if sequence > state.next_sequence:
+                    state.note_gap(sequence)
+                self._learn(state, [_verified(message, meter)], message.received_ms)
+        return state
 
 
 def attested_gap(verified: Verified) -> tuple[bytes, int, int | None] | None:
@@ -270,6 +292,13 @@ def attested_gap(verified: Verified) -> tuple[bytes, int, int | None] | None:
     if epoch == own_epoch:
         last = own_sequence - 1 if last is None else min(last, own_sequence - 1)
     return epoch, first, last
+
+
+def _verified(row: MessageRow, meter: Meter) -> Verified:
+    """A stored message as it was when it had been verified: only authentic ones are stored."""
+    typ = t.CHAIN_TYPES[row.type]
+    fields = decode.decode(typ, decode.split(row.raw).payload)
+    return Verified(row.raw, typ, meter.key.thumbprint, fields, row.hash)
 
 
 def _message_row(placed: Placed, chain: int) -> Row:

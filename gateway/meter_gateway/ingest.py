@@ -24,11 +24,11 @@ from meter_gateway import decode, workers
 from meter_gateway.answers import Answers
 from meter_gateway.batch import Batch, Judge
 from meter_gateway.chains import Arrival, Chains, Work
-from meter_gateway.model import GatewayTime, Outcome, Received, Rejected, Rejection, TimeRequest
+from meter_gateway.model import GatewayTime, Outcome, Received, Rejected, Rejection, TimeRequest, Verified
 from meter_gateway.registry import Meter
 from meter_gateway.sealing import Sealers
 from meter_gateway.store import Commit, Store
-from meter_gateway.traceability import Trust, assess_group
+from meter_gateway.traceability import ChainState, Trust, assess_group
 from meter_gateway.traceability.findings import finding
 from meter_gateway.verify import KeyRing, Opened, open_parts, read, verify_identity
 from meter_protocol import cose
@@ -67,7 +67,7 @@ class Ingest:
         self._store = store
         self._sealers = sealers
         self._checker = checker
-        self._chains = Chains(store)
+        self._chains = Chains(store, self._learn)
         self._ring = KeyRing(())
         self._meters: dict[bytes, Meter] = {}
         self._forked: set[bytes] = set()
@@ -170,6 +170,10 @@ class Ingest:
             chain.head_sequence, chain.head_hash = last.fields[f.SEQUENCE], last.hash
         for message in work.late.values():
             batch.add(chain, [message], [_LATE])
+
+    def _learn(self, state: ChainState, group: Sequence[Verified], received_ms: int) -> None:
+        """What the messages were found to be then stands in their verdicts; here only the state counts."""
+        assess_group(state, group, self.trust, received_ms)
 
     def _answer(self, work: Work, answers: Answers) -> None:
         if work.runs or work.duplicates:

@@ -21,7 +21,7 @@ from meter_gateway.registry import Registry
 from meter_gateway.verify import Key
 from meter_protocol import types as t
 
-__all__ = ["ChainRow", "Commit", "Limits", "Store", "StoreError", "StoreUnavailable"]
+__all__ = ["ChainRow", "Commit", "Limits", "MessageRow", "Store", "StoreError", "StoreUnavailable"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +47,8 @@ class ChainRow(NamedTuple):
     receipt: bytes | None
 
 
-class ParkedRow(NamedTuple):
-    """A message that is stored and waits for what comes before it."""
+class MessageRow(NamedTuple):
+    """A stored message, for judging it or what comes after it."""
 
     id: int
     sequence: int
@@ -153,14 +153,16 @@ class Store:
             )
         )
 
-    def parked(self, chain: int, next_sequence: int) -> list[ParkedRow]:
-        """What is stored from `next_sequence` on."""
+    def messages_of(
+        self, chain: int, first: int, before: int | None = None, limit: int | None = None
+    ) -> list[MessageRow]:
+        """What is stored of a chain from the sequence `first` on, in order."""
         rows = self.database.query(
-            "SELECT id, sequence, type, received_ms, hash, raw FROM message"
-            " WHERE chain = ? AND sequence >= ? ORDER BY sequence",
-            (chain, next_sequence),
+            "SELECT id, sequence, type, received_ms, hash, raw FROM message WHERE chain = ? AND sequence >= ?"
+            " AND (? IS NULL OR sequence < ?) ORDER BY sequence LIMIT ?",
+            (chain, first, before, before, -1 if limit is None else limit),
         )
-        return [ParkedRow(*row) for row in rows]
+        return [MessageRow(*row) for row in rows]
 
     # What ingest adds
 

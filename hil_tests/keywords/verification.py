@@ -95,7 +95,7 @@ def open_message(raw: bytes, cose_key: bytes) -> Message:
         raise Refused("cose_algorithm")
     r, s = (int.from_bytes(half, "big") for half in (sign1.signature[:32], sign1.signature[32:]))
     if s > P256_ORDER // 2:
-        raise Refused("high_s")
+        raise Refused("signature_high_s")
     point = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), b"\x04" + public)
     signed = cose.to_be_signed(sign1.protected, sign1.payload)
     try:

@@ -1,5 +1,7 @@
 """Messages in any order, with gaps that are filled and gaps that the meter attests."""
 
+from pathlib import Path
+
 import pytest
 from said import asked_for, details, receipted, said
 
@@ -86,6 +88,27 @@ def test_what_attests_a_gap_is_kept_however_far_behind_it(
         details(LAST_EPOCH=None, FIRST_SEQUENCE=3, LAST_SEQUENCE=8, LAST_HASH=None, LAST_RECEIPT=None),
     )
     assert receipted(begun.receive(event)) == [9]
+
+
+@pytest.mark.parametrize("state", [b"", b"\x80", b"\x81\x18\xff"])
+def test_a_state_that_cannot_be_read_is_learnt_again(
+    begun: SimulatedGateway, meter: SimulatedMeter, state: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An update that gives it another form must not cost a verdict: it is what the messages say, no more."""
+    monkeypatch.setattr("meter_gateway.chains._LEARNT_AT_ONCE", 4)
+    begun.receive(*(meter.readings() for _ in range(6)))
+    meter.readings()
+    gone = details(LAST_EPOCH=None, FIRST_SEQUENCE=9, LAST_SEQUENCE=9, LAST_HASH=None, LAST_RECEIPT=None)
+    begun.receive(meter.event(ev.RESEND_UNAVAILABLE, gone), meter.readings(), meter.readings())
+    begun.store.database.backup(tmp_path / "updated.db")
+    updated = SimulatedGateway(tmp_path / "updated.db", [meter])
+    with updated.store.database.transaction() as connection:
+        connection.execute("UPDATE chain SET state = ?", (state,))
+    raw = meter.readings()
+    assert updated.receive(raw) == begun.receive(raw)
+    learnt, kept = (gateway.store.database.query("SELECT state FROM chain") for gateway in (updated, begun))
+    assert learnt == kept
+    updated.close()
 
 
 # Gaps that the meter attests
