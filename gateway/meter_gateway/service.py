@@ -42,6 +42,7 @@ from meter_gateway.validated_toml import ConfigError
 from meter_protocol import fields as f
 
 CHORES_S = 1.0
+IDLE_LOOK_S = 0.01
 GOODBYE_S = 5.0
 """How long a stop waits for what is under way; whatever is not receipted then comes again."""
 
@@ -184,7 +185,9 @@ class Service:
             return
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(GOODBYE_S):
-                await self._pump.idle.wait()
+                # The pump may not have noticed yet what came in last.
+                while not (self._inbox.is_empty and self._pump.idle.is_set()):
+                    await asyncio.sleep(IDLE_LOOK_S)
                 await asyncio.gather(*(listener.flush() for listener in self._listeners))
 
     def _take(self, outcome: Outcome) -> None:

@@ -75,6 +75,10 @@ class Inbox:
         """Payloads that nobody looked at, by reason."""
 
     @property
+    def is_empty(self) -> bool:
+        return not self._waiting
+
+    @property
     def known_peers(self) -> int:
         return len(self._buckets)
 
