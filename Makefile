@@ -21,7 +21,7 @@ setup: ## make .venv and install what is pinned, once
 
 demo: setup ## a meter, a gateway and a far end, live; SECONDS=20 or TRACE=file.csv DAYS=7
 	@$(CARBONMETER) demo $(if $(SECONDS),--seconds '$(SECONDS)') $(if $(TRACE),--trace '$(TRACE)') \
-	    $(if $(DAYS),--days '$(DAYS)') $(ARGS)
+	    $(if $(MAP),--map '$(MAP)') $(if $(DAYS),--days '$(DAYS)') $(ARGS)
 
 test: setup ## linters, types, import contracts, board compiler, all tests; ARGS='-k name' for pytest
 	@$(VENV_PYTHON) -m meter_tools.checks all $(ARGS)

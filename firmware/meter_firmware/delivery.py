@@ -31,6 +31,9 @@ WINDOW_BYTES = 16384
 LOOK_MS = 200
 """How often the link is looked at: oftener than one that was lost can be there again."""
 
+MAX_UNAVAILABLE = 64
+"""Places of which a boot says that they are gone; a gateway that needs more asks after the next one."""
+
 RETRY_MS = 10000
 RETRY_LIMIT_MS = 300000
 RECEIPT_FILE_MS = 60000
@@ -53,7 +56,7 @@ class Delivery:
         self._wake = asyncio.Event()
         self._retry_ms = RETRY_MS
         self._progress_ms = 0
-        self._unavailable: "Place | None" = None
+        self._unavailable: "list[Place]" = []
         self._receipt: "bytes | None" = None
         self._receipt_kept_ms: "int | None" = None
         self.sent = 0
@@ -251,15 +254,19 @@ class Delivery:
         self._cursor = self._next_there((epoch, sequence))
         self._outstanding = []
         self._wake.set()
-        if self._cursor != (epoch, sequence) and self._unavailable != (epoch, sequence):
+        if self._cursor != (epoch, sequence) and self._may_say_unavailable((epoch, sequence)):
             self._say_unavailable(epoch, sequence, ticks)
-            self._unavailable = (epoch, sequence)
+            self._unavailable.append((epoch, sequence))
 
     def _next_there(self, place: "Place") -> "Place | None":
         """The first place from there on whose bytes are there; of an epoch that is gone, the oldest of all."""
         for epoch, sequence, _ in self._journal.records(place):
             return epoch, sequence
         return None
+
+    def _may_say_unavailable(self, place: "Place") -> bool:
+        """Once for each place: recorded requests played again must not fill the journal."""
+        return place not in self._unavailable and len(self._unavailable) < MAX_UNAVAILABLE
 
     def _say_unavailable(self, epoch: bytes, sequence: int, ticks: int) -> None:
         last = None

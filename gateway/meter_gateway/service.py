@@ -186,7 +186,7 @@ class Service:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(GOODBYE_S):
                 # The pump may not have noticed yet what came in last.
-                while not (self._inbox.is_empty and self._pump.idle.is_set()):
+                while not (self._inbox.is_empty and self._pump.idle.is_set()):  # noqa: ASYNC110 - once, at the end
                     await asyncio.sleep(IDLE_LOOK_S)
                 await asyncio.gather(*(listener.flush() for listener in self._listeners))
 

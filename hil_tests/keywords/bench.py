@@ -12,14 +12,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from robot.api.deco import keyword, library
+from robot.libraries.BuiltIn import BuiltIn
+
 from hil_tests.keywords import artefacts, channels, forgeries, judgements
 from hil_tests.keywords.gateway import Found, Gateway, now_ms
 from hil_tests.keywords.instruments import InstrumentBus
 from hil_tests.keywords.verification import Message, text_of
 from hil_tests.platforms import Board, Wiring, make_board
-from robot.api.deco import keyword, library
-from robot.libraries.BuiltIn import BuiltIn
-
 from meter_protocol import fields as f
 from meter_protocol import types as t
 from meter_tools.simulator import Fault

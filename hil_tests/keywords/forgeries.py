@@ -5,7 +5,6 @@ from typing import Any
 
 from hil_tests.keywords.gateway import Gateway
 from hil_tests.keywords.signing import SigningKey
-
 from meter_protocol import fields as f
 from meter_protocol import types as t
 

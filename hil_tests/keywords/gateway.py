@@ -13,7 +13,6 @@ from hil_tests.keywords.link_end import LinkEnd
 from hil_tests.keywords.meter_chain import MeterChain
 from hil_tests.keywords.signing import SigningKey
 from hil_tests.keywords.verification import Message, Refused, open_message
-
 from meter_protocol import cose
 from meter_protocol import fields as f
 from meter_protocol import types as t

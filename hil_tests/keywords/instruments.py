@@ -8,7 +8,6 @@ import time
 from collections.abc import Mapping, Sequence
 
 from hil_tests.platforms import HOST
-
 from meter_tools.simulator import Configuration, Fault, serve
 from meter_tools.simulator.server import Simulation
 

@@ -5,7 +5,6 @@ from itertools import pairwise
 
 from hil_tests.keywords.channels import ENERGY
 from hil_tests.keywords.verification import Message
-
 from meter_protocol import fields as f
 from meter_protocol import types as t
 

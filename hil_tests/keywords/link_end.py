@@ -6,7 +6,6 @@ import threading
 from collections.abc import Callable
 
 from hil_tests.platforms import HOST
-
 from meter_protocol import framing
 
 CHUNK = 4096

@@ -1,7 +1,6 @@
 """One meter's chain as it arrives: authentic, gapless, each message bound to the one before (SPEC §4)."""
 
 from hil_tests.keywords.verification import Message, Refused, open_identity, open_message
-
 from meter_protocol import chain, cose, events, keys
 from meter_protocol import fields as f
 from meter_protocol import types as t

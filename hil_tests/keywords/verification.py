@@ -10,8 +10,8 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
-from hil_tests.keywords.signing import P256_ORDER
 
+from hil_tests.keywords.signing import P256_ORDER
 from meter_protocol import chain, cose, events, keys, messages, schema
 from meter_protocol import fields as f
 from meter_protocol import types as t

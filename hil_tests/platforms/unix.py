@@ -8,7 +8,6 @@ import json
 from pathlib import Path
 
 from hil_tests.platforms import HOST, PlatformError, Wiring
-
 from meter_tools.demo.processes import Process
 from meter_tools.mpycross import PROJECT, interpreter
 

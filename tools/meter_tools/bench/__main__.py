@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import tempfile
+from operator import attrgetter
 from pathlib import Path
 
 from rich.console import Console
@@ -11,8 +12,8 @@ from rich.table import Table
 from meter_gateway import workers
 from meter_tools.bench import broker, gateway, load, machine
 
-MESSAGES = 300_000
-FULL_MESSAGES = 1_020_000
+MESSAGES = 1_020_000
+QUICK_MESSAGES = 300_000
 BROKER_SHARE = 6
 """The broker's turn gets this fraction of the messages."""
 
@@ -32,7 +33,7 @@ def main() -> None:
         console.status("") as status,
     ):
         folder = Path(name)
-        messages = arguments.messages or (FULL_MESSAGES if arguments.full else MESSAGES)
+        messages = arguments.messages or (QUICK_MESSAGES if arguments.quick else MESSAGES)
         pool = workers.Pool(machine.CORES)
         try:
             status.update("OpenSSL alone")
@@ -41,6 +42,9 @@ def main() -> None:
             stream = load.seal_frames(folder, "stream", arguments.meters, messages, machine.CORES)
             status.update("the gateway takes them in")
             run = asyncio.run(gateway.commit_stream(folder, stream, pool))
+            # The machine's limit is what it did at its best: a neighbour may have slowed one of the two.
+            status.update("OpenSSL alone, once more")
+            openssl = max(openssl, machine.measure_openssl(OPENSSL_S), key=attrgetter("verify_rate"))
             status.update("lone messages on an idle gateway")
             latency = asyncio.run(gateway.lone_messages(folder, pool, LONE_MESSAGES, LONE_PAUSE_S))
             program = broker.find_mosquitto()
@@ -59,7 +63,7 @@ def main() -> None:
 
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make bench ARGS=…", description=__doc__)
-    parser.add_argument("--full", action="store_true", help="a million messages instead of 300,000")
+    parser.add_argument("--quick", action="store_true", help="300,000 messages instead of a million")
     parser.add_argument("--messages", type=int, help="how many messages instead")
     parser.add_argument("--meters", type=int, default=50, help="how many meters seal them (50)")
     parser.add_argument("--no-broker", action="store_true", help="leave the broker's turn out")
