@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from meter_gateway import backoff, policy, state_dir, status, systemd, workers
+from meter_gateway import backoff, memory, policy, state_dir, status, systemd, workers
 from meter_gateway.clock import Clock, FileClock, SystemClock, TimeServer, kernel_is_disciplined
 from meter_gateway.config import GatewayConfig, load_config
 from meter_gateway.config import MqttListener as MqttSection
@@ -287,6 +287,7 @@ async def serve(config: GatewayConfig, status_path: Path) -> None:
     checker = workers.Pool(cores) if cores > 1 else workers.Inline()
     try:
         ingest = Ingest(store, sealers, checker, trust, scheme.judge)
+        memory.calm_collector()
         with make_threads() as threads:
             await Service(config, store, ingest, sealers, status_path, threads).run(stop)
     finally:
