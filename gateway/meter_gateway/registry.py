@@ -14,7 +14,6 @@ from meter_protocol import fields as f
 from meter_protocol import types as t
 
 BY_THUMBPRINT = "thumbprint"
-BY_CERTIFICATE = "certificate"
 
 
 @dataclass(frozen=True, slots=True)

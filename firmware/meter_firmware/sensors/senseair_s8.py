@@ -13,8 +13,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from meter_firmware.sensors.driver import Faults, Identity, Indications, Limits, Registers, Values
 
-ANY_SENSOR = 0xFE
-
 REGISTERS: "Registers" = ((READ_INPUT, 0, 4),)
 IDENTITY_REGISTERS: "Registers" = ((READ_INPUT, 25, 6),)
 

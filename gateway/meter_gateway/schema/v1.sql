@@ -14,7 +14,7 @@ CREATE TABLE meter (
     model TEXT NOT NULL,
     identity BLOB NOT NULL,          -- the self-signed identity message that was enrolled
     enrolled_ms INTEGER NOT NULL,
-    enrolled_by TEXT NOT NULL,       -- how: 'thumbprint' or 'certificate'
+    enrolled_by TEXT NOT NULL,       -- how: 'thumbprint'
     revoked_ms INTEGER,              -- the witnessed cut: whatever was received from here on is refused
     revocation_reason TEXT
 ) STRICT;

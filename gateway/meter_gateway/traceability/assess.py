@@ -189,10 +189,9 @@ def _take_plain(state: ChainState, message: Verified, piece: Piece, clocks: Cloc
     ):
         state.head = message.hash
         state.next_sequence = sequence + 1
-        state.time_ms = state.interval_end_ms = end_ms
+        state.interval_end_ms = end_ms
         state.interval_uncertainty_ms = uncertainty_ms
         state.earliest_ms = end_ms - uncertainty_ms
-        state.clock_status = status
         state.is_rescaled = False
         return True
     return False
@@ -248,7 +247,6 @@ def _continue_chain(state: ChainState, message: Verified, is_readings: bool) -> 
 def _take_time(state: ChainState, fields: dict[int, Any], reception: _Reception) -> list[str]:
     """`time_in_future`, and what the message teaches about the time before which nothing later was sealed."""
     time_ms, status, uncertainty_ms = _time_of(fields)
-    state.time_ms, state.clock_status = time_ms, status
     if not clock.has_scale(status):
         return []
     state.earliest_ms = time_ms - uncertainty_ms

@@ -34,8 +34,6 @@ _STORED = (
     "parameters_hash",
     "parameter_set",
     "parameters_rolled_back",
-    "time_ms",
-    "clock_status",
     "earliest_ms",
     "interval_end_ms",
     "interval_uncertainty_ms",
@@ -74,8 +72,6 @@ class ChainState:
         self.parameters_hash: bytes | None = None
         self.parameter_set: bytes | None = None
         self.parameters_rolled_back = False
-        self.time_ms: int | None = None
-        self.clock_status: int | None = None
         self.earliest_ms: int | None = None
         """No later message was sealed before this Unix time: the latest known time less its uncertainty."""
         self.interval_end_ms: int | None = None
