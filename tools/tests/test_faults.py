@@ -106,11 +106,15 @@ async def test_a_week_with_kills_loses_and_repeats_nothing(tmp_path: Path, scene
     chance = random.Random(20180101)
     envelopes: list[bytes] = []
     async with commissioned(tmp_path, scene, envelopes) as world:
+        killed: set[str] = set()
         for _ in range(KILLS):
             await asyncio.sleep(chance.uniform(0.3, 1.5))
             if world.meter.exit_code() is not None:
                 break
-            await kill_and_restart(world, chance.choice(("gateway", "meter", "broker")), chance)
+            victim = chance.choice(("gateway", "meter", "broker"))
+            await kill_and_restart(world, victim, chance)
+            killed.add(victim)
+        assert killed == {"gateway", "meter", "broker"}
         await finished(world)
         await check_far_end(world, envelopes, check_store(world))
 
