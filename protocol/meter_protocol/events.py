@@ -13,6 +13,8 @@ MESSAGE_REFUSED = 10
 RESEND_UNAVAILABLE = 11
 REGISTER_DISCONTINUITY = 12
 JOURNAL_QUARANTINED = 13
+UPDATE_REFUSED = 14
+UPDATE_ROLLED_BACK = 15
 
 NAMES = {
     BOOT: "boot",
@@ -28,6 +30,8 @@ NAMES = {
     RESEND_UNAVAILABLE: "resend_unavailable",
     REGISTER_DISCONTINUITY: "register_discontinuity",
     JOURNAL_QUARANTINED: "journal_quarantined",
+    UPDATE_REFUSED: "update_refused",
+    UPDATE_ROLLED_BACK: "update_rolled_back",
 }
 
 # Keys of DETAILS, the same in every event
@@ -51,3 +55,6 @@ SPAN_START_MS = 16
 SEGMENTS = 17
 TOTALS_BEFORE = 18
 TOTALS_AFTER = 19
+DRIFT_PPB = 20
+MANIFEST = 21
+SOFTWARE_BEFORE = 22

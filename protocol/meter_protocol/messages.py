@@ -15,6 +15,7 @@ from meter_protocol.schema import (
     TABLES,
     VERDICT,
     channels_agree,
+    chunks_agree,
     is_version,
 )
 
@@ -83,6 +84,8 @@ def _fields_agree(typ: str, fields: "Fields") -> bool:
         return False
     if typ == t.PARAMETER_SET:
         return channels_agree(fields)
+    if typ == t.UPDATE_MANIFEST:
+        return chunks_agree(fields)
     if typ not in t.CHAIN_TYPES:
         return True
     # An epoch starts with its identity and has no second one, so nobody can choose between two.

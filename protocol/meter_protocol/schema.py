@@ -21,10 +21,17 @@ if TYPE_CHECKING:
 MAX_CHANNELS = 64
 MAX_KEYS = 8
 MAX_TEXT = 64
+MAX_OPTION_CELLS = 10
 MAX_FINDINGS = 448
 """Seven for each of 64 channels; with codes of 64 bytes they still fit MAX_VERDICT."""
 
 MAX_VERDICT = 32768
+
+MAX_CHUNK = 4096
+"""Bytes of an update's image in one message: a block of flash, and little beside a board's heap."""
+
+MAX_CHUNKS = 128
+CHUNK_DIGEST_SIZE = 16
 
 
 def is_int(value: "Any") -> bool:
@@ -120,6 +127,12 @@ def channels_agree(fields: "dict[int, Any]") -> bool:
     return True
 
 
+def chunks_agree(fields: "dict[int, Any]") -> bool:
+    """Of an update manifest: one digest for each chunk that the image takes."""
+    chunks = (fields[f.IMAGE_SIZE] + fields[f.CHUNK_SIZE] - 1) // fields[f.CHUNK_SIZE]
+    return bool(len(fields[f.CHUNK_DIGESTS]) == chunks * CHUNK_DIGEST_SIZE)
+
+
 def is_exponent(value: "Any") -> bool:
     return is_int(value) and -18 <= value <= 18
 
@@ -186,7 +199,7 @@ def is_options(value: "Any") -> bool:
     if not isinstance(value, list) or len(value) > MAX_CHANNELS:
         return False
     for row in value:
-        if not isinstance(row, list) or len(row) > 8:
+        if not isinstance(row, list) or len(row) > MAX_OPTION_CELLS:
             return False
         if not all(is_int(cell) or text_to(MAX_TEXT)(cell) for cell in row):
             return False
@@ -235,6 +248,7 @@ TABLES = {
         (f.KIND, "kind", uint_to(f.KIND_PARTIAL)),
         (f.DURATION_MS, "duration_ms", or_null(is_uint)),
         (f.READINGS, "readings", is_readings),
+        (f.JITTER_MS, "jitter_ms", is_uint),
     ),
     t.EVENT: _CHAIN
     + (
@@ -279,7 +293,29 @@ TABLES = {
         (f.RECEIPT_KEYS, "receipt_keys", list_to(MAX_KEYS, is_cose_key)),
         (f.CLOCK_KEYS, "clock_keys", list_to(MAX_KEYS, is_cose_key)),
     ),
-    t.UPDATE_MANIFEST: _COMMON,
+    t.UPDATE_MANIFEST: _COMMON
+    + (
+        (f.MANIFEST_SEQUENCE, "manifest_sequence", positive_to(0xFFFFFFFF)),
+        (f.VENDOR_IDENTIFIER, "vendor_identifier", bytes_of(16)),
+        (f.CLASS_IDENTIFIER, "class_identifier", bytes_of(16)),
+        (f.IMAGE_SIZE, "image_size", positive_to(MAX_CHUNKS * MAX_CHUNK)),
+        (f.IMAGE_DIGEST, "image_digest", bytes_of(32)),
+        (f.CHUNK_SIZE, "chunk_size", positive_to(MAX_CHUNK)),
+        (f.CHUNK_DIGESTS, "chunk_digests", bytes_to(MAX_CHUNKS * CHUNK_DIGEST_SIZE)),
+        (f.DOWNGRADE_FROM, "downgrade_from", or_null(positive_to(0xFFFFFFFF))),
+        (f.SOFTWARE_VERSION, "software_version", text_to(MAX_TEXT)),
+    ),
+    t.IMAGE_REQUEST: _ABOUT_METER
+    + (
+        (f.DIGEST, "image_digest", bytes_of(32)),
+        (f.CHUNK_INDEX, "chunk_index", uint_to(MAX_CHUNKS - 1)),
+    ),
+    t.IMAGE_CHUNK: _ABOUT_METER
+    + (
+        (f.DIGEST, "image_digest", bytes_of(32)),
+        (f.CHUNK_INDEX, "chunk_index", uint_to(MAX_CHUNKS - 1)),
+        (f.CHUNK, "chunk", bytes_to(MAX_CHUNK)),
+    ),
     t.COMPARISON: _COMMON,
     t.VERDICT_BATCH: _COMMON
     + (
@@ -302,6 +338,7 @@ EVENT_TABLES = {
         (ev.OLD_TIME_MS, "old_time_ms", is_int),
         (ev.NEW_TIME_MS, "new_time_ms", is_int),
         (ev.TIME_REPLY, "time_reply", bytes_to(t.MAX_STANDALONE)),
+        (ev.DRIFT_PPB, "drift_ppb", or_null(is_int)),
     ),
     ev.PARAMETERS_APPLIED: ((ev.PARAMETER_SET, "parameter_set", bytes_to(t.MAX_PARAMETER_SET)),),
     ev.PARAMETERS_REFUSED: (_REASON, (ev.DIGEST, "digest", bytes_of(32))),
@@ -312,7 +349,11 @@ EVENT_TABLES = {
         (ev.TOTALS_AFTER, "totals_after", is_totals),
     ),
     ev.SELF_TEST_FAILED: (_REASON,),
-    ev.FIRMWARE_UPDATED: ((ev.SOFTWARE_ID, "software_id", bytes_of(32)),),
+    ev.FIRMWARE_UPDATED: (
+        (ev.SOFTWARE_ID, "software_id", bytes_of(32)),
+        (ev.SOFTWARE_BEFORE, "software_before", bytes_of(32)),
+        (ev.MANIFEST, "manifest", bytes_to(t.MAX_UPDATE_MANIFEST)),
+    ),
     ev.EPOCH_OPENED: _LAST_HEAD + (_LAST_RECEIPT, _REASON),
     ev.MESSAGE_REFUSED: _LAST_HEAD + (_REASON, (ev.DIGEST, "digest", bytes_of(32))),
     ev.RESEND_UNAVAILABLE: _LAST_HEAD + (_LAST_RECEIPT, (ev.FIRST_SEQUENCE, "first_sequence", is_uint)),
@@ -323,6 +364,8 @@ EVENT_TABLES = {
         (ev.RAW_AFTER, "raw_after", is_uint),
     ),
     ev.JOURNAL_QUARANTINED: ((ev.SEGMENTS, "segments", list_to(64, text_to(MAX_TEXT))),),
+    ev.UPDATE_REFUSED: (_REASON, (ev.DIGEST, "digest", bytes_of(32))),
+    ev.UPDATE_ROLLED_BACK: (_REASON, (ev.SOFTWARE_ID, "software_id", bytes_of(32))),
 }
 
 VERDICT = (

@@ -1,8 +1,8 @@
 """The message types of v1: the `typ` header (RFC 9596) of each and the role of the key that signs it.
 
 `typ` separates the domains: a receipt can never be taken for a reading, whoever signed it, because every
-consumer asks for one type and one role. The list is closed; two types are reserved for later parts of the
-product and carry only the common header until SPEC gives them a body.
+consumer asks for one type and one role. The list is closed; one type is reserved for a later part of the
+product and carries only the common header until SPEC gives it a body.
 """
 
 PREFIX = "application/vnd.carbonmeter."
@@ -17,6 +17,8 @@ TIME_REQUEST = PREFIX + "time-request"
 TIME_REPLY = PREFIX + "time-reply"
 PARAMETER_SET = PREFIX + "parameter-set"
 UPDATE_MANIFEST = PREFIX + "update-manifest"
+IMAGE_REQUEST = PREFIX + "image-request"
+IMAGE_CHUNK = PREFIX + "image-chunk"
 COMPARISON = PREFIX + "comparison"
 VERDICT_BATCH = PREFIX + "verdict-batch"
 
@@ -38,6 +40,8 @@ ROLE_OF_TYPE = {
     TIME_REPLY: ROLE_CLOCK,
     PARAMETER_SET: ROLE_PARAMETERS,
     UPDATE_MANIFEST: ROLE_UPDATES,
+    IMAGE_REQUEST: ROLE_METER,
+    IMAGE_CHUNK: ROLE_RECEIPT,
     COMPARISON: ROLE_VERDICT,
     VERDICT_BATCH: ROLE_VERDICT,
 }
@@ -47,6 +51,8 @@ CHAIN_TYPES = (READINGS, EVENT, IDENTITY)
 
 MAX_MESSAGE = 8192
 MAX_STANDALONE = 512
+MAX_UPDATE_MANIFEST = 2560
+MAX_IMAGE_CHUNK = 4608
 MAX_PARAMETER_SET = 7680
 """Leaves room for the parameters_applied event that seals the whole signed set, which is itself a message."""
 
@@ -58,6 +64,9 @@ _MAX_SIZES = {
     TIME_REPLY: MAX_STANDALONE,
     VERDICT_BATCH: MAX_STANDALONE,
     PARAMETER_SET: MAX_PARAMETER_SET,
+    UPDATE_MANIFEST: MAX_UPDATE_MANIFEST,
+    IMAGE_REQUEST: MAX_STANDALONE,
+    IMAGE_CHUNK: MAX_IMAGE_CHUNK,
 }
 
 
@@ -66,4 +75,4 @@ def max_size(typ: str) -> int:
     return _MAX_SIZES.get(typ, MAX_MESSAGE)
 
 
-RESERVED_TYPES = (UPDATE_MANIFEST, COMPARISON)
+RESERVED_TYPES = (COMPARISON,)

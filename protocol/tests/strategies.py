@@ -37,8 +37,8 @@ def or_null(strategy: Strategy) -> Strategy:
 
 cose_keys = exactly(64).map(keys.encode_p256) | exactly(32).map(keys.encode_ed25519)
 
-statuses = st.integers(0, 255)
-faults = st.integers(1, 255)
+statuses = st.integers(0, 2047)
+faults = st.integers(1, 2047)
 
 
 @st.composite
@@ -77,6 +77,7 @@ BY_NAME: dict[str, Strategy] = {
     "kind": st.integers(0, 2),
     "duration_ms": or_null(counts),
     "readings": readings,
+    "jitter_ms": counts,
     "public_key": cose_keys,
     "serial": texts(64),
     "maker": texts(64),
@@ -113,6 +114,19 @@ BY_NAME: dict[str, Strategy] = {
     "segments": st.lists(texts(64), max_size=5),
     "totals_before": totals,
     "totals_after": totals,
+    "drift_ppb": or_null(int64s),
+    "manifest": byte_strings(2560),
+    "software_before": exactly(32),
+    # Update
+    "manifest_sequence": st.integers(1, 2**32 - 1),
+    "vendor_identifier": exactly(16),
+    "class_identifier": exactly(16),
+    "image_digest": exactly(32),
+    "chunk_size": st.integers(1, 4096),
+    "downgrade_from": or_null(st.integers(1, 2**32 - 1)),
+    "software_version": texts(64),
+    "chunk_index": st.integers(0, 127),
+    "chunk": byte_strings(4096),
     # Verdict and envelope
     "revision": counts,
     "scheme": texts(64),
@@ -131,7 +145,7 @@ INSTRUMENT: dict[str, Strategy] = {
     "bus": texts(32),
     "address": st.integers(0, 2**32 - 1),
     "serial": or_null(texts(64)),
-    "options": or_null(st.lists(st.lists(int64s | texts(64), max_size=8), max_size=3)),
+    "options": or_null(st.lists(st.lists(int64s | texts(64), max_size=10), max_size=3)),
 }
 
 CHANNEL: dict[str, Strategy] = {
@@ -149,7 +163,10 @@ CHANNEL: dict[str, Strategy] = {
 }
 
 # Fields that other fields decide; the composite strategies below fill them in.
-_JOINT = {"clock_status", "clock_uncertainty_ms", "event", "details", "instruments", "channels"}
+_JOINT = {
+    *("clock_status", "clock_uncertainty_ms", "event", "details", "instruments", "channels"),
+    *("image_size", "chunk_digests"),
+}
 
 
 def fields_of(table: Any, by_name: dict[str, Strategy] = BY_NAME) -> Strategy:
@@ -173,6 +190,11 @@ def payloads(draw: st.DrawFn, typ: str) -> dict[int, Any]:
     if typ == t.PARAMETER_SET:
         fields[f.INSTRUMENTS] = draw(st.lists(fields_of(schema.INSTRUMENT, INSTRUMENT), max_size=3))
         fields[f.CHANNELS] = draw(channels(len(fields[f.INSTRUMENTS])))
+    if typ == t.UPDATE_MANIFEST:
+        chunks = draw(st.integers(1, 128))
+        short_by = draw(st.integers(0, fields[f.CHUNK_SIZE] - 1))
+        fields[f.IMAGE_SIZE] = chunks * fields[f.CHUNK_SIZE] - short_by
+        fields[f.CHUNK_DIGESTS] = bytes(16 * chunks)
     return fields
 
 

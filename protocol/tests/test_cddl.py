@@ -84,10 +84,19 @@ def beyond_cddl(rule: str, fields: Any) -> bool:
     if rule == "readings":
         extremes = [reading[3:4] + reading[5:] for reading in fields[f.READINGS].values() if len(reading) == 7]
         return any(None not in three and not three[1] <= three[0] <= three[2] for three in extremes)
+    if rule == "update-manifest":
+        chunks = -(-fields[f.IMAGE_SIZE] // fields[f.CHUNK_SIZE])
+        return len(fields[f.CHUNK_DIGESTS]) != chunks * 16
     return False
 
 
-BEYOND_CDDL = {"mean above the maximum", "channel id twice", "channel of no instrument"}
+BEYOND_CDDL = {
+    "mean above the maximum",
+    "channel id twice",
+    "channel of no instrument",
+    "a digest too few",
+    "a digest too many",
+}
 
 
 def test_vectors_of_refused_payloads() -> None:

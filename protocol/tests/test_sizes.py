@@ -29,6 +29,7 @@ def sealed_size(readings: list[list[int]]) -> int:
         f.KIND: f.KIND_REGULAR,
         f.DURATION_MS: 900_000,
         f.READINGS: dict(enumerate(readings, 1)),
+        f.JITTER_MS: 1_000,
     }
     protected = cose.protected_header(cose.ES256, bytes(8), t.READINGS)
     return len(cose.assemble(protected, messages.encode(t.READINGS, fields), bytes(64)))

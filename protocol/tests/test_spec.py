@@ -2,7 +2,7 @@
 
 import ast
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from meter_protocol.quantities import QUANTITIES
 PROJECT = Path(__file__).parents[2]
 TABLES = tables()
 
-COMMON = schema.TABLES[t.UPDATE_MANIFEST]
+COMMON = schema.TABLES[t.COMPARISON]
 CHAIN = schema.TABLES[t.READINGS][len(COMMON) : len(COMMON) + 5]
 ABOUT_METER = schema.TABLES[t.RECEIPT][len(COMMON) : len(COMMON) + 1]
 DETAILS = {row[0]: row for table in schema.EVENT_TABLES.values() for row in table}
@@ -35,11 +35,7 @@ FIELD_TABLES = {
     "common": COMMON,
     "chain": CHAIN,
     "about meter": ABOUT_METER,
-    **{
-        typ.removeprefix(t.PREFIX): own_rows(typ)
-        for typ in t.ROLE_OF_TYPE
-        if typ not in (t.UPDATE_MANIFEST, t.COMPARISON)
-    },
+    **{typ.removeprefix(t.PREFIX): own_rows(typ) for typ in t.ROLE_OF_TYPE if typ not in t.RESERVED_TYPES},
     "details": tuple(DETAILS[key] for key in sorted(DETAILS)),
     "instrument": schema.INSTRUMENT,
     "channel": schema.CHANNEL,
@@ -134,7 +130,7 @@ def test_enumerations(table: str, names: dict[int, str]) -> None:
     assert {int(row[0]): row[1] for row in TABLES[table]} == names
 
 
-def test_status_bits_fill_a_byte() -> None:
+def test_status_bits_leave_no_hole() -> None:
     assert sum(int(row[0]) for row in TABLES["status"]) == f.STATUS_ALL
 
 
@@ -168,14 +164,19 @@ def test_reasons() -> None:
     assert [row[0] for row in TABLES["reasons"]] == list(errors.REASONS)
 
 
-def raised_reasons(folder: Path) -> set[str]:
-    """Codes that a folder's code gives to ProtocolError, in place or as an `objection`."""
+OBJECTIONS = ("objection", "unfit")
+SIGNERS = PROJECT / "firmware/meter_firmware/signers"
+
+
+def raised_reasons(paths: Iterable[Path], raising: tuple[str, ...] = ("ProtocolError",)) -> set[str]:
+    """Codes that code gives to ProtocolError or another of `raising`, in place or as an objection."""
     found: set[str] = set()
-    for path in folder.rglob("*.py"):
+    for path in paths:
         for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "ProtocolError":
+            called = getattr(node.func, "id", getattr(node.func, "attr", "")) if isinstance(node, ast.Call) else ""
+            if isinstance(node, ast.Call) and called in raising:
                 found.update(constants(node.args[0]))
-            if isinstance(node, ast.FunctionDef) and node.name == "objection":
+            if isinstance(node, ast.FunctionDef) and node.name in OBJECTIONS:
                 for inner in ast.walk(node):
                     if isinstance(inner, ast.Return) and inner.value:
                         found.update(constants(inner.value))
@@ -189,13 +190,22 @@ def constants(node: ast.expr) -> set[str]:
 
 
 def test_reasons_are_raised_somewhere() -> None:
-    assert raised_reasons(PROJECT / "protocol/meter_protocol") == set(errors.REASONS)
+    assert raised_reasons((PROJECT / "protocol/meter_protocol").rglob("*.py")) == set(errors.REASONS)
 
 
 def test_reasons_of_the_meter() -> None:
     elsewhere = {row[0] for name in ("reasons", "verifier reasons") for row in TABLES[name]}
-    raised = raised_reasons(PROJECT / "firmware/meter_firmware")
+    firmware = (PROJECT / "firmware/meter_firmware").rglob("*.py")
+    raised = raised_reasons(
+        (path for path in firmware if SIGNERS not in path.parents), ("ProtocolError", "roll_back")
+    )
     assert {row[0] for row in TABLES["meter reasons"]} == raised - elsewhere
+
+
+def test_reasons_of_a_signer() -> None:
+    firmware = PROJECT / "firmware/meter_firmware"
+    raised = raised_reasons([*SIGNERS.rglob("*.py"), firmware / "sealing.py"], ("SignerError",))
+    assert {row[0] for row in TABLES["signer reasons"]} == raised
 
 
 def test_quantities() -> None:

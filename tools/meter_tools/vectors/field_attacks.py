@@ -12,12 +12,13 @@ from meter_tools.vectors.scenario import Attack, Fields, Parts, Scenario
 def payload_attacks(scenario: Scenario) -> Iterator[Attack]:
     good = scenario.by_name["readings"]
     identity, boot = scenario.by_name["identity"], scenario.by_name["event boot"]
-    parameters = scenario.by_name["parameter-set"]
+    parameters, manifest = scenario.by_name["parameter-set"], scenario.by_name["update-manifest"]
+    chunk = scenario.by_name["image-chunk"]
 
     def readings(entry: Any) -> Fields:
         return {f.READINGS: {1: entry}}
 
-    def parameters_with(key: int, place: int, **change: int | None) -> Fields:
+    def parameters_with(key: int, place: int, **change: Any) -> Fields:
         entries = [dict(entry) for entry in parameters.fields[key]]
         entries[place].update({getattr(f, name): value for name, value in change.items()})
         return {key: entries}
@@ -29,7 +30,7 @@ def payload_attacks(scenario: Scenario) -> Iterator[Attack]:
         ("version 2 with an additional field", good, {f.VERSION: 2, 99: 0}, "unknown_version"),
         ("no version", good, {f.VERSION: ...}, "field_missing"),
         ("no sequence", good, {f.SEQUENCE: ...}, "field_missing"),
-        ("an additional field", good, {13: 0}, "field_unknown"),
+        ("an additional field", good, {14: 0}, "field_unknown"),
         ("an additional field with a negative key", good, {-1: 0}, "field_unknown"),
         ("epoch of 7 bytes", good, {f.EPOCH: bytes(7)}, "field_value"),
         ("epoch as text", good, {f.EPOCH: "00000000"}, "field_value"),
@@ -42,6 +43,8 @@ def payload_attacks(scenario: Scenario) -> Iterator[Attack]:
         ("relative with uncertainty", good, {f.CLOCK_STATUS: f.CLOCK_RELATIVE}, "field_value"),
         ("kind 3", good, {f.KIND: 3}, "field_value"),
         ("duration negative", good, {f.DURATION_MS: -1}, "field_value"),
+        ("jitter negative", good, {f.JITTER_MS: -1}, "field_value"),
+        ("jitter null", good, {f.JITTER_MS: None}, "field_value"),
         ("no readings", good, {f.READINGS: {}}, "field_value"),
         ("readings as an array", good, {f.READINGS: [[0, 1]]}, "field_value"),
         ("channel 0", good, {f.READINGS: {0: [0, 1]}}, "field_value"),
@@ -51,7 +54,7 @@ def payload_attacks(scenario: Scenario) -> Iterator[Attack]:
         ("reading of 1", good, readings([0]), "field_value"),
         ("reading of 6", good, readings([0, 2, 2, 1, 0, 1]), "field_value"),
         ("reading of 8", good, readings([0, 2, 2, 1, 0, 1, 1, 1]), "field_value"),
-        ("status 256", good, readings([256, 1]), "field_value"),
+        ("status 2048", good, readings([2048, 1]), "field_value"),
         ("good but null", good, readings([0, None]), "field_value"),
         ("total negative", good, readings([0, -1]), "field_value"),
         ("total false", good, readings([0, False]), "field_value"),
@@ -71,7 +74,7 @@ def payload_attacks(scenario: Scenario) -> Iterator[Attack]:
         ("serial empty", identity, {f.SERIAL: ""}, "field_value"),
         ("serial of 65 bytes", identity, {f.SERIAL: "é" * 32 + "x"}, "field_value"),
         ("event 0", boot, {f.EVENT_CODE: 0}, "field_value"),
-        ("event 14", boot, {f.EVENT_CODE: len(ev.NAMES) + 1}, "field_value"),
+        ("event 16", boot, {f.EVENT_CODE: len(ev.NAMES) + 1}, "field_value"),
         ("details null", boot, {f.DETAILS: None}, "field_value"),
         ("details empty", boot, {f.DETAILS: {}}, "field_missing"),
         ("details of another event", boot, {f.EVENT_CODE: ev.CLOCK_SET}, "field_missing"),
@@ -93,6 +96,21 @@ def payload_attacks(scenario: Scenario) -> Iterator[Attack]:
             "field_value",
         ),
         ("receipt key that is none", parameters, {f.RECEIPT_KEYS: [b"\0" * 77]}, "field_value"),
+        (
+            "option row of 11",
+            parameters,
+            parameters_with(f.INSTRUMENTS, 1, INSTRUMENT_OPTIONS=[[0] * 11]),
+            "field_value",
+        ),
+        ("sequence 0 of a manifest", manifest, {f.MANIFEST_SEQUENCE: 0}, "field_value"),
+        ("a digest too few", manifest, {f.CHUNK_DIGESTS: bytes(16)}, "field_value"),
+        ("a digest too many", manifest, {f.CHUNK_DIGESTS: bytes(48)}, "field_value"),
+        ("image of 0", manifest, {f.IMAGE_SIZE: 0}, "field_value"),
+        ("chunk size 0", manifest, {f.CHUNK_SIZE: 0}, "field_value"),
+        ("class of 15 bytes", manifest, {f.CLASS_IDENTIFIER: bytes(15)}, "field_value"),
+        ("chunk 128", chunk, {f.CHUNK_INDEX: 128}, "field_value"),
+        ("chunk of 4097", chunk, {f.CHUNK: bytes(4097)}, "field_value"),
+        ("empty chunk", chunk, {f.CHUNK: b""}, "field_value"),
     ):
         yield sealed.typ, name, cbor.dumps(changed(sealed.fields, change)), reason
     yield "no-such-type", "unknown type", good.payload, "unknown_type"

@@ -1,6 +1,7 @@
 """Keys and messages of the vector file: one meter's first hours, then an epoch that it had to open anew."""
 
 import hashlib
+import uuid
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -8,7 +9,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
-from meter_protocol import chain, cose, keys, merkle, messages
+from meter_protocol import cbor, chain, cose, keys, merkle, messages
 from meter_protocol import events as ev
 from meter_protocol import fields as f
 from meter_protocol import types as t
@@ -21,6 +22,7 @@ Attack = tuple[str, str, bytes | Parts, str]
 P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 START_MS = 1767225600000  # 2026-01-01T00:00:00Z
 INTERVAL_MS = 900000
+VENDOR = uuid.uuid5(uuid.NAMESPACE_DNS, "metering.example")
 
 RFC9679_EXAMPLE = {
     "source": "RFC 9679 section 6",
@@ -131,8 +133,10 @@ class Epoch:
         body = {f.EVENT_CODE: code, f.DETAILS: details}
         return self.seal(name or f"event {ev.NAMES[code]}", t.EVENT, body)
 
-    def readings(self, name: str, kind: int, duration_ms: int | None, readings: Fields) -> Sealed:
-        body = {f.KIND: kind, f.DURATION_MS: duration_ms, f.READINGS: readings}
+    def readings(
+        self, name: str, kind: int, duration_ms: int | None, readings: Fields, jitter_ms: int = 0
+    ) -> Sealed:
+        body = {f.KIND: kind, f.DURATION_MS: duration_ms, f.READINGS: readings, f.JITTER_MS: jitter_ms}
         return self.seal(name, t.READINGS, body)
 
 
@@ -175,14 +179,11 @@ def build() -> Scenario:
     scenario.seal("time-request", t.TIME_REQUEST, "meter", request)
     reply = {**clock(START_MS, f.CLOCK_SYNCHRONISED, 4), **about_meter, f.NONCE: request[f.NONCE]}
     scenario.seal("time-reply", t.TIME_REPLY, "clock", reply)
+    update(scenario)
     epoch = first_epoch(scenario)
     gateway_answers(scenario, epoch)
     second_epoch(scenario, epoch)
-    for name, typ, key in (
-        ("update-manifest", t.UPDATE_MANIFEST, "updates"),
-        ("comparison", t.COMPARISON, "verdict"),
-    ):
-        scenario.seal(name, typ, key, clock(START_MS, f.CLOCK_UNKNOWN))
+    scenario.seal("comparison", t.COMPARISON, "verdict", clock(START_MS, f.CLOCK_UNKNOWN))
     other_meter = Epoch(scenario, "meter, ed25519", "of the Ed25519 meter")
     other_meter.seal("identity, ed25519", t.IDENTITY, identity(scenario.key("meter, ed25519")))
     return scenario
@@ -246,6 +247,32 @@ def parameter_set(scenario: Scenario) -> Fields:
     }
 
 
+def update(scenario: Scenario) -> None:
+    """An image of two files in two chunks, its manifest, and the fetching of the second chunk."""
+    image = b"".join(
+        cbor.dumps([name, len(content)]) + content
+        for name, content in (("board/board.mpy", b"M\6\0" * 9), ("meter_firmware/app.mpy", b"app" * 20))
+    )
+    size = (len(image) + 5) // 2
+    chunks = [image[start : start + size] for start in range(0, len(image), size)]
+    manifest = {
+        **clock(START_MS, f.CLOCK_UNKNOWN),
+        f.MANIFEST_SEQUENCE: 2,
+        f.VENDOR_IDENTIFIER: VENDOR.bytes,
+        f.CLASS_IDENTIFIER: uuid.uuid5(VENDOR, "碳表 M1").bytes,
+        f.IMAGE_SIZE: len(image),
+        f.IMAGE_DIGEST: sha256(image),
+        f.CHUNK_SIZE: size,
+        f.CHUNK_DIGESTS: b"".join(sha256(chunk)[:16] for chunk in chunks),
+        f.DOWNGRADE_FROM: None,
+        f.SOFTWARE_VERSION: "0.2.0",
+    }
+    scenario.seal("update-manifest", t.UPDATE_MANIFEST, "updates", manifest)
+    about = {f.METER: scenario.key("meter").thumbprint, f.DIGEST: sha256(image), f.CHUNK_INDEX: 1}
+    scenario.seal("image-request", t.IMAGE_REQUEST, "meter", {**synchronised(START_MS), **about})
+    scenario.seal("image-chunk", t.IMAGE_CHUNK, "receipt", {**synchronised(START_MS), **about, f.CHUNK: chunks[1]})
+
+
 def first_epoch(scenario: Scenario) -> Epoch:
     epoch = Epoch(scenario, "meter", "first")
     who = epoch.seal("identity", t.IDENTITY, identity(scenario.key("meter")))
@@ -257,7 +284,8 @@ def first_epoch(scenario: Scenario) -> Epoch:
     epoch.event(ev.BOOT, {ev.LAST_RECEIPT: None, ev.SOFTWARE_ID: software_id})
     epoch.clock = synchronised(START_MS + 30)
     reply = scenario.by_name["time-reply"].raw
-    epoch.event(ev.CLOCK_SET, {ev.OLD_TIME_MS: 5_160, ev.NEW_TIME_MS: START_MS + 30, ev.TIME_REPLY: reply})
+    clock_set = {ev.OLD_TIME_MS: 5_160, ev.NEW_TIME_MS: START_MS + 30, ev.TIME_REPLY: reply, ev.DRIFT_PPB: None}
+    epoch.event(ev.CLOCK_SET, clock_set)
     epoch.clock = synchronised(START_MS + INTERVAL_MS)
     epoch.readings(
         "readings",
@@ -269,6 +297,7 @@ def first_epoch(scenario: Scenario) -> Epoch:
             3: [f.STATUS_GOOD, 15, 15, 164_320, 5_113, 155_200, 173_560],
             4: [f.STATUS_MISSED_SAMPLES | f.STATUS_NO_RESPONSE, 14, 15, 412, 3],
         },
+        12,
     )
     for name, kind, duration_ms, readings in other_readings():
         epoch.readings(name, kind, duration_ms, readings)
@@ -306,7 +335,7 @@ def other_readings() -> list[tuple[str, int, int | None, Fields]]:
 
 
 def other_events(scenario: Scenario) -> list[tuple[int, Fields]]:
-    parameters = scenario.by_name["parameter-set"]
+    parameters, manifest = scenario.by_name["parameter-set"], scenario.by_name["update-manifest"]
     return [
         (ev.PARAMETERS_REFUSED, {ev.REASON: "parameters_not_newer", ev.DIGEST: sha256(parameters.raw)}),
         (ev.JOURNAL_OVERFLOW, {ev.LAST_RECEIPT: None, ev.TOTALS_BEFORE: {1: 4_130_000, 2: None}}),
@@ -319,7 +348,19 @@ def other_events(scenario: Scenario) -> list[tuple[int, Fields]]:
             },
         ),
         (ev.SELF_TEST_FAILED, {ev.REASON: "signer"}),
-        (ev.FIRMWARE_UPDATED, {ev.SOFTWARE_ID: named_bytes("software 2", 32)}),
+        (
+            ev.FIRMWARE_UPDATED,
+            {
+                ev.SOFTWARE_ID: manifest.fields[f.IMAGE_DIGEST],
+                ev.SOFTWARE_BEFORE: named_bytes("software", 32),
+                ev.MANIFEST: manifest.raw,
+            },
+        ),
+        (ev.UPDATE_REFUSED, {ev.REASON: "update_not_newer", ev.DIGEST: sha256(manifest.raw)}),
+        (
+            ev.UPDATE_ROLLED_BACK,
+            {ev.REASON: "update_health", ev.SOFTWARE_ID: manifest.fields[f.IMAGE_DIGEST]},
+        ),
         (
             ev.REGISTER_DISCONTINUITY,
             {ev.CHANNEL: 2, ev.TOTAL_BEFORE: 1_017_080, ev.RAW_BEFORE: 25_427, ev.RAW_AFTER: 17},
