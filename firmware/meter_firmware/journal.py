@@ -34,7 +34,11 @@ one log entry. Rejected:
 **Room** is counted in the file system's blocks. `capacity_bytes` is for the segments alone; leave the file
 system a twentieth more, and at least 16 blocks, for its directories, the copy in progress and other small
 files. The last `reserve_bytes` are taken only by `reserved` records (overflow, boot, clock and resume
-events). The index takes about 40 bytes of RAM per segment: above 4 MiB use segments of 64 KiB.
+events). The size of a segment follows from the capacity: 16 KiB, which holds the largest message, up to 4 MiB, and
+64 KiB up to 16 MiB, so that there are at most 256 of them, whose index takes 9 KiB of a 32-bit board's RAM.
+
+**Damage** is met at boot or at any read, told in the chain by the caller, and marked as told in the damaged file's
+own name (journal_segments). Its intact records are served as ever.
 
 After `journal_io` the flash is in doubt: the record may have arrived, so no other is accepted. Reboot, or mount
 the file system anew (LittleFS trusts its cache after a read that failed), and ask the new journal's head.
@@ -47,21 +51,24 @@ from meter_firmware import FirmwareError, journal_record
 from meter_firmware.journal_head import HeadFile
 from meter_firmware.journal_reader import Reader
 from meter_firmware.journal_recovery import Survey, survey
-from meter_firmware.journal_segments import SegmentFiles
+from meter_firmware.journal_segments import SegmentFiles, name_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Iterator
 
     from meter_firmware.journal_head import Head
+    from meter_firmware.journal_index import Segment
     from meter_firmware.journal_reader import Record
-    from meter_firmware.journal_segments import Segment
 
     Place = tuple[bytes, int]
 
 # Directories, the copy in progress, and what their own rewriting takes for a moment.
 _SPARE_BLOCKS = 16
 _SPARE_FRACTION = 20
+
+_SMALLEST_SEGMENT = 16384
+_MAX_SEGMENTS = 256
 
 # MicroPython's numbers on every port; its errno module does not name all of them on every board.
 _EIO = 5
@@ -82,10 +89,18 @@ class JournalError(FirmwareError):
     """
 
 
+def segment_bytes_for(capacity_bytes: int) -> int:
+    segment_bytes = _SMALLEST_SEGMENT
+    while segment_bytes * _MAX_SEGMENTS < capacity_bytes:
+        segment_bytes *= 4
+    return segment_bytes
+
+
 class Journal:
     def __init__(
-        self, root: str, capacity_bytes: int, segment_bytes: int = 16384, reserve_bytes: int = 4096
+        self, root: str, capacity_bytes: int, segment_bytes: "int | None" = None, reserve_bytes: int = 4096
     ) -> None:
+        segment_bytes = segment_bytes or segment_bytes_for(capacity_bytes)
         if capacity_bytes < 2 * segment_bytes + reserve_bytes:
             # One segment keeps the head while the next is begun.
             raise ValueError("the capacity is below two segments and the reserve")
@@ -105,6 +120,8 @@ class Journal:
         self._marks: "dict[bytes, int]" = {}
         self._head: "Head | None" = None
         self._failed = False
+        self._uninspected: "list[int]" = []
+        self._inspection: "Iterator[Record] | None" = None
         self._first_unreceipted: "Place | None" = None
         self._first_is_known = False
         try:
@@ -129,7 +146,13 @@ class Journal:
     @property
     def quarantined(self) -> "list[str]":
         """Segments found damaged, at opening or at a later read."""
-        return self._reader.quarantined
+        return [name_of(number) for number in self._reader.quarantined]
+
+    @property
+    def undeclared(self) -> "list[str]":
+        """Those of them of which the chain does not tell yet."""
+        declared = self._files.declared
+        return [name_of(number) for number in self._reader.quarantined if number not in declared]
 
     @property
     def last_head_known(self) -> "Head | None":
@@ -137,7 +160,7 @@ class Journal:
         claim = self._head_file.head
         if self._head is None or claim is None:
             return self._head or claim
-        last = self._files.last_of(claim[0])
+        last = self._files.index.last_of(claim[0])
         return claim if last is None or claim[1] > last else self._head
 
     @property
@@ -157,9 +180,7 @@ class Journal:
         """Unreceipted records, the oldest first, up to a sum of message bytes; at least one if there is any."""
         batch: "list[Record]" = []
         size = 0
-        for segment in list(self._files.index):
-            if self._is_freed(segment):
-                continue
+        for segment in self._unreceipted():
             first = max(segment.first, self._marks.get(segment.epoch, -1) + 1)
             for record in self._reader.records_of(segment.number, first, max(0, limit_bytes - size)):
                 size += len(record[2])
@@ -169,6 +190,15 @@ class Journal:
                 if size >= limit_bytes:
                     return batch
         return batch
+
+    def _unreceipted(self) -> "Iterator[Segment]":
+        """Segments with records that wait for a receipt, oldest first."""
+        index = self._files.index
+        for epoch in index.epochs():
+            segment = index.from_number(index.number_from(epoch, self._marks.get(epoch, -1) + 1))
+            while segment is not None and segment.epoch == epoch:
+                yield segment
+                segment = index.from_number(segment.number + 1)
 
     def read(self, epoch: bytes, sequence: int) -> "bytes | None":
         """Freed or not, as long as the bytes are there."""
@@ -180,20 +210,29 @@ class Journal:
         An epoch that is unknown here was given up long ago: everything came after it. The journal may change
         while the iterator is alive.
         """
-        epochs = self._files.epochs()
-        before = start is not None and start[0] in epochs
-        number = 0
+        number = 0 if start is None else self._files.index.number_from(start[0], start[1])
         while True:
-            segment = self._files.segment_from(number + 1)
+            segment = self._files.index.from_number(number)
             if segment is None:
                 return
-            number = segment.number
-            first = segment.first
-            if start is not None and segment.epoch == start[0]:
-                before = False
-                first = max(first, start[1])
-            if not before:
-                yield from self._reader.records_of(number, first)
+            begins_here = start is not None and segment.epoch == start[0]
+            first = max(segment.first, start[1]) if start is not None and begins_here else segment.first
+            yield from self._reader.records_of(segment.number, first)
+            number = segment.number + 1
+
+    def inspect(self) -> bool:
+        """Read a little of what the boot did not, so that all damage is met; False if there is nothing left.
+
+        To be called whenever there is time: one call costs the reading of one batch of records.
+        """
+        while self._uninspected:
+            if self._inspection is None:
+                self._inspection = self._reader.records_of(self._uninspected[0], 0)
+            for _ in self._inspection:
+                return True
+            self._inspection = None
+            self._uninspected.pop(0)
+        return False
 
     # What changes it
 
@@ -224,7 +263,7 @@ class Journal:
 
         After `journal_io` the records count as freed until the next boot; then they may be sent once more.
         """
-        last = self._files.last_of(epoch)
+        last = self._files.index.last_of(epoch)
         if last is None:
             return False
         if sequence > last:
@@ -241,6 +280,14 @@ class Journal:
                 raise JournalError("journal_io")
         return True
 
+    def declare(self, names: "list[str]") -> None:
+        """The chain tells the damage of these segments now; no boot need tell it again."""
+        try:
+            for name in names:
+                self._files.declare(int(name, 16))
+        except OSError:
+            raise JournalError("journal_io")
+
     def close(self) -> None:
         """For an orderly end; everything is durable without it."""
         self._files.close()
@@ -252,7 +299,8 @@ class Journal:
         for epoch, sequence in self._head_file.marks:
             self._marks[epoch] = sequence
         found = survey(self._files, self._is_freed_up_to)
-        self._files.adopt(found.segments, found.wrecks, found.last_number)
+        self._files.adopt(found.index, found.wrecks, found.last_number)
+        self._uninspected = found.uninspected
         self._head = self._newest()
         proven = self._prove()
         if not proven:
@@ -266,9 +314,9 @@ class Journal:
         return proven
 
     def _newest(self) -> "Head | None":
-        if not self._files.index:
+        segment = self._files.index.newest
+        if segment is None:
             return None
-        segment = self._files.index[-1]
         message = self._reader.read(segment.epoch, segment.last)
         if message is None:
             raise OSError(_EIO)
@@ -276,9 +324,9 @@ class Journal:
 
     def _prove(self) -> bool:
         index = self._files.index
-        if not index:
+        newest = index.newest
+        if newest is None:
             return self._head_file.proves(None, False, None)
-        newest = index[-1]
         first_of_epoch = newest.first == newest.last
         previous_epoch = index[-2].epoch if first_of_epoch and len(index) > 1 else None
         return self._head_file.proves(self._head, first_of_epoch and len(index) == 1, previous_epoch)
@@ -305,7 +353,7 @@ class Journal:
     def _is_known_epoch(self, epoch: bytes) -> bool:
         claim = self._head_file.head
         claimed = claim is not None and claim[0] == epoch
-        return claimed or epoch in self._marks or epoch in self._files.epochs()
+        return claimed or epoch in self._marks or epoch in self._files.index.epochs()
 
     def _limit(self, reserved: bool) -> int:
         return self._capacity if reserved else self._capacity - self._reserve
@@ -325,7 +373,7 @@ class Journal:
                 raise JournalError("journal_full")
 
     def _write_head(self) -> None:
-        marks = [(epoch, self._marks[epoch]) for epoch in self._files.epochs() if epoch in self._marks]
+        marks = [(epoch, self._marks[epoch]) for epoch in self._files.index.epochs() if epoch in self._marks]
         self._marks = dict(marks)
         self._head_file.write(self._head, marks)
 

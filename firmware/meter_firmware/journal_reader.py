@@ -5,13 +5,13 @@ were met are remembered, which makes walking forward, as delivery and receipts d
 """
 
 from meter_firmware import journal_record
-from meter_firmware.journal_segments import name_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Iterator
 
-    from meter_firmware.journal_segments import Segment, SegmentFiles
+    from meter_firmware.journal_index import Segment
+    from meter_firmware.journal_segments import SegmentFiles
 
     Record = tuple[bytes, int, bytes]
 
@@ -21,13 +21,14 @@ _PLACES_REMEMBERED = 4
 
 class Reader:
     def __init__(self, files: "SegmentFiles") -> None:
-        self.quarantined: "list[str]" = []
+        # Numbers of segments
+        self.quarantined: "list[int]" = []
         self._files = files
         # (number, sequence, offset) where a record is known to begin, the latest first
         self._known: "list[tuple[int, int, int]]" = []
 
     def read(self, epoch: bytes, sequence: int) -> "bytes | None":
-        segment = self._files.find(epoch, sequence)
+        segment = self._files.index.find(epoch, sequence)
         if segment is None:
             return None
         batch = self._batch(segment, sequence, 0)
@@ -36,7 +37,7 @@ class Reader:
     def records_of(self, number: int, sequence: int, batch_bytes: int = _BATCH_BYTES) -> "Iterator[Record]":
         """The records of one segment from a sequence on; no file stays open between two batches."""
         while True:
-            segment = self._files.segment_from(number)
+            segment = self._files.index.from_number(number)
             if segment is None or segment.number != number:
                 return
             batch = self._batch(segment, sequence, batch_bytes)
@@ -50,9 +51,8 @@ class Reader:
         del self._known[_PLACES_REMEMBERED:]
 
     def quarantine(self, number: int) -> None:
-        name = name_of(number)
-        if name not in self.quarantined:
-            self.quarantined.append(name)
+        if number not in self.quarantined:
+            self.quarantined.append(number)
 
     def _batch(self, segment: "Segment", sequence: int, limit_bytes: int) -> "list[Record]":
         """Records from a sequence on up to a sum of message bytes; at least one if there is one."""

@@ -54,16 +54,33 @@ def scan(path: str, offset: int = 0) -> "Generator[Found, None, None]":
     """
     try:
         with open(path, "rb") as file:
-            end = file.seek(0, 2)
-            while offset + OVERHEAD <= end:
-                found = _record_at(file, offset, end)
-                if found is None:
-                    offset = _next_magic(file, offset + 1, end)
-                else:
-                    yield found
-                    offset += size_of(found[3])
+            yield from _scan(file, offset, file.seek(0, 2))
     except OSError:
         return
+
+
+def first(path: str) -> "tuple[int, Found | None]":
+    """The file's size, and its first intact record: both at the price of finding the file once."""
+    size = 0
+    try:
+        with open(path, "rb") as file:
+            size = file.seek(0, 2)
+            for found in _scan(file, 0, size):
+                return size, found
+    except OSError:
+        # There, and not to be read: damage, which an empty file is not.
+        return max(size, 1), None
+    return size, None
+
+
+def _scan(file: "BinaryIO", offset: int, end: int) -> "Generator[Found, None, None]":
+    while offset + OVERHEAD <= end:
+        found = _record_at(file, offset, end)
+        if found is None:
+            offset = _next_magic(file, offset + 1, end)
+        else:
+            yield found
+            offset += size_of(found[3])
 
 
 def _record_at(file: "BinaryIO", offset: int, end: int) -> "Found | None":

@@ -1,24 +1,19 @@
 """The journal's files: numbered segments of records, the index of them in RAM, and the room they take.
 
-A segment holds records of one epoch with rising sequences; a new epoch begins a new segment, so the index
-needs one small entry per segment and none per record. Numbers only rise: their order is the order of
-appending.
+Numbers only rise: their order is the order of appending. A name is the number in eight hex digits. Behind it
+stands `.q` once the chain has said that the file is damaged: the mark is part of the file's own name, so it can
+neither outlive the file nor speak of another, and LittleFS changes a name whole or not at all. A marked file
+that is empty stands for records that are gone, as long as there are others of their epoch before and after it.
 """
 
 import os
 
 from meter_firmware import journal_record
+from meter_firmware.journal_index import Index, Segment
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import BinaryIO, Callable, NamedTuple
-
-    class Segment(NamedTuple):
-        number: int
-        epoch: bytes
-        first: int
-        last: int
-        size: int
 
     class Wreck(NamedTuple):
         number: int
@@ -26,21 +21,26 @@ if TYPE_CHECKING:
 else:
     from collections import namedtuple
 
-    Segment = namedtuple("Segment", ("number", "epoch", "first", "last", "size"))
     # A file in which nothing is intact.
     Wreck = namedtuple("Wreck", ("number", "size"))
 
 # LittleFS keeps up to two list pointers in every block of a file but the first (its SPEC, CTZ skip-lists).
 _BLOCK_OVERHEAD = 8
 
+_DECLARED = ".q"
+_NUMBER_DIGITS = 8
+
 _EIO = 5
+_ENOENT = 2
 _ENOSPC = 28
 
 
 class SegmentFiles:
     def __init__(self, folder: str, segment_bytes: int) -> None:
-        self.index: "list[Segment]" = []
+        self.index = Index()
         self.wrecks: "list[Wreck]" = []
+        # The numbers of files whose damage the chain has told.
+        self.declared: "list[int]" = []
         self.used_bytes = 0
         volume = os.statvfs(folder)
         self.block_size: int = volume[0]
@@ -56,60 +56,58 @@ class SegmentFiles:
     # Names
 
     def numbers(self) -> "list[int]":
+        """Those of all files, in order; and which of them are marked is known from here on."""
         found = []
-        for name in os.listdir(self._folder):
+        self.declared = []
+        for entry in os.ilistdir(self._folder):
+            name = entry[0]
             try:
-                number = int(name, 16)
+                number = int(name[:_NUMBER_DIGITS], 16)
             except ValueError:
                 continue
-            # Anything else is not ours: whoever put it there may want it back.
-            if name == name_of(number):
-                found.append(number)
+            if name == name_of(number) + _DECLARED:
+                self.declared.append(number)
+            elif name != name_of(number):
+                # It is not ours: whoever put it there may want it back.
+                continue
+            found.append(number)
         found.sort()
         return found
 
     def path(self, number: int) -> str:
-        return self._folder + "/" + name_of(number)
+        return self._folder + "/" + name_of(number) + (_DECLARED if number in self.declared else "")
 
     def size_on_flash(self, number: int) -> int:
         return os.stat(self.path(number))[6]
 
+    def declare(self, number: int) -> None:
+        """Mark a damaged file, or the place of one that is missing."""
+        if number in self.declared:
+            return
+        unmarked = self.path(number)
+        if number == self._file_number:
+            self.close()
+        self.declared.append(number)
+        try:
+            os.rename(unmarked, self.path(number))
+        except OSError as error:
+            if error.errno != _ENOENT:
+                self.declared.remove(number)
+                raise
+            self._make_empty(number)
+
+    def _make_empty(self, number: int) -> None:
+        with open(self.path(number), "wb"):
+            pass
+
     # Index
 
-    def adopt(self, index: "list[Segment]", wrecks: "list[Wreck]", last_number: int) -> None:
+    def adopt(self, index: Index, wrecks: "list[Wreck]", last_number: int) -> None:
         """What recovery found."""
         self.index = index
         self.wrecks = wrecks
         self._last_number = last_number
         self._count()
-
-    def find(self, epoch: bytes, sequence: int) -> "Segment | None":
-        for segment in self.index:
-            if segment.epoch == epoch and segment.first <= sequence <= segment.last:
-                return segment
-        return None
-
-    def segment_from(self, number: int) -> "Segment | None":
-        """The first one with this number or a higher one."""
-        for segment in self.index:
-            if segment.number >= number:
-                return segment
-        return None
-
-    def last_of(self, epoch: bytes) -> "int | None":
-        last = None
-        for segment in self.index:
-            if segment.epoch == epoch:
-                last = segment.last
-        return last
-
-    def epochs(self) -> "list[bytes]":
-        """In the order of appending."""
-        found: "list[bytes]" = []
-        for segment in self.index:
-            if not found or found[-1] != segment.epoch:
-                found.append(segment.epoch)
-        return found
 
     # Room
 
@@ -126,11 +124,12 @@ class SegmentFiles:
     def reclaim(self, is_freed: "Callable[[Segment], bool]") -> bool:
         """Give up the oldest file that nobody needs; False if there is none.
 
-        The newest segment stays, freed or not: it holds the head. A wreck has nothing left to lose.
+        The newest segment stays, freed or not: it holds the head. A wreck has nothing left to lose. In an epoch
+        receipts come in order, so its oldest segment is the first that is freed.
         """
         oldest = None
-        for segment in self.index[:-1]:
-            if is_freed(segment):
+        for segment in self.index.oldest_of_each_epoch():
+            if segment is not self.index.newest and is_freed(segment):
                 oldest = segment.number
                 break
         for wreck in self.wrecks:
@@ -142,10 +141,23 @@ class SegmentFiles:
         return True
 
     def remove(self, number: int) -> None:
-        os.remove(self.path(number))
-        self.index = [segment for segment in self.index if segment.number != number]
-        self.wrecks = [wreck for wreck in self.wrecks if wreck.number != number]
-        self._count()
+        """The file goes; what the chain was told of a wreck stays known by its empty name."""
+        is_wreck = any(wreck.number == number for wreck in self.wrecks)
+        if is_wreck and number in self.declared:
+            self._make_empty(number)
+        else:
+            os.remove(self.path(number))
+            self.forget(number)
+        removed = self.index.remove(number)
+        if removed is not None:
+            self.used_bytes -= self._occupied(removed.size)
+        if is_wreck:
+            self.wrecks = [wreck for wreck in self.wrecks if wreck.number != number]
+            self._count()
+
+    def forget(self, number: int) -> None:
+        if number in self.declared:
+            self.declared.remove(number)
 
     # Writing
 
@@ -168,8 +180,8 @@ class SegmentFiles:
         first = sequence
         if tail:
             first = tail.first
-            self.used_bytes -= self._occupied(self.index.pop().size)
-        self.index.append(Segment(number, epoch, first, sequence, offset + len(record)))
+            self.used_bytes -= self._occupied(tail.size)
+        self.index.add(Segment(number, epoch, first, sequence, offset + len(record)))
         self.used_bytes += self._occupied(offset + len(record))
         self._last_number = number
         return number, offset
@@ -185,10 +197,8 @@ class SegmentFiles:
                 pass
 
     def _tail_for(self, epoch: bytes, size: int) -> "Segment | None":
-        if not self.index:
-            return None
-        tail = self.index[-1]
-        if tail.epoch != epoch or tail.size + size > self._limit:
+        tail = self.index.newest
+        if tail is None or tail.epoch != epoch or tail.size + size > self._limit:
             return None
         return tail
 
@@ -210,7 +220,7 @@ class SegmentFiles:
     def _refresh(self, tail: "Segment | None") -> None:
         if tail:
             size = self.size_on_flash(tail.number)
-            self.index[-1] = Segment(tail.number, tail.epoch, tail.first, tail.last, size)
+            self.index.add(Segment(tail.number, tail.epoch, tail.first, tail.last, size))
             self._count()
 
     def _holds(self, number: int, epoch: bytes, sequence: int) -> bool:

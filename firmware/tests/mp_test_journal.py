@@ -18,7 +18,7 @@ from journal_chip import (
 )
 
 from meter_firmware import journal_record
-from meter_firmware.journal import Journal
+from meter_firmware.journal import Journal, segment_bytes_for
 
 
 def test_empty():
@@ -261,3 +261,9 @@ def test_index_is_small():
         assert len(os.listdir(SEGMENTS)) == 4
         assert len(journal._files.index) == 4
         assert len(journal._reader._known) <= 4
+
+
+def test_segments_grow_with_the_capacity_so_that_they_are_few():
+    for mebibytes, kibibytes in ((1, 16), (4, 16), (8, 64), (16, 64), (64, 256)):
+        assert segment_bytes_for(mebibytes << 20) == kibibytes << 10
+        assert (mebibytes << 20) // segment_bytes_for(mebibytes << 20) <= 256
