@@ -6,8 +6,7 @@ message (key protection "software"), and the gateway makes that a finding. It is
 unprovisioned boards.
 
 - Nonces are deterministic: RFC 6979 §3.2 with HMAC-SHA256. A board's random numbers need not be trusted.
-- Signatures are made low-S, and verification refuses high-S: of the two signatures (r, s) and (r, n - s) that
-  ECDSA allows for one message, only one exists for us, so nobody can make a second one in transit.
+- Signatures are made low-S, and verification refuses high-S (low_s.py).
 - Numbers are big-endian and 32 bytes each: a public key is x || y, a signature r || s (RFC 9053 §2.1).
 
 The curve is y² = x³ - 3x + b over the field of p, of prime order n (SEC 2 §2.4.2); its cofactor is 1, so
@@ -18,12 +17,13 @@ sixteen.
 
 import hashlib
 
+from meter_firmware.low_s import N as _N
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Iterator
 
 _P = 0xFFFFFFFF00000001000000000000000000000000FFFFFFFFFFFFFFFFFFFFFFFF
-_N = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 _B = 0x5AC635D8AA3A93E7B3EBBD55769886BC651D06B0CC53B0F63BCE3C3E27D2604B
 _G = (
     0x6B17D1F2E12C4247F8BCE6E563A440F277037D812DEB33A0F4A13945D898C296,

@@ -1,43 +1,28 @@
-"""The Signer seam (DESIGN decision 12) and what is built on it: sealing our messages, opening others'.
-
-A Signer has `protection` (a KEY_… value of meter_protocol.fields), `public_key()` -> x || y and
-`sign(digest)` -> r || s, low-S. There is no call that returns a private key. Today's only signer is the
-software one; a secure element and the native module take its place without a change here.
-"""
+"""What is built on the Signer seam (DESIGN decision 12): sealing our messages; and opening others'."""
 
 import hashlib
 
-from meter_firmware import p256
+from meter_firmware import verification
+from meter_firmware.signers.signer import SignerError
 from meter_protocol import chain, cose, keys, messages
-from meter_protocol import fields as f
 from meter_protocol.errors import ProtocolError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Callable, Protocol
+    from typing import Any, Callable
 
-    class Signer(Protocol):
-        protection: int
+    from meter_firmware.signers.signer import Signer
 
-        def public_key(self) -> bytes: ...
-
-        def sign(self, digest: bytes) -> bytes: ...
-
-
-class SoftwareSigner:
-    """P-256 in Python on a key that lies in the board's own flash: for development, and it says so."""
-
-    protection = f.KEY_SOFTWARE
-
-    def __init__(self, private: bytes) -> None:
-        self._private = private
-        self._public = p256.public_key(private)
-
-    def public_key(self) -> bytes:
-        return self._public
-
-    def sign(self, digest: bytes) -> bytes:
-        return p256.sign(self._private, digest)
+# RFC 6979 A.2.5, P-256, SHA-256, message "test"; its s is the lower one as printed.
+_KNOWN_PUBLIC = bytes.fromhex(
+    "60FED4BA255A9D31C961EB74C6356D68C049B8923B61FA6CE669622E60F29FB6"
+    "7903FE1008B8BC99A41AE9E95628BC64F2F1B20C2D7E9F5177A3C294D4462299"
+)
+_KNOWN_MESSAGE = b"test"
+_KNOWN_SIGNATURE = bytes.fromhex(
+    "F1ABB023518351CD71D881567B1EA663ED3EFCF6C5132B354F28D3B0B7D38367"
+    "019F4113742A2B14BD25926B49C649155F267E60D3814B4C0CC84250E46F0083"
+)
 
 
 class Sealer:
@@ -57,10 +42,23 @@ class Sealer:
         digest = chain.message_hash(protected, payload)
         return cose.assemble(protected, payload, self._signer.sign(digest)), digest
 
-    def self_test(self) -> bool:
-        """Sign and verify once, so that a broken key is found at boot and not by the gateway."""
-        digest = hashlib.sha256(b"carbonmeter self test").digest()
-        return p256.verify(self._signer.public_key(), digest, self._signer.sign(digest))
+    def self_test(self) -> None:
+        """Verify and sign once, so that a broken engine or key is found at boot; SignerError says which.
+
+        (1) The engine takes a published signature, and not for another message: the gateway's messages are
+        believed by it. (2) The signer's public key is the one that the identity message will hold. (3) What
+        the signer signs, low-S, verifies under that key.
+        """
+        known, other = _sha256(_KNOWN_MESSAGE), _sha256(b"carbonmeter self test")
+        if not verification.verify(_KNOWN_PUBLIC, known, _KNOWN_SIGNATURE):
+            raise SignerError("self_test_verify")
+        if verification.verify(_KNOWN_PUBLIC, other, _KNOWN_SIGNATURE):
+            raise SignerError("self_test_verify")
+        public = self._signer.public_key()
+        if keys.encode_p256(public) != self.cose_key:
+            raise SignerError("public_key_changed")
+        if not verification.verify(public, other, self._signer.sign(other)):
+            raise SignerError("self_test_sign")
 
 
 class SealedMessage:
@@ -97,6 +95,11 @@ def open_sealed(
     if reason is not None:
         raise ProtocolError(reason)
     digest = chain.message_hash(sign1.protected, sign1.payload)
-    if not p256.verify(public, digest, sign1.signature):
+    if not verification.verify(public, digest, sign1.signature):
         raise ProtocolError("signature_invalid")
     return SealedMessage(raw, fields, digest)
+
+
+def _sha256(message: bytes) -> bytes:
+    digest: bytes = hashlib.sha256(message).digest()
+    return digest

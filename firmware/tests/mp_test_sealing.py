@@ -2,8 +2,10 @@
 
 from app_bench import CLOCK, METER, RECEIPTS, STRANGER, answer
 
-from meter_firmware import p256, sealing
-from meter_firmware.sealing import Sealer, SoftwareSigner
+from meter_firmware import low_s, p256, sealing, verification
+from meter_firmware.sealing import Sealer
+from meter_firmware.signers.signer import SignerError
+from meter_firmware.signers.software import SoftwareSigner
 from meter_protocol import chain, cose, keys, messages
 from meter_protocol import fields as f
 from meter_protocol import types as t
@@ -73,14 +75,14 @@ def test_a_key_that_is_no_point_of_the_curve_verifies_nothing():
 
 
 def test_an_objection_spares_the_signature():
-    verify, calls = p256.verify, []
-    p256.verify = lambda *arguments: calls.append(1)
+    verify, calls = verification.verify, []
+    verification.verify = lambda *arguments: calls.append(1)
     try:
         assert (
             _open(answer(t.RECEIPT, BODY, RECEIPTS), objection=lambda fields: "receipt_stale") == "receipt_stale"
         )
     finally:
-        p256.verify = verify
+        verification.verify = verify
     assert calls == []
 
 
@@ -92,13 +94,51 @@ def test_every_bit_of_a_message_counts():
         assert isinstance(_open(bytes(changed)), str), place
 
 
-def test_the_self_test_finds_a_broken_signer():
-    class Broken(SoftwareSigner):
-        def sign(self, digest):
-            return super().sign(digest)[:-1] + b"\x00"
+def self_test(signer, **changed):
+    """Why the self-test fails; None if it passes. `changed` are attributes that the signer has by then."""
+    sealer = Sealer(signer)
+    for name, value in changed.items():
+        setattr(signer, name, value)
+    try:
+        sealer.self_test()
+    except SignerError as error:
+        return error.reason
+    return None
 
-    assert Sealer(SoftwareSigner(b"\x11" * 32)).self_test()
-    assert not Sealer(Broken(b"\x11" * 32)).self_test()
+
+def test_the_self_test_finds_a_broken_signer():
+    private = b"\x11" * 32
+    assert self_test(SoftwareSigner(private)) is None
+    good = SoftwareSigner(private)
+
+    def high(digest):
+        signature = good.sign(digest)
+        return signature[:32] + (low_s.N - int.from_bytes(signature[32:], "big")).to_bytes(32, "big")
+
+    for sign in (
+        lambda digest: good.sign(digest)[:-1] + b"\x00",
+        lambda digest: good.sign(bytes(32)),
+        lambda digest: SoftwareSigner(b"\x12" * 32).sign(digest),
+        lambda digest: bytes(64),
+        high,
+    ):
+        assert self_test(SoftwareSigner(private), sign=sign) == "self_test_sign"
+
+
+def test_the_self_test_finds_another_public_key_than_the_identitys():
+    other = SoftwareSigner(b"\x12" * 32)
+    changed = {"public_key": other.public_key, "sign": other.sign}
+    assert self_test(SoftwareSigner(b"\x11" * 32), **changed) == "public_key_changed"
+
+
+def test_the_self_test_finds_a_broken_verification():
+    engine = verification.verify
+    try:
+        for broken in (lambda *arguments: True, lambda *arguments: False):
+            verification.verify = broken
+            assert self_test(SoftwareSigner(b"\x11" * 32)) == "self_test_verify"
+    finally:
+        verification.verify = engine
 
 
 def test_a_software_key_says_so():
