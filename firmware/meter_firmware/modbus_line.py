@@ -1,6 +1,6 @@
-"""The lines a Modbus master talks over: a TCP connection or a serial port, behind one small seam.
+"""The lines a bus talks over: a TCP connection or a serial port, behind one small seam.
 
-A line only moves bytes. It knows nothing of frames and never retries; the master decides when to reconnect.
+A line only moves bytes. It knows nothing of frames and never retries; the bus decides when to reconnect.
 Whatever the environment does to it is an OSError. How a stream is opened is shared with the ways to the
 gateway (`links/tcp`, `links/tty`); a board hands StreamLine a target that wraps its machine.UART the same way.
 """
@@ -78,17 +78,12 @@ class StreamLine:
 
 
 def tcp_line(host: str, port: int) -> StreamLine:
-    """Modbus TCP, or RTU frames over TCP as a serial device server carries them."""
+    """Modbus TCP, or what a serial device server carries over TCP."""
     return StreamLine(TcpTarget(host, port, None, CONNECT_TIMEOUT_MS))
 
 
-def serial_line(path: str, baud: int) -> StreamLine:
-    """RTU over a tty of the Unix port: 8 data bits, no parity."""
-    import termios
-
+def serial_line(path: str, baud: int, parity: str = "none") -> StreamLine:
+    """A tty of the Unix port: 8 data bits, one stop bit."""
     from meter_firmware.links.tty import Tty
 
-    speed: "int | None" = getattr(termios, "B%d" % baud, None)
-    if speed is None:
-        raise ValueError("baud")
-    return StreamLine(Tty(path, speed))
+    return StreamLine(Tty(path, baud, parity))

@@ -6,7 +6,7 @@ is all ones (unsigned) or the lowest integer (signed).
 """
 
 from meter_firmware.modbus import READ_HOLDING
-from meter_firmware.sensors.driver import REGISTER, SAMPLE, ModbusDriver, identity, wrong_identity
+from meter_firmware.sensors.driver import REGISTER, SAMPLE, ModbusDriver, identity, without_options, wrong_identity
 from meter_firmware.sensors.words import (
     NOT_AVAILABLE_I32,
     NOT_AVAILABLE_U16,
@@ -20,7 +20,9 @@ from meter_firmware.sensors.words import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from meter_firmware.sensors.driver import Identity, Indications, Limits, Registers, Values
+    from typing import Any
+
+    from meter_firmware.sensors.driver import Driver, Identity, Indications, Limits, Registers, Values
 
 MAP_VERSION = 1
 ENERGY_MODULUS = 10**12
@@ -84,3 +86,7 @@ class Energy64(ModbusDriver):
         if not maker or not model or not serial or version != MAP_VERSION:
             raise wrong_identity()
         return identity(maker, model, serial, "map %d" % version)
+
+
+def define(options: "list[list[Any]] | None") -> "type[Driver]":
+    return without_options(Energy64, options)

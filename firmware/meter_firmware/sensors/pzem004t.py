@@ -10,12 +10,14 @@ inferred from it and from reports of users, not stated by the maker.
 """
 
 from meter_firmware.modbus import READ_HOLDING, READ_INPUT
-from meter_firmware.sensors.driver import REGISTER, SAMPLE, ModbusDriver, identity, wrong_identity
+from meter_firmware.sensors.driver import REGISTER, SAMPLE, ModbusDriver, identity, without_options, wrong_identity
 from meter_firmware.sensors.words import unsigned
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from meter_firmware.sensors.driver import Identity, Indications, Limits, Registers, Values
+    from typing import Any
+
+    from meter_firmware.sensors.driver import Driver, Identity, Indications, Limits, Registers, Values
 
 GENERAL_ADDRESS = 0xF8
 ENERGY_MODULUS_WH = 10000000
@@ -63,6 +65,10 @@ class Pzem004t(ModbusDriver):
     async def identify(self) -> "Identity":
         """It has no serial number to read; that it knows its own address is all that tells it from others."""
         block = (await self._blocks(IDENTITY_REGISTERS))[0]
-        if self._unit not in (GENERAL_ADDRESS, unsigned(block, 1, 1)):
+        if self._address not in (GENERAL_ADDRESS, unsigned(block, 1, 1)):
             raise wrong_identity()
         return identity("Peacefair", "PZEM-004T v3", None, None)
+
+
+def define(options: "list[list[Any]] | None") -> "type[Driver]":
+    return without_options(Pzem004t, options)

@@ -6,12 +6,14 @@ The extended range ends at 10,000 ppm. The sensor says 0 ppm while it warms up.
 """
 
 from meter_firmware.modbus import READ_INPUT
-from meter_firmware.sensors.driver import SAMPLE, ModbusDriver, identity
+from meter_firmware.sensors.driver import SAMPLE, ModbusDriver, identity, without_options
 from meter_firmware.sensors.words import unsigned
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from meter_firmware.sensors.driver import Faults, Identity, Indications, Limits, Registers, Values
+    from typing import Any
+
+    from meter_firmware.sensors.driver import Driver, Faults, Identity, Indications, Limits, Registers, Values
 
 REGISTERS: "Registers" = ((READ_INPUT, 0, 4),)
 IDENTITY_REGISTERS: "Registers" = ((READ_INPUT, 25, 6),)
@@ -59,3 +61,7 @@ class SenseairS8(ModbusDriver):
             "%08X" % unsigned(block, 4, 2),
             "%d.%d" % (firmware >> 8, firmware & 0xFF),
         )
+
+
+def define(options: "list[list[Any]] | None") -> "type[Driver]":
+    return without_options(SenseairS8, options)

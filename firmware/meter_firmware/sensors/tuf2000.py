@@ -13,12 +13,14 @@ discontinuity.
 """
 
 from meter_firmware.modbus import READ_HOLDING
-from meter_firmware.sensors.driver import REGISTER, SAMPLE, ModbusDriver, identity, wrong_identity
+from meter_firmware.sensors.driver import REGISTER, SAMPLE, ModbusDriver, identity, without_options, wrong_identity
 from meter_firmware.sensors.words import bcd, real4, signed, unsigned
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from meter_firmware.sensors.driver import Faults, Identity, Indications, Limits, Registers, Values
+    from typing import Any
+
+    from meter_firmware.sensors.driver import Driver, Faults, Identity, Indications, Limits, Registers, Values
 
 REGISTERS: "Registers" = ((READ_HOLDING, 0, 12), (READ_HOLDING, 71, 1), (READ_HOLDING, 1437, 2))
 IDENTITY_REGISTERS: "Registers" = ((READ_HOLDING, 1528, 2),)
@@ -93,3 +95,7 @@ class Tuf2000(ModbusDriver):
         if serial is None:
             raise wrong_identity()
         return identity(None, "TUF-2000", serial, None)
+
+
+def define(options: "list[list[Any]] | None") -> "type[Driver]":
+    return without_options(Tuf2000, options)

@@ -49,27 +49,54 @@ def bcd(block: bytes, index: int, words: int) -> "str | None":
     return digits
 
 
+def decimal(block: bytes, index: int, words: int, low_word_first: bool = False) -> "int | None":
+    """The number that packed decimal digits write; None if a nibble is no digit."""
+    value = unsigned(block, index, words, low_word_first)
+    number = 0
+    for step in range(4 * words - 1, -1, -1):
+        digit = value >> 4 * step & 15
+        if digit > 9:
+            return None
+        number = 10 * number + digit
+    return number
+
+
 def real4(bits: int, decimals: int) -> "int | None":
-    """IEEE 754 binary32 times 10^decimals, rounded to the nearest integer, ties to even.
+    """IEEE 754 binary32 times 10^decimals."""
+    return binary32(bits, 10**decimals)
+
+
+def binary32(bits: int, multiplier: int) -> "int | None":
+    """IEEE 754 binary32 times an integer, rounded to the nearest integer, ties to even.
 
     None for infinities and NaN. The exact value is significand * 2^shift, so the scaling is exact and only
     the last step rounds (ISO 80000-1 B.3 rule A).
     """
-    exponent = bits >> 23 & 0xFF
-    significand = bits & 0x7FFFFF
-    if exponent == 0xFF:
+    return _binary(bits, multiplier, 8, 23)
+
+
+def binary64(bits: int, multiplier: int) -> "int | None":
+    """The same of an IEEE 754 binary64."""
+    return _binary(bits, multiplier, 11, 52)
+
+
+def _binary(bits: int, multiplier: int, exponent_bits: int, fraction_bits: int) -> "int | None":
+    all_ones = (1 << exponent_bits) - 1
+    exponent = bits >> fraction_bits & all_ones
+    significand = bits & ((1 << fraction_bits) - 1)
+    if exponent == all_ones:
         return None
     if exponent:
-        significand |= 0x800000
+        significand |= 1 << fraction_bits
     else:
         exponent = 1
-    shift = exponent - 150
-    scaled: int = significand * 10**decimals
+    shift = exponent - (all_ones >> 1) - fraction_bits
+    scaled: int = significand * multiplier
     if shift >= 0:
         scaled <<= shift
     else:
         scaled = _shift_to_nearest(scaled, -shift)
-    return -scaled if bits >> 31 else scaled
+    return -scaled if bits >> (exponent_bits + fraction_bits) else scaled
 
 
 def _shift_to_nearest(value: int, bits: int) -> int:

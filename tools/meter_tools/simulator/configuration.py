@@ -7,20 +7,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo
+from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationInfo
 
-from meter_tools.simulator import generator
-from meter_tools.simulator.instruments import (
-    DEFAULT_SERIALS,
-    KINDS,
-    AnalyserRegister,
-    Identity,
-    Kind,
-    Values,
-    analyser,
-)
+from meter_gateway.register_map import find_register_map, load_register_map
+from meter_gateway.validated_toml import ConfigError
+from meter_tools.simulator import generator, register_map
+from meter_tools.simulator.chip_configuration import ChipBusConfiguration
+from meter_tools.simulator.instruments import DEFAULT_SERIALS, KINDS, Identity, Kind, Values
+from meter_tools.simulator.serial_configuration import SerialBusConfiguration
 from meter_tools.simulator.trace import EPOCH, MS, Trace
-from meter_tools.simulator.trace_map import RegisterTable, find_map, load_map
+from meter_tools.simulator.trace_map import find_map, load_map
 
 Source = Callable[[int], Values]
 """An instrument's indications at a UTC in milliseconds."""
@@ -30,6 +26,14 @@ MONDAY = datetime.fromtimestamp(generator.MONDAY_2026_01_05_MS / 1000, UTC)
 
 def _beside_configuration(path: Path, info: ValidationInfo) -> Path:
     return path if info.context is None else Path(info.context["folder"]) / path
+
+
+def _map_file(name: str, info: ValidationInfo) -> str:
+    folder = Path() if info.context is None else Path(info.context["folder"])
+    found = find_register_map(name, folder)
+    if found is None:
+        raise ValueError(f"no built-in register map is named {name!r}")
+    return str(found)
 
 
 ConfiguredPath = Annotated[Path, AfterValidator(_beside_configuration)]
@@ -65,12 +69,13 @@ class InstrumentConfiguration(_Table):
     unit: int = Field(ge=1, le=255)
     serial: str | None = None
     source: Annotated[GeneratorSource | TraceSource | FixedSource, Field(discriminator="kind")]
-    register_map: list[RegisterTable] = Field(default=[], alias="register")
-    """Of an analyser that is not fed by a trace."""
+    register_map: Annotated[str, AfterValidator(_map_file)] | None = None
+    """Of the kind `register_map` that is not fed by a trace: a built-in map's name, or a file."""
 
 
 class BusConfiguration(_Table):
     name: str
+    kind: Literal["modbus"] = "modbus"
     framing: Literal["tcp", "rtu"]
     host: str = "127.0.0.1"
     port: int = Field(default=0, ge=0, le=0xFFFF)
@@ -80,10 +85,24 @@ class BusConfiguration(_Table):
     instruments: list[InstrumentConfiguration] = Field(min_length=1)
 
 
+def _kind_of_bus(table: object) -> str:
+    """Who says none means Modbus."""
+    kind = table.get("kind", "modbus") if isinstance(table, Mapping) else getattr(table, "kind", "")
+    return "chips" if kind in ("i2c", "onewire") else str(kind)
+
+
+AnyBus = Annotated[
+    Annotated[BusConfiguration, Tag("modbus")]
+    | Annotated[ChipBusConfiguration, Tag("chips")]
+    | Annotated[SerialBusConfiguration, Tag("serial")],
+    Discriminator(_kind_of_bus),
+]
+
+
 class Configuration(_Table):
     clock_file: ConfiguredPath | None = None
     fault_file: ConfiguredPath | None = None
-    bus: list[BusConfiguration] = Field(min_length=1)
+    bus: list[AnyBus] = Field(min_length=1)
 
 
 def load_configuration(path: Path) -> Configuration:
@@ -101,16 +120,25 @@ def build(configuration: InstrumentConfiguration) -> tuple[Kind, Identity, Sourc
             raise ValueError(f"{configuration.name}: the trace's map is for {trace_map.instrument.kind}")
         kind = trace_map.kind()
         values: Source = Trace(source.csv, trace_map, source.days)
-    elif configuration.kind == "analyser":
-        kind = analyser([AnalyserRegister(**row.model_dump()) for row in configuration.register_map])
+    elif configuration.kind == register_map.NAME:
+        kind = _mapped(configuration)
         values = _plain_source(configuration.name, kind, source)
     elif configuration.kind is not None and configuration.kind in KINDS:
         kind = KINDS[configuration.kind]
         values = _plain_source(configuration.name, kind, source)
     else:
-        raise ValueError(f"{configuration.name}: kind must be analyser or one of {', '.join(KINDS)}")
+        raise ValueError(f"{configuration.name}: kind must be register_map or one of {', '.join(KINDS)}")
     serial = configuration.serial or DEFAULT_SERIALS[kind.name]
     return kind, Identity(configuration.unit, serial), values
+
+
+def _mapped(configuration: InstrumentConfiguration) -> Kind:
+    if configuration.register_map is None:
+        raise ValueError(f"{configuration.name}: register_map names no map")
+    try:
+        return register_map.kind_of_map(load_register_map(Path(configuration.register_map)))
+    except ConfigError as error:
+        raise ValueError(str(error)) from error
 
 
 def _plain_source(name: str, kind: Kind, source: GeneratorSource | FixedSource) -> Source:

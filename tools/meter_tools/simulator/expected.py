@@ -9,7 +9,8 @@ from decimal import Decimal
 from itertools import islice
 from pathlib import Path
 
-from meter_tools.simulator.trace_map import UNITS, load_map
+from meter_gateway.units import UNITS
+from meter_tools.simulator.trace_map import load_map
 
 
 @dataclass(frozen=True)

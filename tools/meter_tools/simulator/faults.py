@@ -11,13 +11,14 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
-FaultKind = Literal["silent", "nonsense", "slow", "exception", "truncated"]
+FaultKind = Literal["silent", "nonsense", "slow", "exception", "truncated", "bad_crc"]
 
 
 class Fault(BaseModel):
     """silent: no reply. nonsense: bytes that are no frame. slow: the true reply, after `delay_ms`.
 
-    exception: Modbus exception `code`. truncated: the first half of the true reply.
+    exception: Modbus exception `code`; a chip does not acknowledge. truncated: the first half of the true reply.
+    bad_crc: one bit of the true reply is wrong, except on Modbus. A chip that is silent has lost its supply.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

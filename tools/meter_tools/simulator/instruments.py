@@ -6,7 +6,7 @@ register wraps at its modulus. What an instrument has no value for is what the r
 """
 
 import struct
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -51,7 +51,7 @@ class Kind:
         return self.encode(shown, identity)
 
 
-def _put(words: Words, function: int, address: int, value: int, count: int, low_first: bool = False) -> None:
+def put(words: Words, function: int, address: int, value: int, count: int, low_first: bool = False) -> None:
     """Two's complement over `count` registers; OverflowError if it does not fit."""
     size = 2 * count
     content = value.to_bytes(size, "big", signed=value < 0)
@@ -60,11 +60,11 @@ def _put(words: Words, function: int, address: int, value: int, count: int, low_
         words[function, address + offset] = word
 
 
-def _put_text(words: Words, function: int, address: int, text: str, count: int) -> None:
+def put_text(words: Words, function: int, address: int, text: str, count: int) -> None:
     content = text.encode("ascii").ljust(2 * count, b"\0")
     if len(content) != 2 * count:
         raise ValueError(f"{text!r} is longer than {2 * count} characters")
-    _put(words, function, address, int.from_bytes(content, "big"), count)
+    put(words, function, address, int.from_bytes(content, "big"), count)
 
 
 ALL_ONES = {1: 0xFFFF, 2: 0xFFFFFFFF, 4: 0xFFFFFFFFFFFFFFFF}
@@ -89,11 +89,11 @@ def _encode_energy64(values: Values, identity: Identity) -> Words:
     words: Words = {}
     for name, address, count, absent in _ENERGY64_REGISTERS:
         value = values[name]
-        _put(words, HOLDING, address, absent if value is None else value, count)
-    _put_text(words, HOLDING, 0x0100, "carbonmeter", 8)
-    _put_text(words, HOLDING, 0x0108, "energy64-sim", 8)
-    _put_text(words, HOLDING, 0x0110, identity.serial, 8)
-    _put(words, HOLDING, 0x0118, 1, 1)
+        put(words, HOLDING, address, absent if value is None else value, count)
+    put_text(words, HOLDING, 0x0100, "carbonmeter", 8)
+    put_text(words, HOLDING, 0x0108, "energy64-sim", 8)
+    put_text(words, HOLDING, 0x0110, identity.serial, 8)
+    put(words, HOLDING, 0x0118, 1, 1)
     return words
 
 
@@ -109,28 +109,28 @@ def _encode_pzem004t(values: Values, identity: Identity) -> Words:
     )
     for name, address, count in registers:
         value = values[name]
-        _put(words, INPUT, address, ALL_ONES[count] if value is None else value, count, low_first=True)
-    _put(words, INPUT, 9, 0, 1)
-    _put(words, HOLDING, 1, 23000, 1)
-    _put(words, HOLDING, 2, identity.unit, 1)
+        put(words, INPUT, address, ALL_ONES[count] if value is None else value, count, low_first=True)
+    put(words, INPUT, 9, 0, 1)
+    put(words, HOLDING, 1, 23000, 1)
+    put(words, HOLDING, 2, identity.unit, 1)
     return words
 
 
 def _encode_senseair_s8(values: Values, identity: Identity) -> Words:
     words: Words = {}
     fraction = values["co2_fraction"]
-    _put(words, INPUT, 0, 1 if fraction is None else 0, 1)
-    _put(words, INPUT, 1, 0, 1)
-    _put(words, INPUT, 2, 0, 1)
-    _put(words, INPUT, 3, fraction or 0, 1)
-    _put(words, INPUT, 25, 0x000E01, 2)
-    _put(words, INPUT, 27, 9, 1)
-    _put(words, INPUT, 28, 0x0187, 1)
-    _put(words, INPUT, 29, int(identity.serial, 16), 2)
+    put(words, INPUT, 0, 1 if fraction is None else 0, 1)
+    put(words, INPUT, 1, 0, 1)
+    put(words, INPUT, 2, 0, 1)
+    put(words, INPUT, 3, fraction or 0, 1)
+    put(words, INPUT, 25, 0x000E01, 2)
+    put(words, INPUT, 27, 9, 1)
+    put(words, INPUT, 28, 0x0187, 1)
+    put(words, INPUT, 29, int(identity.serial, 16), 2)
     return words
 
 
-def _real4(value: float) -> int:
+def real4(value: float) -> int:
     (bits,) = struct.unpack(">I", struct.pack(">f", value))
     return int(bits)
 
@@ -142,16 +142,73 @@ def _encode_tuf2000(values: Values, identity: Identity) -> Words:
     """Flow in m3/h; the total as whole cubic metres and a fraction, multiplier 3 (times 1)."""
     words: Words = {(HOLDING, address): 0 for address in range(12)}
     flow_l_h, volume_l = values["volume_flow"], values["volume"]
-    _put(words, HOLDING, 0, NOT_A_NUMBER if flow_l_h is None else _real4(flow_l_h / 1000), 2, low_first=True)
+    put(words, HOLDING, 0, NOT_A_NUMBER if flow_l_h is None else real4(flow_l_h / 1000), 2, low_first=True)
     whole, rest_l = divmod(volume_l or 0, 1000)
-    fraction = NOT_A_NUMBER if volume_l is None else _real4(rest_l / 1000)
-    _put(words, HOLDING, 8, whole, 2, low_first=True)
-    _put(words, HOLDING, 10, fraction, 2, low_first=True)
-    _put(words, HOLDING, 71, 0, 1)
-    _put(words, HOLDING, 91, 0x5263, 1)
-    _put(words, HOLDING, 1437, 0, 1)
-    _put(words, HOLDING, 1438, 3, 1)
-    _put(words, HOLDING, 1528, int(identity.serial, 16), 2)
+    fraction = NOT_A_NUMBER if volume_l is None else real4(rest_l / 1000)
+    put(words, HOLDING, 8, whole, 2, low_first=True)
+    put(words, HOLDING, 10, fraction, 2, low_first=True)
+    put(words, HOLDING, 71, 0, 1)
+    put(words, HOLDING, 91, 0x5263, 1)
+    put(words, HOLDING, 1437, 0, 1)
+    put(words, HOLDING, 1438, 3, 1)
+    put(words, HOLDING, 1528, int(identity.serial, 16), 2)
+    return words
+
+
+_SDM630_SINGLES = (
+    # indication, address, quantity, exponent, what one of the register is in units of 10^exponent
+    *((f"voltage_l{n}", 2 * n - 2, "voltage", -2, 100) for n in (1, 2, 3)),
+    *((f"current_l{n}", 2 * n + 4, "current", -3, 1000) for n in (1, 2, 3)),
+    *((f"active_power_l{n}", 2 * n + 10, "active_power", -1, 10) for n in (1, 2, 3)),
+    *((f"apparent_power_l{n}", 2 * n + 16, "apparent_power", -1, 10) for n in (1, 2, 3)),
+    *((f"reactive_power_l{n}", 2 * n + 22, "reactive_power", -1, 10) for n in (1, 2, 3)),
+    *((f"power_factor_l{n}", 2 * n + 28, "power_factor", -4, 10_000) for n in (1, 2, 3)),
+    ("current_sum", 48, "current", -3, 1000),
+    ("active_power", 52, "active_power", -1, 10),
+    ("apparent_power", 56, "apparent_power", -1, 10),
+    ("reactive_power", 60, "reactive_power", -1, 10),
+    ("power_factor", 62, "power_factor", -4, 10_000),
+    ("frequency", 70, "frequency", -2, 100),
+    ("active_energy_import", 72, "active_energy_import", 0, 1000),
+    ("active_energy_export", 74, "active_energy_export", 0, 1000),
+    ("reactive_energy_lagging", 76, "reactive_energy_lagging", 0, 1000),
+    ("reactive_energy_leading", 78, "reactive_energy_leading", 0, 1000),
+)
+
+WITHOUT_SERIAL = "none"
+
+
+def _encode_sdm630(values: Values, identity: Identity) -> Words:
+    """Three phases, four wires. Without a serial number it is one of the older firmware: no FC00 registers."""
+    words: Words = {(INPUT, address): 0 for address in range(0x50)}
+    for name, address, _, _, steps in _SDM630_SINGLES:
+        value = values[name]
+        put(words, INPUT, address, NOT_A_NUMBER if value is None else real4(value / steps), 2)
+    put(words, HOLDING, 0x000A, real4(3), 2)
+    put(words, HOLDING, 0x0014, real4(identity.unit), 2)
+    if identity.serial != WITHOUT_SERIAL:
+        put(words, HOLDING, 0xFC00, int(identity.serial), 2)
+        put(words, HOLDING, 0xFC02, 0x0070, 1)
+    return words
+
+
+def _encode_djsf1352(values: Values, _: Identity) -> Words:
+    """Sixteen bits a value: the decimal point moves as far as they need, and the last digits are cut off."""
+    words: Words = {(HOLDING, address): 0 for address in range(20)}
+    shown = {"voltage": 0, "current": 2, "active_power": 8}
+    for name, address in shown.items():
+        value, point = values[name] or 0, 0
+        while not -0x8000 <= value <= 0x7FFF:
+            value, point = int(value / 10), point + 1
+        put(words, HOLDING, address, value, 1)
+        put(words, HOLDING, address + 1, point, 1)
+    put(words, HOLDING, 4, int(any(values[name] is None for name in shown)), 1)
+    put(words, HOLDING, 5, 253, 1)
+    put(words, HOLDING, 12, values["active_energy_import"] or 0, 2)
+    put(words, HOLDING, 14, values["active_energy_export"] or 0, 2)
+    put(words, HOLDING, 16, 1, 1)
+    put(words, HOLDING, 17, 250, 1)
+    put(words, HOLDING, 35, 0x0103, 1)
     return words
 
 
@@ -191,6 +248,22 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
             {"volume_flow": Indication("volume_flow", -3), "volume": Indication("volume", -3)},
             _encode_tuf2000,
         ),
+        "sdm630": Kind(
+            "sdm630",
+            {row[0]: Indication(row[2], row[3]) for row in _SDM630_SINGLES},
+            _encode_sdm630,
+        ),
+        "djsf1352": Kind(
+            "djsf1352",
+            {
+                "voltage": Indication("voltage", -3),
+                "current": Indication("current", -3),
+                "active_power": Indication("active_power", -3),
+                "active_energy_import": Indication("active_energy_import", 0),
+                "active_energy_export": Indication("active_energy_export", 0),
+            },
+            _encode_djsf1352,
+        ),
     }
 )
 
@@ -200,56 +273,8 @@ DEFAULT_SERIALS: Mapping[str, str] = MappingProxyType(
         "pzem004t": "none",
         "senseair_s8": "05A1C3E7",
         "tuf2000": "12800001",
-        "analyser": "none",
+        "register_map": "SIM-0002",
+        "sdm630": "20260001",
+        "djsf1352": "none",
     }
 )
-
-
-@dataclass(frozen=True)
-class AnalyserRegister:
-    """One row of an analyser's register map, as the firmware's analyser driver takes it."""
-
-    name: str
-    quantity: str
-    function: int
-    address: int
-    type: str
-    exponent: int
-    lowest: int
-    highest: int
-
-    def row(self) -> list[str | int]:
-        return [
-            self.name,
-            self.quantity,
-            self.function,
-            self.address,
-            self.type,
-            self.exponent,
-            self.lowest,
-            self.highest,
-        ]
-
-
-_ANALYSER_REGISTERS = {"uint16": 1, "int16": 1, "uint32": 2, "int32": 2, "uint64": 4, "int64": 4}
-
-
-def analyser(registers: Sequence[AnalyserRegister]) -> Kind:
-    """A kind made from a register map. Without a value a register shows one more than its highest, or one less
-    than its lowest.
-    """
-
-    def encode(values: Values, _: Identity) -> Words:
-        words: Words = {}
-        for register in registers:
-            plain = register.type.removesuffix("_low")
-            count = _ANALYSER_REGISTERS[plain]
-            top = 2 ** (16 * count - plain.startswith("int")) - 1
-            value = values[register.name]
-            if value is None:
-                value = register.highest + 1 if register.highest < top else register.lowest - 1
-            _put(words, register.function, register.address, value, count, register.type != plain)
-        return words
-
-    indications = {register.name: Indication(register.quantity, register.exponent) for register in registers}
-    return Kind("analyser", indications, encode)

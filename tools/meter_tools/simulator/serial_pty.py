@@ -1,4 +1,4 @@
-"""A bus as a serial line: a pseudo-terminal whose other end is the bus's RTU-over-TCP server.
+"""A bus as a serial line: a pseudo-terminal whose other end is the bus's TCP server.
 
 A pty carries bytes, not time: no baud rate, no parity error, no silence between frames. What a real RS-485
 line adds in these is not simulated.

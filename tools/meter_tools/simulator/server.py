@@ -21,11 +21,15 @@ from pymodbus.server import ModbusTcpServer
 from pymodbus.server.requesthandler import ServerRequestHandler
 from pymodbus.simulator import DataType, SimData, SimDevice
 
+from meter_tools.simulator.chip_configuration import ChipBusConfiguration, build_line
+from meter_tools.simulator.chip_line import ChipServer
 from meter_tools.simulator.clock import Clock, FileClock, real_clock
 from meter_tools.simulator.configuration import BusConfiguration, Configuration, Source, build
 from meter_tools.simulator.faults import Fault, FaultFile
 from meter_tools.simulator.instruments import HOLDING, INPUT, Identity, Kind, Values
+from meter_tools.simulator.serial_configuration import SerialBusConfiguration, build_server
 from meter_tools.simulator.serial_pty import PtyLine, open_pty_line
+from meter_tools.simulator.serial_server import SerialServer
 
 FaultsNow = Callable[[], Mapping[str, Fault]]
 
@@ -154,7 +158,7 @@ class Bus:
     host: str
     port: int
     pty: str | None
-    server: _BusServer
+    server: _BusServer | ChipServer | SerialServer
     line: PtyLine | None
 
 
@@ -169,7 +173,7 @@ class Simulation:
         for bus in self.buses.values():
             if bus.line is not None:
                 bus.line.close()
-            await bus.server.shutdown()  # type: ignore[no-untyped-call]
+            await bus.server.shutdown()
 
 
 async def serve(configuration: Configuration) -> Simulation:
@@ -186,11 +190,28 @@ async def serve(configuration: Configuration) -> Simulation:
     return simulation
 
 
-async def _start(simulation: Simulation, configuration: BusConfiguration, clock: Clock, faults: FaultsNow) -> None:
-    if configuration.pty and configuration.framing != "rtu":
-        raise ValueError(f"bus {configuration.name}: only RTU runs over a serial line")
+async def _start(
+    simulation: Simulation,
+    configuration: BusConfiguration | ChipBusConfiguration | SerialBusConfiguration,
+    clock: Clock,
+    faults: FaultsNow,
+) -> None:
     if configuration.name in simulation.buses:
         raise ValueError(f"bus {configuration.name} is there twice")
+    if isinstance(configuration, ChipBusConfiguration):
+        chips = build_line(configuration, clock, faults)
+        host, port = await chips.listen(configuration.host, configuration.port)
+        simulation.buses[configuration.name] = Bus(configuration.name, host, port, None, chips, None)
+        return
+    if isinstance(configuration, SerialBusConfiguration):
+        stations = build_server(configuration, clock, faults)
+        host, port = await stations.listen(configuration.host, configuration.port)
+        line = await open_pty_line(host, port) if configuration.pty else None
+        path = None if line is None else line.path
+        simulation.buses[configuration.name] = Bus(configuration.name, host, port, path, stations, line)
+        return
+    if configuration.pty and configuration.framing != "rtu":
+        raise ValueError(f"bus {configuration.name}: only RTU runs over a serial line")
     by_unit: dict[int, Instrument] = {}
     for entry in configuration.instruments:
         kind, identity, source = build(entry)

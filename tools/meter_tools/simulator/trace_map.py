@@ -5,45 +5,20 @@ hil_tests/traces/*.toml are maps with every key explained; docs say how to write
 
 import tomllib
 from datetime import UTC, datetime, timedelta, timezone
+from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from meter_gateway.register_map import MapError, Register, Row, register_rows
+from meter_gateway.units import UNITS
 from meter_protocol.quantities import BY_NAME
-from meter_tools.simulator.instruments import KINDS, AnalyserRegister, Indication, Kind, analyser
+from meter_tools.simulator import register_map
+from meter_tools.simulator.instruments import KINDS, Indication, Kind
 
 PROJECT_MAPS = Path(__file__).parents[3] / "hil_tests" / "traces"
-
-UNITS = {
-    # unit in a CSV file: (UCUM unit of the quantity, factor)
-    "Wh": ("W.h", Fraction(1)),
-    "kWh": ("W.h", Fraction(1000)),
-    "MWh": ("W.h", Fraction(1000000)),
-    "varh": ("V.A.h", Fraction(1)),
-    "kvarh": ("V.A.h", Fraction(1000)),
-    "W": ("W", Fraction(1)),
-    "kW": ("W", Fraction(1000)),
-    "MW": ("W", Fraction(1000000)),
-    "var": ("V.A", Fraction(1)),
-    "kvar": ("V.A", Fraction(1000)),
-    "V": ("V", Fraction(1)),
-    "A": ("A", Fraction(1)),
-    "Hz": ("Hz", Fraction(1)),
-    "1": ("1", Fraction(1)),
-    "%": ("1", Fraction(1, 100)),
-    "%RH": ("%", Fraction(1)),
-    "degC": ("Cel", Fraction(1)),
-    "Pa": ("Pa", Fraction(1)),
-    "mbar": ("Pa", Fraction(100)),
-    "bar": ("Pa", Fraction(100000)),
-    "ppm": ("[ppm]", Fraction(1)),
-    "mg/m3": ("mg/m3", Fraction(1)),
-    "m3": ("m3", Fraction(1)),
-    "L": ("m3", Fraction(1, 1000)),
-    "m3/h": ("m3/h", Fraction(1)),
-}
 
 PER_HOUR = {"W.h": "W", "V.A.h": "V.A", "m3": "m3/h", "kg": "kg/h"}
 """Unit of a quantity's mean rate: the quantity of an interval divided by the interval in hours."""
@@ -87,17 +62,6 @@ class RatioTable(_Table):
     secondary: int = Field(gt=0)
 
 
-class RegisterTable(_Table):
-    name: str
-    quantity: str
-    function: Literal[3, 4]
-    address: int = Field(ge=0, le=0xFFFF)
-    type: str
-    exponent: int
-    lowest: int
-    highest: int
-
-
 class ColumnTable(_Table):
     name: str
     use: Use
@@ -114,22 +78,21 @@ class TraceMap(_Table):
     interval: IntervalTable
     instrument: InstrumentTable
     ratio: RatioTable | None = None
-    register_map: list[RegisterTable] = Field(default=[], alias="register")
+    registers: list[Register] = Field(default=[], alias="register")
+    """Of an instrument of the kind `register_map`, as in a register map's file."""
     column: list[ColumnTable] = Field(min_length=1)
 
     def kind(self) -> Kind:
-        if self.instrument.kind == "analyser":
-            return analyser([AnalyserRegister(**row.model_dump()) for row in self.register_map])
+        if self.instrument.kind == register_map.NAME:
+            return register_map.kind_of_registers(self.registers)
         if self.instrument.kind not in KINDS:
-            known = ", ".join(sorted([*KINDS, "analyser"]))
+            known = ", ".join(sorted([*KINDS, register_map.NAME]))
             raise TraceError("unknown_instrument", f"instrument.kind must be one of {known}")
         return KINDS[self.instrument.kind]
 
-    def analyser_rows(self) -> list[list[str | int]] | None:
-        """The options of the firmware's analyser driver, None for every other instrument."""
-        if self.instrument.kind != "analyser":
-            return None
-        return [AnalyserRegister(**row.model_dump()).row() for row in self.register_map]
+    def register_rows(self) -> list[Row] | None:
+        """The options of the firmware's driver `register_map`, None for every other instrument."""
+        return register_rows(self.registers) if self.instrument.kind == register_map.NAME else None
 
     def offset(self) -> timezone:
         sign, hours, minutes = self.csv.utc_offset[0], self.csv.utc_offset[1:3], self.csv.utc_offset[4:6]
@@ -184,13 +147,17 @@ class TraceMap(_Table):
 def load_map(path: Path) -> TraceMap:
     try:
         with path.open("rb") as file:
-            return TraceMap.model_validate(tomllib.load(file))
+            trace_map = TraceMap.model_validate(tomllib.load(file, parse_float=Decimal))
+        trace_map.register_rows()
     except tomllib.TOMLDecodeError as error:
         raise TraceError("map_toml", f"{path}: {error}") from error
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(map(str, first["loc"]))
         raise TraceError("map_key", f"{path}: {key}: {first['msg']}") from error
+    except MapError as error:
+        raise TraceError("map_key", f"{path}: {error}") from error
+    return trace_map
 
 
 def find_map(csv_path: Path, folder: Path = PROJECT_MAPS) -> Path:
