@@ -1,17 +1,25 @@
 """The unix board: this host as a meter, for development, the demo and CI.
 
 Its configuration is the JSON file named on the command line (README.md beside this file says every key).
-Flash is a file under LittleFS, buses are TCP or a tty, the key is a software key and says so.
+Flash is a file under LittleFS, buses are TCP or a tty, the key is a software key unless the file says otherwise.
 """
 
-import json
 import os
 import sys
 from binascii import hexlify
 
-from clocks import DrivenClock, HostClock
+import board_base
+from clocks import DrivenClock
+from remote_buses import RemoteI2c, RemoteOneWire, Wire
+from remote_pulses import RemotePulses, remote_pulses
+from remote_spi import remote_spi
 
-from meter_firmware import blockdev
+from meter_firmware import monotonic
+from meter_firmware.board_clock import BoardClock
+from meter_firmware.buses.i2c import I2cBus
+from meter_firmware.buses.onewire import OneWireBus
+from meter_firmware.buses.serial_bus import SerialBus
+from meter_firmware.buses.spi import SpiBus
 from meter_firmware.links.backoff import Backoff
 from meter_firmware.links.mqtt import MqttLink
 from meter_firmware.links.serial import SerialLink
@@ -21,39 +29,50 @@ from meter_firmware.links.tty import Tty
 from meter_firmware.memory import Memory
 from meter_firmware.modbus import ModbusMaster
 from meter_firmware.modbus_line import serial_line, tcp_line
-from meter_firmware.sealing import SoftwareSigner
+from meter_firmware.signer_boot import has_no_key
+from meter_firmware.signers import key_file
+from meter_firmware.signers.atecc608 import Atecc608Signer
+from meter_firmware.signers.native import NativeSigner
+from meter_firmware.signers.software import SoftwareSigner
 from meter_protocol import topics
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-_ROOT = "/meter"
+    Bus = ModbusMaster | SerialBus | I2cBus | OneWireBus | SpiBus | RemotePulses
+
 _BACKOFF_LIMIT_MS = 10000
+_FEED_MS = 1000
+
+SERIAL_TIMEOUT_MS = 2000
+"""A DL/T 645 meter may think for half a second; the longest M-Bus frame takes 1.2 s at 2400 baud."""
 
 
 class UnixBoard:
     maker = "carbonmeter"
     model = "unix"
+    image_region = None
 
     def __init__(self, config: "dict[str, Any]") -> None:
         self._config = config
         self.serial = config["serial"]
-        self.journal_bytes = config.get("journal_bytes", 2 << 20)
+        self.journal_bytes = board_base.journal_bytes()
+        self.update_site = board_base.update_site()
         replay = config.get("replay")
-        self.clock: "HostClock | DrivenClock"
+        self.clock: "BoardClock | DrivenClock"
         if replay is None:
-            self.clock = HostClock()
+            self.clock = BoardClock()
         else:
             self.clock = DrivenClock(replay["clock_file"], replay["until_ms"], replay.get("pace_ms", 0))
-        self._host = HostClock()
         self._ending_ms: "int | None" = None
+        self._feed_due_ms = 0
         buses = config["buses"]
         # All of them at once: a mistake in the configuration shows at the start, not when a set names the bus.
-        self._masters: "dict[str, ModbusMaster]" = {name: _make_master(buses[name]) for name in buses}
+        self._buses: "dict[str, Bus]" = {name: _make_bus(buses[name]) for name in buses}
 
     def link_ms(self) -> int:
-        return self._host.ticks_ms()
+        return monotonic.now_ms()
 
     def random(self, size: int) -> bytes:
         return os.urandom(size)
@@ -62,33 +81,34 @@ class UnixBoard:
         print(line)
 
     def mount(self) -> str:
-        # LittleFS needs room beside the journal's segments: a tenth and sixteen blocks at least.
-        blocks = self.journal_bytes * 5 // 4 // blockdev.BLOCK_SIZE + 32
-        blockdev.mount(blockdev.FileBlockDevice(self._config["flash"], blocks), _ROOT)
-        return _ROOT
+        return board_base.mount()
 
-    def make_signer(self, memory: Memory) -> SoftwareSigner:
+    def make_signer(self, memory: Memory) -> "Atecc608Signer | NativeSigner | SoftwareSigner":
         """The key is made here, on first boot, and stays here."""
-        private = memory.read("key")
-        if private is None:
-            private = os.urandom(32)
-            memory.write("key", private)
-        return SoftwareSigner(private)
+        signer = self._config.get("signer", "software")
+        if isinstance(signer, dict):
+            i2c = RemoteI2c(Wire(signer["host"], signer["tcp_port"]))
+            return Atecc608Signer(i2c, generate=has_no_key(memory))
+        if signer not in ("software", "native"):
+            raise ValueError("signer")
+        private = key_file.private_key(memory, self.random)
+        return NativeSigner(private) if signer == "native" else SoftwareSigner(private)
 
     def authority_keys(self) -> "list[bytes]":
         return [bytes.fromhex(key) for key in self._config["authority_keys"]]
 
     def software_files(self) -> "list[tuple[str, str]]":
+        """The golden copy: this checkout, as the interpreter finds it."""
         files: "list[tuple[str, str]]" = []
         for folder in sys.path:
-            for package in ("meter_protocol", "meter_firmware"):
+            for package in ("meter_protocol", "meter_firmware", "meter_loader"):
                 if folder:
                     _list_files(folder + "/" + package, package, files)
         _list_files(__file__.rpartition("/")[0] or ".", "board", files)
         return files
 
-    def master(self, bus: str) -> ModbusMaster:
-        return self._masters[bus]
+    def bus(self, name: str) -> "Bus":
+        return self._buses[name]
 
     def make_link(self, kid: bytes) -> "MqttLink | SerialLink":
         config = self._config["link"]
@@ -109,6 +129,14 @@ class UnixBoard:
             config.get("password"),
         )
 
+    def feed_watchdog(self) -> None:
+        """A host has no watchdog of its own: whoever supervises the process looks at this file's time."""
+        path = self._config.get("watchdog_file")
+        if path is not None and self.link_ms() >= self._feed_due_ms:
+            self._feed_due_ms = self.link_ms() + _FEED_MS
+            with open(path, "wb") as file:
+                file.write(b"fed")
+
     def finished(self) -> bool:
         """True once the host has asked for an orderly end, or the replay's trace is over."""
         if isinstance(self.clock, DrivenClock):
@@ -128,15 +156,30 @@ class UnixBoard:
 
 def board() -> UnixBoard:
     """The board that the command line's configuration describes."""
-    with open(sys.argv[1]) as file:
-        return UnixBoard(json.load(file))
+    return UnixBoard(board_base.config())
 
 
-def _make_master(config: "dict[str, Any]") -> ModbusMaster:
-    """A bus is a tty with RTU frames, or TCP with Modbus TCP ("tcp") or RTU frames ("rtu") on it."""
+def _make_bus(config: "dict[str, Any]") -> "Bus":
+    """A bus is a line, a tty or TCP, and what is spoken on it: Modbus, or whatever its instruments' drivers say.
+
+    Modbus on a tty is RTU; on TCP its framing is named, "tcp" or "rtu". I2C, 1-Wire, SPI and contacts end in a
+    socket.
+    """
+    if config.get("kind") == "i2c":
+        return I2cBus(RemoteI2c(Wire(config["host"], config["tcp_port"])))
+    if config.get("kind") == "onewire":
+        return OneWireBus(RemoteOneWire(Wire(config["host"], config["tcp_port"])))
+    if config.get("kind") == "spi":
+        return remote_spi(config)
+    if config.get("kind") == "pulse":
+        return remote_pulses(config)
     if "port" in config:
-        return ModbusMaster(serial_line(config["port"], config["baud"]), "rtu")
-    return ModbusMaster(tcp_line(config["host"], config["tcp_port"]), config["framing"])
+        line = serial_line(config["port"], config["baud"], config.get("parity", "none"))
+    else:
+        line = tcp_line(config["host"], config["tcp_port"])
+    if config.get("kind", "modbus") == "serial":
+        return SerialBus(line, config.get("timeout_ms", SERIAL_TIMEOUT_MS))
+    return ModbusMaster(line, "rtu" if "port" in config else config["framing"])
 
 
 def _random_below(limit: int) -> int:

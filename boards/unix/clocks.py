@@ -1,4 +1,4 @@
-"""The unix board's two clocks: the host's own time, and a replay's driven time.
+"""A replay's driven time; otherwise the unix board has the host's own, as every board (meter_firmware/board_clock.py).
 
 In a replay the meter owns virtual time. It writes the virtual UTC in milliseconds to a file, eight bytes
 big-endian, whenever it would have slept; simulated instruments and the gateway read that file. A replay
@@ -6,33 +6,6 @@ then runs as fast as the machine allows, and every interval ends exactly where t
 """
 
 import asyncio
-import time
-
-
-class HostClock:
-    """Monotonic milliseconds since this process began."""
-
-    def __init__(self) -> None:
-        self.holds = _never
-        self._last = time.ticks_ms()
-        self._ticks = 0
-
-    def ticks_ms(self) -> int:
-        now = time.ticks_ms()
-        self._ticks += time.ticks_diff(now, self._last)
-        self._last = now
-        return self._ticks
-
-    async def sleep_until(self, ticks: int, wake: asyncio.Event) -> None:
-        """Return at `ticks` or as soon as `wake` is set."""
-        while not wake.is_set():
-            rest = ticks - self.ticks_ms()
-            if rest <= 0:
-                return
-            try:
-                await asyncio.wait_for_ms(wake.wait(), rest)
-            except asyncio.TimeoutError:
-                return
 
 
 class DrivenClock:

@@ -1,5 +1,3 @@
-from board import board
+from meter_loader import start
 
-from meter_firmware.app import run
-
-run(board())
+start()

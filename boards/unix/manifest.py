@@ -1,3 +1,8 @@
 include("../../firmware/manifest.py")
 module("board.py")
+module("board_base.py")
 module("clocks.py")
+module("exchange.py")
+module("remote_buses.py")
+module("remote_pulses.py")
+module("remote_spi.py")

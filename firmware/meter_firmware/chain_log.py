@@ -43,6 +43,8 @@ class ChainLog:
         self.epoch = b""
         self.sequence = -1
         self.boot = 0
+        # Where the event of this boot is, as soon as it is said.
+        self.boot_place: "tuple[bytes, int] | None" = None
         self.sealed = 0
         self._memory = memory
         self._clock = clock
@@ -52,6 +54,7 @@ class ChainLog:
         self._context = chain.NO_CONTEXT
         self._parameters_hash: "bytes | None" = None
         self._last_known: "tuple[bytes, int, bytes] | None" = None
+        self._epoch_reason = "head_unproven"
         # What has to be in the chain before anything else, in this order; each takes the present ticks.
         self._unsaid: "list[Callable[[int], None]]" = []
 
@@ -61,14 +64,16 @@ class ChainLog:
         """Resume the chain; `identity` are the fields of the identity message should a new epoch begin."""
         head = self.journal.head
         known = self._read_epoch()
-        if head is not None and known is not None and known[0] == head[0] and self.journal.recovered_head_proven:
-            self._resume(head, known)
+        self._finish_parameters(head)
+        has_preimages = self._mend_parameters()
+        if head is None or known is None or known[0] != head[0] or not self.journal.recovered_head_proven:
+            self._begin_epoch("head_unproven", identity, random)
+        elif not has_preimages:
+            self._begin_epoch("parameters_lost", identity, random)
         else:
-            self._last_known = self.journal.last_head_known
-            self._unsaid.append(lambda now: self._open_epoch(identity, random, now))
+            self._resume(head, known)
         if self._last_known is not None and self.sequence < 1:
             self._unsaid.append(self._say_epoch_opened)
-        self._finish_parameters(head)
         self._take_up_parameters(head)
         # Of several boots while the journal is full one is said from the reserve, which would not do for all.
         reserved = head is None or not _is_boot(head[2])
@@ -139,7 +144,7 @@ class ChainLog:
     # Receipts
 
     def last_receipt(self) -> "bytes | None":
-        return self._memory.read(_RECEIPT_FILE)
+        return self._memory.read(_RECEIPT_FILE) or None
 
     def keep_receipt(self, raw: bytes) -> None:
         try:
@@ -155,6 +160,11 @@ class ChainLog:
             self._unsaid[0](ticks)
             self._unsaid.pop(0)
 
+    def _begin_epoch(self, reason: str, identity: "dict[int, Any]", random: "Callable[[int], bytes]") -> None:
+        self._last_known = self.journal.last_head_known
+        self._epoch_reason = reason
+        self._unsaid.append(lambda now: self._open_epoch(identity, random, now))
+
     def _open_epoch(self, identity: "dict[int, Any]", random: "Callable[[int], bytes]", ticks: int) -> None:
         self.epoch = random(chain.EPOCH_SIZE)
         self.sequence = -1
@@ -164,6 +174,9 @@ class ChainLog:
         self._identity_hash = self._append(t.IDENTITY, identity, ticks, True)
         self._software_id = identity[f.SOFTWARE_ID]
         self._write_epoch()
+        if self.parameters() is None:
+            # What is left of a lost set must not end the next epoch, too.
+            self._memory.remove(_PARAMETERS_FILE)
         self._renew_context()
 
     def _say_epoch_opened(self, ticks: int) -> None:
@@ -175,7 +188,7 @@ class ChainLog:
             events.LAST_SEQUENCE: last_sequence,
             events.LAST_HASH: None if lost is None else _hash_of(lost),
             events.LAST_RECEIPT: self.last_receipt(),
-            events.REASON: "head_unproven",
+            events.REASON: self._epoch_reason,
         }
         self._say(events.EPOCH_OPENED, details, ticks)
 
@@ -193,6 +206,7 @@ class ChainLog:
         except JournalError:
             self.boot -= 1
             raise
+        self.boot_place = (self.epoch, self.sequence)
         self._software_id = software_id
         self._write_epoch()
         self._renew_context()
@@ -211,6 +225,18 @@ class ChainLog:
             # Power was cut before the file followed.
             self._software_id = newest[f.DETAILS][events.SOFTWARE_ID]
         self._renew_context()
+
+    def _mend_parameters(self) -> bool:
+        """Whether the set in force is known: where its file is damaged, the chain may hold it still."""
+        if self._memory.read(_PARAMETERS_FILE) is None or self.parameters() is not None:
+            return True
+        found = None
+        for _, _, raw in self.journal.records():
+            found = _applied_set_in(raw) or found
+        if found is None:
+            return False
+        self._memory.write(_PARAMETERS_FILE, found)
+        return True
 
     def _take_up_parameters(self, head: "tuple[bytes, int, bytes] | None") -> None:
         stored = self.parameters()

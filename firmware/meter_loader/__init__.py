@@ -1,0 +1,73 @@
+"""Starts the meter's software: from slot A or B if it is what the update authority signed, else the golden copy.
+
+`start()` is all that a board's main.py calls. This package is frozen into the board's image, beside a golden copy
+of the firmware and the board's files, and no update replaces it. Beside them it needs the board's `board_base`:
+
+    mount()         -> root of the mounted flash; a second call only says it again
+    update_site()   -> the UpdateSite, or None: then the golden copy is the only software
+    restart()       starts the board anew
+    fail(error)     the same, after software that is on no trial ended by an error
+
+The choice is meter_firmware.slots': a trial with attempts left, else the active slot, else the one before, else
+the golden copy; each is verified first, to its last byte. A trial that ends by an error costs an attempt, as one
+does that hangs until the watchdog bites.
+"""
+
+import gc
+import sys
+
+import board_base
+
+GOLDEN = "golden"
+
+
+def start() -> None:
+    root = board_base.mount()
+    running, on_trial = _choose(root)
+    if running != GOLDEN:
+        print("software " + running + (" on trial" if on_trial else ""))
+        _enter(root + "/update/" + running)
+    try:
+        wants_restart = _run(running)
+    except Exception as error:  # noqa: BLE001  (whatever it is, the software before must get its turn)
+        if not on_trial:
+            board_base.fail(error)
+        sys.print_exception(error)
+        wants_restart = True
+    if wants_restart:
+        board_base.restart()
+
+
+def _choose(root: str) -> "tuple[str, bool]":
+    """(what to run, whether it is on trial)."""
+    # The golden copy's modules are imported here and not above, so that nothing holds them when they are let go.
+    from meter_firmware.slots import Slots
+
+    site = board_base.update_site()
+    if site is None:
+        return GOLDEN, False
+    try:
+        slots = Slots(root + "/update")
+        running = slots.choose(site)
+    except OSError as error:
+        # What was decided could not be kept; a flash in this state is for the golden copy to deal with.
+        sys.print_exception(error)
+        return GOLDEN, False
+    return running, slots.trial is not None and slots.trial.slot == running
+
+
+def _enter(folder: str) -> None:
+    """Let the golden copy go and take every module from this folder; the interpreter's own are frozen."""
+    for name in list(sys.modules):
+        if name.partition(".")[0] in ("meter_firmware", "meter_protocol"):
+            del sys.modules[name]
+    sys.path[:] = [folder, ".frozen"]
+    gc.collect()
+
+
+def _run(running: str) -> bool:
+    from board import board
+
+    from meter_firmware.app import run
+
+    return run(board(), running)
