@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from meter_gateway.commands import gateway, meters, parameters, rejected, uplink
+from meter_gateway.commands import gateway, meters, parameters, rejected, update, uplink
 from meter_gateway.commands.doctor import doctor
 from meter_gateway.commands.readings import readings
 from meter_gateway.commands.terminal import Commands, new_terminal
@@ -42,6 +42,7 @@ app.add_typer(gateway.app, name="gateway")
 app.add_typer(meters.app, name="meters")
 app.add_typer(parameters.app, name="parameters")
 app.add_typer(parameters.authority, name="authority")
+app.add_typer(update.app, name="update")
 app.add_typer(uplink.app, name="uplink")
 app.add_typer(rejected.app, name="rejected")
 app.command()(readings)

@@ -217,6 +217,10 @@ class ParametersSection(Table):
     authority_keys: Files = Field(default=(), examples=['["keys/authority.pub.pem"]'])
 
 
+class UpdatesSection(Table):
+    authority_keys: Files = Field(default=(), examples=['["keys/updates.pub.pem"]'])
+
+
 class TraceabilitySection(Table):
     certificates: Files = Field(default=(), examples=['["certificates/*.toml"]'])
     bindings: Files = Field(default=(), examples=['["bindings.toml"]'])
@@ -224,6 +228,9 @@ class TraceabilitySection(Table):
     """Minutes; a certificate's dates begin at midnight there."""
 
     max_clock_uncertainty_ms: int = Field(default=60_000, ge=0, le=86_400_000, examples=["60000"])
+    max_sampling_jitter_ms: Annotated[int, Field(ge=0, le=86_400_000)] | None = Field(
+        default=None, examples=["100"]
+    )
 
 
 class GatewayConfig(Table):
@@ -236,6 +243,7 @@ class GatewayConfig(Table):
     uplink: UplinkSection = UplinkSection()
     limits: LimitsSection = LimitsSection()
     parameters: ParametersSection = ParametersSection()
+    updates: UpdatesSection = UpdatesSection()
     traceability: TraceabilitySection = TraceabilitySection()
     _path: Path = PrivateAttr(default=Path())
 

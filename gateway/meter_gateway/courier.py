@@ -1,8 +1,9 @@
 """Everything that goes down to the meters, and where each of them is.
 
-Receipts, refusals and resend requests come from ingest with the peer they answer; time requests are answered
-here, with the clock at that moment. A meter in contact also gets what waits for it: a parameter set
-(delivery.py), or the question for what a restored store lacks (recovery.py).
+Receipts, refusals and resend requests come from ingest with the peer they answer; requests for the time and for
+chunks of an image are answered here, with the clock at that moment. A meter in contact also gets what waits for
+it: a parameter set (delivery.py), an update's manifest (update_server.py), or the question for what a restored
+store lacks (recovery.py).
 """
 
 from collections import OrderedDict
@@ -13,6 +14,7 @@ from meter_gateway.delivery import Delivery
 from meter_gateway.listener import Listener
 from meter_gateway.model import GatewayTime, Outcome, Rejection
 from meter_gateway.recovery import Recovery
+from meter_gateway.update_server import UpdateServer
 from meter_protocol import cose
 from meter_protocol.errors import ProtocolError
 
@@ -41,12 +43,14 @@ class Courier:
         listeners: Sequence[Listener],
         time_server: TimeServer,
         delivery: Delivery,
+        updates: UpdateServer,
         recovery: Recovery,
         now: Callable[[], GatewayTime],
     ) -> None:
         self._listeners = listeners
         self._time_server = time_server
         self._delivery = delivery
+        self._updates = updates
         self._recovery = recovery
         self._now = now
         self._heard = Places()
@@ -65,6 +69,11 @@ class Courier:
             reply = self._time_server.answer(request)
             if reply is not None:
                 self._send(request.peer, request.kid, reply)
+        for wanted in outcome.image_requests:
+            in_contact[wanted.kid] = wanted.peer
+            chunk = self._updates.answer(wanted, self._now())
+            if chunk is not None:
+                self._send(wanted.peer, wanted.kid, chunk)
         for kid, peer in in_contact.items():
             self._heard.note(kid, peer)
             self._hand_over(kid, peer)
@@ -72,21 +81,20 @@ class Courier:
 
     def push(self) -> None:
         """Send unasked what is due, wherever the meter may be listening."""
-        for kid in {*self._delivery.kids, *self._recovery.kids}:
+        for kid in {*self._delivery.kids, *self._updates.kids, *self._recovery.kids}:
             places = self._places_of(kid)
             if places:
-                parameters = self._delivery.due(kid)
-                raws = [] if parameters is None else [parameters]
-                for raw in raws + self._recovery.requests(self._now(), kid):
+                for raw in self._waiting(kid, self._delivery.due(kid)):
                     for peer in places:
                         self._send(peer, kid, raw)
 
     def _hand_over(self, kid: bytes, peer: str) -> None:
-        parameters = self._delivery.on_contact(kid)
-        if parameters is not None:
-            self._send(peer, kid, parameters)
-        for request in self._recovery.requests(self._now(), kid):
-            self._send(peer, kid, request)
+        for raw in self._waiting(kid, self._delivery.on_contact(kid)):
+            self._send(peer, kid, raw)
+
+    def _waiting(self, kid: bytes, parameters: bytes | None) -> list[bytes]:
+        found = [raw for raw in (parameters, self._updates.due(kid)) if raw is not None]
+        return found + self._recovery.requests(self._now(), kid)
 
     def _places_of(self, kid: bytes) -> list[str]:
         heard = self._heard.of(kid)

@@ -179,8 +179,8 @@ _SIGNED = (
 )
 _POSITIVE = _UNSIGNED.replace(rb"\x00-\x17", rb"\x01-\x17", 1)
 _SEVERAL = _UNSIGNED.replace(rb"\x00-\x17", rb"\x02-\x17", 1)
-_STATUS = rb"(?:[\x00-\x17]|\x18[\x18-\xff])"
-_FAULT = rb"(?:[\x01-\x17]|\x18[\x18-\xff])"
+_STATUS = rb"(?:[\x00-\x17]|\x18[\x18-\xff]|\x19[\x01-\x07].)"
+_FAULT = rb"(?:[\x01-\x17]|\x18[\x18-\xff]|\x19[\x01-\x07].)"
 _CHANNEL = rb"(?:[\x01-\x17]|\x18[\x18-\xff]|\x19(?!\x00).{2})"
 _NULL = rb"\xf6"
 _EXTREMES_HEAD = b"\x87"
@@ -198,7 +198,7 @@ _SHAPES = (
 )
 _READING = rb"(?:" + rb"|".join(map(b"".join, _SHAPES)) + rb")"
 _FIELDS = (
-    rb"\xac\x00\x01",  # twelve keys; version 1
+    rb"\xad\x00\x01",  # thirteen keys; version 1
     rb"\x01\x48.{8}",  # epoch
     rb"\x02" + _POSITIVE,  # sequence: 0 is the identity's
     rb"\x03" + _UNSIGNED,  # boot
@@ -210,5 +210,6 @@ _FIELDS = (
     rb"\x0a[\x00-\x02]",  # kind
     rb"\x0b(?:" + _UNSIGNED + rb"|" + _NULL + rb")",  # duration_ms
     rb"\x0c(?:[\xa1-\xb7]|\xb8[\x18-\x40])(?:" + _CHANNEL + _READING + rb")+",  # readings
+    rb"\x0d" + _UNSIGNED,  # jitter_ms
 )
 _READINGS = re.compile(b"".join(_FIELDS), re.DOTALL)

@@ -24,7 +24,16 @@ from meter_gateway import decode, workers
 from meter_gateway.answers import Answers
 from meter_gateway.batch import Batch, Judge
 from meter_gateway.chains import Arrival, Chains, Work
-from meter_gateway.model import GatewayTime, Outcome, Received, Rejected, Rejection, TimeRequest, Verified
+from meter_gateway.model import (
+    GatewayTime,
+    ImageRequest,
+    Outcome,
+    Received,
+    Rejected,
+    Rejection,
+    TimeRequest,
+    Verified,
+)
 from meter_gateway.registry import Meter
 from meter_gateway.sealing import Sealers
 from meter_gateway.store import Commit, Store
@@ -132,7 +141,7 @@ class Ingest:
         return outcome
 
     def _authentic(self, begun: Begun, outcome: Outcome) -> list[Arrival]:
-        """What enrolled keys signed and may say; time requests are the service's to answer."""
+        """What enrolled keys signed and may say; requests outside the chain are the service's to answer."""
         arrivals: list[Arrival] = []
         good = self._checker.collect(begun.ticket)
         for opened, source, is_good in zip(begun.opened, begun.sources, good, strict=True):
@@ -147,6 +156,10 @@ class Ingest:
             if opened.typ == t.TIME_REQUEST:
                 key, nonce = opened.key, verified.fields[f.NONCE]
                 outcome.time_requests.append(TimeRequest(key.thumbprint, key.kid, peer, nonce, received_ms))
+            elif opened.typ == t.IMAGE_REQUEST:
+                key, about = opened.key, verified.fields
+                wanted = about[f.DIGEST], about[f.CHUNK_INDEX]
+                outcome.image_requests.append(ImageRequest(key.thumbprint, key.kid, peer, *wanted))
             else:
                 arrivals.append(Arrival(verified, peer, received_ms))
         return arrivals

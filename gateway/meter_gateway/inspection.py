@@ -29,7 +29,7 @@ from meter_protocol import fields as f
 from meter_protocol import types as t
 from meter_protocol.errors import ProtocolError
 
-Voucher = Literal["given_key", "enrolled", "own_gateway", "authority", "itself"]
+Voucher = Literal["given_key", "enrolled", "own_gateway", "authority", "update_authority", "itself"]
 
 _MAP = 0xA0
 _MAJOR = 0xE0

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from meter_gateway.sealing import Sealer
+from meter_gateway.sealing import Sealer, role_line
 
 
 def public_path(private: Path) -> Path:
@@ -17,4 +17,4 @@ def write_pair(sealer: Sealer, path: Path, passphrase: bytes | None = None) -> N
     sealer.save(path, passphrase)
     pem = sealer.public_key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     with public_path(path).open("xb") as file:
-        file.write(pem)
+        file.write(role_line(sealer.role) + pem)

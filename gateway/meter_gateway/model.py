@@ -87,6 +87,17 @@ class TimeRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class ImageRequest:
+    """An authentic request for one chunk of a software image; whether it was offered is not known here."""
+
+    thumbprint: bytes
+    kid: bytes
+    peer: str
+    digest: bytes
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
 class Rejection:
     """Bytes that were refused, and why."""
 
@@ -104,6 +115,7 @@ class Outcome:
     """Receipts, refusals and resend requests, ready to send in this order."""
 
     time_requests: list[TimeRequest] = field(default_factory=list)
+    image_requests: list[ImageRequest] = field(default_factory=list)
     rejected: list[Rejection] = field(default_factory=list)
     stored: int = 0
     judged: int = 0

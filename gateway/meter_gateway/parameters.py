@@ -15,8 +15,16 @@ from pydantic import BeforeValidator, Field
 
 from meter_gateway.config import Files
 from meter_gateway.model import Fields
+from meter_gateway.register_map import (
+    DRIVER,
+    RegisterMap,
+    Row,
+    built_in_maps,
+    find_register_map,
+    load_register_map,
+)
 from meter_gateway.sealing import Sealer
-from meter_gateway.traceability.parameters import load_authority_key
+from meter_gateway.traceability.authority import load_authority_key
 from meter_gateway.validated_toml import ConfigError, Table, problem, read
 from meter_protocol import fields as f
 from meter_protocol import keys, schema
@@ -62,8 +70,10 @@ class Instrument(Table):
     address: int = Field(ge=0, le=0xFFFFFFFF, examples=["1"])
     serial: Annotated[str, Field(min_length=1, max_length=64)] | None = Field(default=None, examples=['"A123"'])
     options: list[list[int | str]] | None = Field(
-        default=None, max_length=schema.MAX_CHANNELS, examples=['[["active_energy", 256, "u64", 0]]']
+        default=None, max_length=schema.MAX_CHANNELS, examples=['[["energy_exponent", -1]]']
     )
+    register_map: Annotated[str, Field(min_length=1)] | None = Field(default=None, examples=['"fox_ft3"'])
+    """A built-in map's name or a file (*.toml), which gives the driver `register_map` its options."""
 
 
 class Channel(Table):
@@ -109,6 +119,7 @@ def read_parameters(path: Path, meter: bytes | None, time_ms: int) -> Fields:
     if thumbprint is None:
         raise ConfigError(path, "meter", "is missing", 'add meter = "<64 hexadecimal digits>" or give --meter')
     _check(path, file)
+    maps = _register_maps(path, file)
     names = [instrument.name for instrument in file.instrument]
     return {
         f.VERSION: f.PROTOCOL_VERSION,
@@ -119,7 +130,7 @@ def read_parameters(path: Path, meter: bytes | None, time_ms: int) -> Fields:
         f.SET_VERSION: file.version,
         f.INTERVAL_S: file.interval_s,
         f.SAMPLE_PERIOD_MS: file.sample_period_ms,
-        f.INSTRUMENTS: [_instrument_fields(instrument) for instrument in file.instrument],
+        f.INSTRUMENTS: [_instrument_fields(instrument, maps) for instrument in file.instrument],
         f.CHANNELS: [_channel_fields(channel, names) for channel in file.channel],
         f.RECEIPT_KEYS: [load_public_key(key) for key in file.receipt_keys],
         f.CLOCK_KEYS: [load_public_key(key) for key in file.clock_keys],
@@ -177,6 +188,61 @@ def _check(path: Path, file: ParameterFile) -> None:
             raise ConfigError(path, f"{where}.extremes", "belongs to a mean", "leave it out")
 
 
+def _register_maps(path: Path, file: ParameterFile) -> dict[str, RegisterMap]:
+    """By instrument; what its channels say must be what the map says, as the meter would demand."""
+    maps = {}
+    for index, instrument in enumerate(file.instrument):
+        if instrument.register_map is None:
+            continue
+        where = f"instrument[{index}]"
+        if instrument.driver != DRIVER:
+            raise ConfigError(path, f"{where}.driver", "takes no register map", f'write driver = "{DRIVER}"')
+        if instrument.options is not None:
+            raise ConfigError(path, f"{where}.options", "come from the register map", "leave one of them out")
+        found = find_register_map(instrument.register_map, path.absolute().parent)
+        if found is None:
+            raise ConfigError(
+                path,
+                f"{where}.register_map",
+                f'no built-in map is named "{instrument.register_map}"',
+                "name a file (*.toml) or one of " + ", ".join(known.stem for known in built_in_maps()),
+            )
+        maps[instrument.name] = load_register_map(found)
+    for index, channel in enumerate(file.channel):
+        if channel.instrument in maps:
+            _check_mapped(path, f"channel[{index}]", channel, maps[channel.instrument].rows())
+    return maps
+
+
+def _check_mapped(path: Path, where: str, channel: Channel, rows: list[Row]) -> None:
+    """Rows of indications have ten cells (register_map.py)."""
+    mapped = {row[0]: row for row in rows if len(row) == 10}
+    if channel.indication not in mapped:
+        told = f'the register map has no "{channel.indication}"'
+        raise ConfigError(path, f"{where}.indication", told, _known(sorted(str(name) for name in mapped)))
+    _, quantity, _, _, _, exponent, _, _, counting, _ = mapped[channel.indication]
+    modulus = counting if isinstance(counting, int) else None
+    for key, is_same, meant in (
+        ("quantity", channel.quantity == quantity, quantity),
+        ("exponent", channel.exponent == exponent, exponent),
+        ("modulus", channel.modulus == modulus, modulus),
+    ):
+        if not is_same:
+            remedy = f"leave {key} out" if meant is None else f"write {key} = {_toml(meant)}"
+            raise ConfigError(path, f"{where}.{key}", "is not what the register map says", remedy)
+    if channel.kind == "register" and counting == "sample":
+        raise ConfigError(
+            path,
+            f"{where}.kind",
+            f"{channel.indication} does not count up",
+            'write kind = "mean", or cumulative = true in the map',
+        )
+
+
+def _toml(value: int | str) -> str:
+    return f'"{value}"' if isinstance(value, str) else str(value)
+
+
 _Item = TypeVar("_Item", str, int)
 
 
@@ -190,13 +256,16 @@ def _known(items: Sequence[str] | Sequence[int]) -> str:
     return "known here: " + ", ".join(str(item) for item in items)
 
 
-def _instrument_fields(instrument: Instrument) -> Fields:
+def _instrument_fields(instrument: Instrument, maps: dict[str, RegisterMap]) -> Fields:
+    options: list[Row] | None = instrument.options
+    if instrument.name in maps:
+        options = maps[instrument.name].rows()
     return {
         f.INSTRUMENT_DRIVER: instrument.driver,
         f.INSTRUMENT_BUS: instrument.bus,
         f.INSTRUMENT_ADDRESS: instrument.address,
         f.INSTRUMENT_SERIAL: instrument.serial,
-        f.INSTRUMENT_OPTIONS: instrument.options,
+        f.INSTRUMENT_OPTIONS: options,
     }
 
 

@@ -7,9 +7,11 @@ are shown as the bare integers that they are.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 from meter_gateway.model import Fields
 from meter_gateway.texts import Texts
+from meter_gateway.traceability import software
 from meter_gateway.traceability.parameters import Channel, ParameterSet
 from meter_gateway.traceability.status import CODES_OF_STATUS
 from meter_gateway.values import decimal_text, has_scale, time_text
@@ -116,6 +118,7 @@ def _readings(fields: Fields, parameters: ParameterSet | None, say: Texts) -> It
     else:
         kind = _KINDS[fields[f.KIND]]
         yield say("label.interval"), say(f"interval.{kind}", seconds=decimal_text(duration_ms, -3))
+    yield say("label.jitter"), f"{fields[f.JITTER_MS]} ms"
     for row in rows(fields[f.READINGS], parameters):
         yield f"{say('label.channel')} {row.channel}", reading_text(row, say)
 
@@ -154,6 +157,13 @@ def _event(fields: Fields, _: ParameterSet | None, say: Texts) -> Iterator[Line]
 def _detail(name: str, value: Any, say: Texts) -> str:
     if value is None:
         return say("detail.none")
+    if name == "manifest":
+        manifest = software.decode(value)
+        return say("detail.bytes", count=len(value)) if manifest is None else _version(manifest, say)
+    if name == "drift_ppb":
+        return say("detail.drift", ppm=decimal_text(value, -3))
+    if name == "reason":
+        return f"[{value}] {say.reason(value)}"
     if name in ("last_receipt", "parameter_set", "time_reply"):
         return say("detail.bytes", count=len(value))
     if isinstance(value, bytes):
@@ -207,6 +217,25 @@ def _coded_quantity(code: int, say: Texts) -> str:
     return say("quantity.unknown", code=code) if quantity is None else quantity_text(quantity.name, say)
 
 
+def _update_manifest(fields: Fields, _: ParameterSet | None, say: Texts) -> Iterator[Line]:
+    yield say("label.software"), _version(fields, say)
+    yield say("label.vendor"), str(UUID(bytes=fields[f.VENDOR_IDENTIFIER]))
+    yield say("label.class"), str(UUID(bytes=fields[f.CLASS_IDENTIFIER]))
+    yield say("label.image"), fields[f.IMAGE_DIGEST].hex()
+    yield say("label.size"), str(fields[f.IMAGE_SIZE])
+    if fields[f.DOWNGRADE_FROM] is not None:
+        yield say("label.downgrade"), say("update.downgrade", sequence=fields[f.DOWNGRADE_FROM])
+
+
+def _version(manifest: Fields, say: Texts) -> str:
+    return say("update.version", version=manifest[f.SOFTWARE_VERSION], sequence=manifest[f.MANIFEST_SEQUENCE])
+
+
+def _image_part(fields: Fields, _: ParameterSet | None, say: Texts) -> Iterator[Line]:
+    yield say("label.image"), fields[f.DIGEST].hex()
+    yield say("label.chunk"), str(fields[f.CHUNK_INDEX])
+
+
 def _verdict_batch(fields: Fields, _: ParameterSet | None, say: Texts) -> Iterator[Line]:
     yield say("label.root"), fields[f.ROOT].hex()
     yield say("label.count"), str(fields[f.COUNT])
@@ -221,5 +250,8 @@ _BODIES = {
     t.TIME_REQUEST: _nonce,
     t.TIME_REPLY: _nonce,
     t.PARAMETER_SET: _parameter_set,
+    t.UPDATE_MANIFEST: _update_manifest,
+    t.IMAGE_REQUEST: _image_part,
+    t.IMAGE_CHUNK: _image_part,
     t.VERDICT_BATCH: _verdict_batch,
 }

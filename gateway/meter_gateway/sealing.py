@@ -21,6 +21,20 @@ from meter_protocol import types as t
 _TOO_OPEN = stat.S_IRWXO | stat.S_IWGRP
 
 
+_ROLE_LINE = "carbonmeter key role: "
+"""Before the PEM itself, where readers of PEM pass over it: which role the key was made for."""
+
+
+def role_line(role: str) -> bytes:
+    return f"{_ROLE_LINE}{role}\n".encode()
+
+
+def stated_role(pem: bytes) -> str | None:
+    """The role that a key file says it has; None for one that did not come from here."""
+    first = pem.partition(b"\n")[0].decode("utf-8", "replace")
+    return first.removeprefix(_ROLE_LINE) if first.startswith(_ROLE_LINE) else None
+
+
 class KeyFileError(Exception):
     """A private key cannot be used; the text says why and what to do, and holds nothing secret."""
 
@@ -67,7 +81,7 @@ class Sealer:
         )
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(handle, "wb") as file:
-            file.write(pem)
+            file.write(role_line(self.role) + pem)
             file.flush()
             os.fsync(file.fileno())
 
@@ -81,6 +95,9 @@ def load_sealer(path: Path, role: str, passphrase: bytes | None = None) -> Seale
         raise KeyFileError(f"{path}: {error.strerror}; generate the key or correct the path") from error
     if mode & _TOO_OPEN:
         raise KeyFileError(f"{path} can be read by others (mode {mode:04o}); run: chmod 600 {path}")
+    stated = stated_role(pem)
+    if stated not in (None, role):
+        raise KeyFileError(f"{path}: a key in the role of {stated}, not {role}; one key has one role")
     try:
         key = serialization.load_pem_private_key(pem, passphrase)
     except TypeError as error:

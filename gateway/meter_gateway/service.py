@@ -32,11 +32,13 @@ from meter_gateway.listener.inbox import Inbox
 from meter_gateway.listener.mqtt import MqttListener
 from meter_gateway.listener.serial import SerialListener
 from meter_gateway.model import Outcome
+from meter_gateway.offers import Offers
 from meter_gateway.pump import Pump
 from meter_gateway.recovery import Recovery
 from meter_gateway.sealing import Sealers, load_sealers
 from meter_gateway.store import Limits, Store, StoreUnavailable
 from meter_gateway.traceability import load_trust
+from meter_gateway.update_server import UpdateServer
 from meter_gateway.uplink.mqtt import MqttUplink
 from meter_gateway.validated_toml import ConfigError
 from meter_protocol import fields as f
@@ -139,11 +141,14 @@ class Service:
             None if config.uplink.mqtt is None else MqttUplink(config.uplink.mqtt, store.outbox, threads.uplink)
         )
         self._delivery = Delivery(state_dir.parameters_dir(config), store, time.monotonic)
+        self._updates = UpdateServer(Offers(store.database), sealers.receipt.seal, time.monotonic)
         self._restored = state_dir.restored_path(config)
         chains = store.archive.chains() if self._restored.exists() else ()
         self._recovery = Recovery(chains, sealers.receipt.seal, time.monotonic)
         time_server = TimeServer(clock, sealers.clock.seal)
-        self._courier = Courier(self._listeners, time_server, self._delivery, self._recovery, clock.now)
+        self._courier = Courier(
+            self._listeners, time_server, self._delivery, self._updates, self._recovery, clock.now
+        )
         self._pump = Pump(self._inbox, ingest, clock.now, threads.ingest, self._take)
         self._status = status.Status(started_ms=_host_ms())
         self._reload = asyncio.Event()
@@ -193,7 +198,8 @@ class Service:
     def _take(self, outcome: Outcome) -> None:
         self._courier.take(outcome)
         counts = self._status.counts
-        verified = outcome.stored + outcome.duplicates + len(outcome.time_requests)
+        requests = len(outcome.time_requests) + len(outcome.image_requests)
+        verified = outcome.stored + outcome.duplicates + requests
         counts.verified += verified
         counts.received += verified + len(outcome.rejected)
         counts.rejected += len(outcome.rejected)
@@ -225,7 +231,7 @@ class Service:
 
     def _look(self) -> None:
         """In the chores thread: what other processes left, and how far restored chains are."""
-        for news in self._delivery.look(self._now_ms()):
+        for news in [*self._delivery.look(self._now_ms()), *self._updates.look()]:
             _log.info("%s", news)
         if not self._recovery.is_done:
             self._recovery.note(self._store.archive.chains())
@@ -244,6 +250,7 @@ class Service:
         current.counts.dropped_payloads = self._inbox.dropped.total() + self._pump.given_up
         current.counts.answers = self._courier.answers
         current.counts.uplinked = 0 if self._uplink is None else self._uplink.sent
+        current.image_requests = self._updates.requests.copy()
         current.lost = sum((listener.lost for listener in self._listeners), self._inbox.dropped.copy())
         systemd.notify("WATCHDOG=1\nSTATUS=" + (self._pump.trouble or f"{current.counts.stored} messages stored"))
         # A full disk takes the status file too; the log and systemd have said so.

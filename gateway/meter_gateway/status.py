@@ -17,7 +17,7 @@ class Counts:
 
     received: int = 0
     verified: int = 0
-    """Authentic: stored now or before, or a time request."""
+    """Authentic: stored now or before, or a request for the time or a chunk of an image."""
     rejected: int = 0
     duplicates: int = 0
     stored: int = 0
@@ -45,12 +45,15 @@ class Status:
     """None without an uplink."""
     counts: Counts = field(default_factory=Counts)
     rejected_by_reason: Counter[str] = field(default_factory=Counter)
+    image_requests: Counter[str] = field(default_factory=Counter)
+    """By what became of them: answered, unsolicited, too_fast."""
     lost: Counter[str] = field(default_factory=Counter)
 
 
 def dumps(status: Status) -> str:
     # asdict rebuilds a Counter from pairs, which counts the pairs (mended in CPython 3.12).
-    counters = {"rejected_by_reason": dict(status.rejected_by_reason), "lost": dict(status.lost)}
+    names = ("rejected_by_reason", "image_requests", "lost")
+    counters = {name: dict(getattr(status, name)) for name in names}
     return json.dumps(asdict(status) | counters, indent=1) + "\n"
 
 

@@ -39,6 +39,9 @@ port = 1883
 # [parameters]                 # whose parameter sets count
 # authority_keys = ["keys/authority.pub.pem"]
 
+# [updates]                    # whose software updates may be offered to meters
+# authority_keys = ["keys/updates.pub.pem"]
+
 # [traceability]               # certificates, and which instrument is behind which channel
 # certificates = ["certificates/*.toml"]
 # bindings = ["bindings.toml"]

@@ -10,6 +10,7 @@ from functools import cache
 from importlib import resources
 from typing import Any, Literal
 
+from meter_gateway.meter_reasons import METER_REASONS
 from meter_gateway.reasons import REASONS
 from meter_gateway.traceability.findings import FINDINGS
 
@@ -69,8 +70,8 @@ class Texts:
         return code if meaning is None else (meaning.en, meaning.zh)[self._index]
 
     def reason(self, code: str) -> str:
-        """What the code of a refusal means."""
-        meaning = REASONS.get(code)
+        """What the code of a refusal means, the gateway's or a meter's."""
+        meaning = REASONS.get(code) or METER_REASONS.get(code)
         return code if meaning is None else (meaning.en, meaning.zh)[self._index]
 
 

@@ -13,7 +13,8 @@
      own time does not matter here: a thief can write any (DESIGN, "Keys").
   7. Signature over Sig_structure (RFC 9052 §4.4). Everything before this step cost no cryptography.
   8. Payload: deterministic CBOR that is exactly its type's schema (SPEC §2, §4–§8).
-  9. The message speaks of its own key: an identity message carries it, a time request names it (SPEC §7).
+  9. The message speaks of its own key: an identity message carries it, a time or image request names it
+     (SPEC §7, §8.5).
 
 Deliberately absent: whether the message continues its chain, whether its time can be true, and whether its
 content is fit for use. An authentic message is kept however unfit (traceability judges it, ingest orders it).
@@ -36,7 +37,7 @@ from meter_protocol import fields as f
 from meter_protocol import types as t
 from meter_protocol.errors import ProtocolError
 
-METER_TYPES = (t.READINGS, t.EVENT, t.IDENTITY, t.TIME_REQUEST)
+METER_TYPES = (t.READINGS, t.EVENT, t.IDENTITY, t.TIME_REQUEST, t.IMAGE_REQUEST)
 """What ingest takes; a consumer of another kind of message names its own types."""
 
 
@@ -177,7 +178,7 @@ def read(opened: Opened) -> Verified:
     # (9)
     if opened.typ == t.IDENTITY and fields[f.PUBLIC_KEY] != opened.key.cose_key:
         raise Rejected("identity_key_mismatch")
-    if opened.typ == t.TIME_REQUEST and fields[f.METER] != opened.key.thumbprint:
+    if opened.typ in (t.TIME_REQUEST, t.IMAGE_REQUEST) and fields[f.METER] != opened.key.thumbprint:
         raise Rejected("meter_mismatch")
     return Verified(opened.raw, opened.typ, opened.key.thumbprint, fields, opened.hash)
 

@@ -30,6 +30,7 @@ from meter_protocol import cose, framing
 from meter_protocol import fields as f
 from meter_protocol import types as t
 from meter_tools.simulated_meter import AUTHORITY, SimulatedMeter
+from meter_tools.simulated_update import UPDATE_AUTHORITY
 
 
 @dataclass
@@ -121,6 +122,7 @@ class Gateway:
         for name, role in KEYS.items():
             write_pair(Sealer.generate(role), folder / "keys" / f"{name}.pem")
         write_pair(AUTHORITY, folder / "authority.pem")
+        write_pair(UPDATE_AUTHORITY, folder / "updates.pem")
         self.configure()
 
     def configure(self, listeners: str = "", uplink: str = "", state_dir: str = "state") -> None:
@@ -145,6 +147,8 @@ class Gateway:
             {listeners}
             [parameters]
             authority_keys = ["authority.pub.pem"]
+            [updates]
+            authority_keys = ["updates.pub.pem"]
             {uplink}
             """
         )
@@ -222,6 +226,7 @@ class Line:
         known = {t.ROLE_RECEIPT: "receipt", t.ROLE_CLOCK: "clock"}
         self._keys = {role: load_public_key(keys / f"{name}.pub.pem") for role, name in known.items()}
         self._keys[t.ROLE_PARAMETERS] = AUTHORITY.cose_key
+        self._keys[t.ROLE_UPDATES] = UPDATE_AUTHORITY.cose_key
 
     def send(self, *raws: bytes) -> None:
         """In frames of about a dozen messages, as firmware does."""
@@ -247,6 +252,14 @@ class Line:
             while True:
                 answer = await self.next(seconds)
                 if answer.typ == t.RECEIPT and answer.fields[f.SEQUENCE] >= sequence:
+                    return answer
+
+    async def of_type(self, typ: str, seconds: float = 20) -> Verified:
+        """The next answer of this type; what comes before it is passed over."""
+        async with asyncio.timeout(seconds):
+            while True:
+                answer = await self.next(seconds)
+                if answer.typ == typ:
                     return answer
 
     async def silent(self, seconds: float = 0.3) -> bool:

@@ -74,7 +74,7 @@ def test_every_commented_setting_of_the_template_is_a_real_one(tmp_path: Path) -
     """What is commented out loads as well when it is not."""
     text = re.sub(r"^# (?=[\[a-z])", "", CONFIGURATION.partition("\n\n")[2], flags=re.MULTILINE)
     text = text.replace("[[listener]]                 # a meter on", "\n[[listener]] #")
-    for name in ("receipt", "verdict", "clock", "authority.pub"):
+    for name in ("receipt", "verdict", "clock", "authority.pub", "updates.pub"):
         path = tmp_path / "keys" / f"{name}.pem"
         path.parent.mkdir(exist_ok=True)
         path.write_text("x")

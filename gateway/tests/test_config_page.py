@@ -27,6 +27,7 @@ SECTIONS: dict[str, Models] = {
     "[uplink.mqtt]": (config.UplinkMqtt,),
     "[limits]": (config.LimitsSection,),
     "[parameters]": (config.ParametersSection,),
+    "[updates]": (config.UpdatesSection,),
     "[traceability]": (config.TraceabilitySection,),
     "Certificate files": (certificate_file._CertificateFile,),
     "laboratory": (certificate_file._Laboratory,),

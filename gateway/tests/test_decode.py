@@ -18,8 +18,8 @@ from meter_protocol.errors import ProtocolError
 
 UINT63 = st.one_of(st.integers(0, 300), st.integers(0, (1 << 63) - 1))
 INT64 = st.one_of(st.integers(-300, 300), st.integers(-(1 << 63), (1 << 63) - 1))
-STATUS = st.integers(0, 255)
-FAULT = st.integers(1, 255)
+STATUS = st.one_of(st.integers(0, 300), st.integers(0, f.STATUS_ALL))
+FAULT = st.one_of(st.integers(1, 300), st.integers(1, f.STATUS_ALL))
 SEVERAL = st.one_of(st.integers(2, 30), st.integers(2, (1 << 63) - 1))
 
 
@@ -62,6 +62,7 @@ def readings_fields(draw: st.DrawFn) -> Fields:
         f.KIND: draw(st.integers(0, 2)),
         f.DURATION_MS: draw(st.none() | UINT63),
         f.READINGS: draw(st.dictionaries(st.integers(1, 0xFFFF), READING, min_size=1, max_size=64)),
+        f.JITTER_MS: draw(UINT63),
     }
 
 
@@ -120,6 +121,7 @@ def test_channels_in_any_order(fields: Fields, random: Any) -> None:
 
 
 ROW = b"\x01\x82\x00\x05"
+JITTER = bytes((f.JITTER_MS, 5))
 
 
 HEADER: Fields = {
@@ -153,6 +155,13 @@ HEADER: Fields = {
         b"\xa1\x01\x82\x00\xf9\x45\x00",  # 5.0
         b"\xa1\x01\x82\x00\x18\x05",  # 5, two bytes long
         b"\xa1\x01\x82\x18\x00\x05",  # status 0, two bytes long
+        b"\xa1\x01\x82\x19\x07\xff\x05",  # every status
+        b"\xa1\x01\x82\x19\x07\xff\xf6",
+        b"\xa1\x01\x82\x19\x08\x00\x05",  # one that does not exist
+        b"\xa1\x01\x82\x19\x00\xff\x05",  # status 255, three bytes long
+        b"\xa1\x01\x82\x19\x00\xff\xf6",
+        b"\xa2" + ROW + b"\x0d\x82\x00\x05",  # a channel with the number of the key that follows
+        b"\xa1" + ROW + b"\x0e\x82\x00\x05",  # announces one less: channel 14 becomes a fourteenth key
         b"\xa1\x01\x85\x00\x02\x02\x05\xf6",  # two samples and no s
         b"\xa1\x01\x85\x00\x01\x01\x05\x00",  # one sample and an s
         b"\xa1\x01\x86\x00\x02\x02\x05\x01\x04",  # six items
@@ -164,7 +173,7 @@ HEADER: Fields = {
 )
 def test_each_rule_that_the_expression_or_the_value_must_hold(readings: bytes) -> None:
     before = cbor2.dumps(HEADER)[1:]
-    same_for(b"\xac" + before + bytes((f.READINGS,)) + readings)
+    same_for(b"\xad" + before + bytes((f.READINGS,)) + readings + JITTER)
 
 
 @pytest.mark.parametrize(
@@ -194,18 +203,23 @@ def test_each_rule_that_the_expression_or_the_value_must_hold(readings: bytes) -
         {f.DURATION_MS: -1},
         {f.DURATION_MS: (1 << 63) - 1},
         {f.DURATION_MS: 1 << 63},
+        {f.JITTER_MS: None},
+        {f.JITTER_MS: -1},
+        {f.JITTER_MS: (1 << 63) - 1},
+        {f.JITTER_MS: 1 << 63},
+        {f.JITTER_MS + 1: 0},
     ],
 )
 def test_each_field_at_the_edges_of_its_range(change: Fields) -> None:
-    same_for(cbor2.dumps(HEADER | change | {f.READINGS: {1: [0, 5]}}))
+    same_for(cbor2.dumps(HEADER | {f.READINGS: {1: [0, 5]}, f.JITTER_MS: 5} | change))
 
 
 @pytest.mark.parametrize("length", range(1, 9))
 def test_every_small_reading(length: int) -> None:
     """Each place of an array takes each of these values, in all combinations."""
     values = (None, -1, 0, 1, 2) if length <= 5 else (None, 0, 2)
-    for reading in product((0, 1, 255, 256), *[values] * (length - 1)):
-        same_for(cbor2.dumps(HEADER | {f.READINGS: {1: list(reading)}}))
+    for reading in product((0, 1, f.STATUS_ALL, f.STATUS_ALL + 1), *[values] * (length - 1)):
+        same_for(cbor2.dumps(HEADER | {f.READINGS: {1: list(reading)}, f.JITTER_MS: 5}))
 
 
 @given(readings_fields(), st.binary(max_size=4))

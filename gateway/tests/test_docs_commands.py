@@ -11,8 +11,8 @@ import aiomqtt
 import pytest
 import typer
 
-from meter_gateway.cli import app
 from meter_protocol import topics
+from meter_tools.cli import app
 from meter_tools.simulated_meter import SimulatedMeter
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -20,14 +20,14 @@ PAGES = ("operator.md", "auditor.md", "field-engineer.md", "device-maker.md")
 
 
 def commands() -> dict[str, Any]:
-    """Every command of the gateway by its words."""
+    """Every command of the gateway, and what meter_tools adds to its groups, by its words."""
     found: dict[str, Any] = {}
 
     def collect(words: tuple[str, ...], node: Any) -> None:
         if hasattr(node, "commands"):
             for name, below in node.commands.items():
                 collect((*words, name), below)
-        elif node.callback.__module__.startswith("meter_gateway"):
+        elif len(words) > 1 or node.callback.__module__.startswith("meter_gateway"):
             found[" ".join(words)] = node
 
     collect((), typer.main.get_command(app))

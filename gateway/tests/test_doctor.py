@@ -87,6 +87,12 @@ def test_open_keys_and_one_key_in_two_roles(gateway) -> None:
     (keys / "receipt.pem").chmod(0o600)
     (keys / "verdict.pem").write_bytes((keys / "receipt.pem").read_bytes())
     code, out = examine(gateway)
+    assert (code, "a key in the role of gateway receipt, not gateway verdict" in out) == (1, True)
+    # The same without what the file says of itself, as openssl would have made it.
+    for name in ("receipt", "verdict"):
+        pem = (keys / "receipt.pem").read_bytes()
+        (keys / f"{name}.pem").write_bytes(pem[pem.index(b"-----BEGIN") :])
+    code, out = examine(gateway)
     assert (code, "✗ Keys: one key has two roles" in out) == (1, True)
 
 

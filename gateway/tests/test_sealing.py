@@ -101,5 +101,9 @@ def test_three_roles_have_three_keys(tmp_path: Path) -> None:
         t.ROLE_VERDICT,
         t.ROLE_CLOCK,
     )
+    with pytest.raises(KeyFileError, match="a key in the role of gateway receipt, not gateway verdict"):
+        load_sealers(paths[0], paths[0], paths[2])
+    # A key from elsewhere, such as openssl's, does not say what it is for.
+    paths[0].write_bytes(paths[0].read_bytes().partition(b"\n")[2])
     with pytest.raises(KeyFileError, match="two roles"):
         load_sealers(paths[0], paths[0], paths[2])

@@ -11,7 +11,15 @@ from meter_gateway.config import SCHEMES
 from meter_gateway.courier import Courier
 from meter_gateway.history import ParameterHistory, walk
 from meter_gateway.ingest import Ingest
-from meter_gateway.model import Answer, GatewayTime, Outcome, Received, Rejection, TimeRequest
+from meter_gateway.model import (
+    Answer,
+    GatewayTime,
+    ImageRequest,
+    Outcome,
+    Received,
+    Rejection,
+    TimeRequest,
+)
 from meter_gateway.policy import load_scheme
 from meter_gateway.sealing import Sealers
 from meter_gateway.store import Store
@@ -43,7 +51,7 @@ class Wire:
 
 
 class Waiting:
-    """One thing that waits for one meter, in the place of delivery and of recovery."""
+    """One thing that waits for one meter, in the place of delivery, of updates and of recovery."""
 
     def __init__(self, kid: bytes, raw: bytes | None) -> None:
         self.kids = {kid} if raw else set()
@@ -54,6 +62,9 @@ class Waiting:
 
     on_contact = due
 
+    def answer(self, request: ImageRequest, now: GatewayTime) -> bytes | None:
+        return b"chunk" if request.kid in self.kids else None
+
     def requests(self, now: GatewayTime, kid: bytes) -> list[bytes]:
         return [self.raw] if kid in self.kids else []
 
@@ -61,12 +72,15 @@ class Waiting:
 METER = SimulatedMeter("SN-1")
 
 
-def courier(*wires: Wire, parameters: bytes | None = None, request: bytes | None = None) -> Courier:
+def courier(
+    *wires: Wire, parameters: bytes | None = None, manifest: bytes | None = None, request: bytes | None = None
+) -> Courier:
     clock = type("Clock", (), {"now": staticmethod(lambda: NOW)})()
     return Courier(
         wires,
         TimeServer(clock, lambda typ, fields: b"reply"),
         Waiting(METER.kid, parameters),
+        Waiting(METER.kid, manifest),
         Waiting(METER.kid, request),
         lambda: NOW,
     )
@@ -74,12 +88,20 @@ def courier(*wires: Wire, parameters: bytes | None = None, request: bytes | None
 
 def test_answers_go_where_the_meter_was_heard_receipts_first() -> None:
     one, two = Wire("tcp:a/"), Wire("tcp:b/")
-    sender = courier(one, two, parameters=b"set", request=b"request")
+    sender = courier(one, two, parameters=b"set", manifest=b"manifest", request=b"request")
     time_request = TimeRequest(METER.thumbprint, METER.kid, "tcp:b/1", b"n" * 16, 0)
-    sender.take(Outcome(answers=[Answer(METER.kid, "tcp:b/1", b"receipt")], time_requests=[time_request]))
+    image_requests = [
+        ImageRequest(METER.thumbprint, METER.kid, "tcp:b/1", bytes(32), 0),
+        ImageRequest(bytes(32), bytes(8), "tcp:b/1", bytes(32), 0),
+    ]
+    receipt = Answer(METER.kid, "tcp:b/1", b"receipt")
+    sender.take(Outcome(answers=[receipt], time_requests=[time_request], image_requests=image_requests[:1]))
     assert one.sent == []
-    assert two.sent == [("tcp:b/1", raw) for raw in (b"receipt", b"reply", b"set", b"request")]
-    assert sender.answers == 4
+    said = (b"receipt", b"reply", b"chunk", b"set", b"manifest", b"request")
+    assert two.sent == [("tcp:b/1", raw) for raw in said]
+    assert sender.answers == 6
+    sender.take(Outcome(image_requests=image_requests[1:]))
+    assert sender.answers == 6
 
 
 def test_what_waits_goes_to_the_last_place_else_to_where_a_stranger_claimed_it_else_everywhere() -> None:

@@ -1,7 +1,7 @@
 """The `unix` board: the firmware on this host's MicroPython. A power cut is SIGKILL.
 
 SIGKILL loses what the firmware had not yet written; it tears no write of the host's. Cuts inside a flash
-operation are the business of firmware/tests/mp_test_journal_power_cut.py.
+operation are the business of firmware/tests/test_power_cuts.py.
 """
 
 import json
@@ -12,6 +12,9 @@ from meter_tools.demo.processes import Process
 from meter_tools.mpycross import PROJECT, interpreter
 
 JOURNAL_BYTES = 1 << 18
+RESTART_CODE = 3
+"""What the process ends with when a board would start itself anew (boards/unix/README.md)."""
+
 FIRMWARE = ":".join([".frozen", *(str(PROJECT / part) for part in ("protocol", "firmware", "boards/unix"))])
 
 
@@ -42,6 +45,9 @@ class Board:
 
     def power_on(self) -> None:
         self._log_start = self._log.stat().st_size
+        self._start()
+
+    def _start(self) -> None:
         self._process = Process("meter", self._command, self._log, {"MICROPYPATH": FIRMWARE})
 
     def cut_power(self) -> None:
@@ -53,5 +59,8 @@ class Board:
         return self._log.read_bytes()[self._log_start :].decode(errors="replace")
 
     def check(self) -> None:
-        if self._process is not None and self._process.exit_code() is not None:
+        code = None if self._process is None else self._process.exit_code()
+        if code == RESTART_CODE:
+            self._start()
+        elif code is not None:
             raise AssertionError(f"the firmware ended by itself:\n{self.console()}")

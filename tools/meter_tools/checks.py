@@ -1,4 +1,4 @@
-"""Runs everything that `make test` and `make lint` promise, one titled stage after another, and times each.
+"""Runs what `make test`, `make test-firmware` and `make lint` promise, stage after stage, and times each.
 
 The first stage that fails ends the run; a closing table names it and gives the minutes of all. pytest comes
 last, so that its own summary is the last that a test runner says.
@@ -34,12 +34,19 @@ def lint_stages() -> list[Stage]:
         Stage("format (ruff)", [SCRIPTS / "ruff", "format", "--check", "."]),
         Stage("lint (ruff)", [SCRIPTS / "ruff", "check", "."]),
         Stage("types on CPython (mypy strict)", [SCRIPTS / "mypy"]),
-        *board_type_stages(),
         Stage(
             "import contracts (import-linter)",
             [SCRIPTS / "lint-imports", "--no-logo"],
             {"PYTHONPATH": "firmware"},
         ),
+        *board_stages(),
+    ]
+
+
+def board_stages() -> list[Stage]:
+    """What is checked of the code that runs on boards before it runs."""
+    return [
+        *board_type_stages(),
         Stage("board compiler (mpy-cross)", [sys.executable, "-m", "meter_tools.mpycross"]),
     ]
 
@@ -60,6 +67,7 @@ def board_type_stages() -> list[Stage]:
                 PROJECT / ".mypy_cache" / main.parent.name,
                 "--disable-error-code=abstract",
                 PROJECT / "firmware" / "meter_firmware",
+                PROJECT / "firmware" / "meter_loader",
                 *(path for path in sorted(main.parent.glob("*.py")) if path.name not in HOST_ONLY),
             ],
             {"MYPYPATH": f"{PROJECT / 'firmware'}:{main.parent}:{MICROPYTHON_STUBS}"},
@@ -94,7 +102,12 @@ def run_all(stages: Sequence[Stage]) -> int:
 
 def main(arguments: Sequence[str]) -> int:
     what, *rest = arguments
-    return run_all([*lint_stages(), test_stage(rest)] if what == "all" else lint_stages())
+    stages = {
+        "all": lambda: [*lint_stages(), test_stage(rest)],
+        "firmware": lambda: [*board_stages(), test_stage(["firmware", "protocol", *rest])],
+        "lint": lint_stages,
+    }
+    return run_all(stages[what]())
 
 
 if __name__ == "__main__":

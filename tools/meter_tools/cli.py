@@ -1,8 +1,11 @@
 """The command `carbonmeter`: the gateway's commands, and those that make, simulate and try meters."""
 
 from meter_gateway.cli import app
+from meter_gateway.commands import update
 from meter_tools.demo.command import demo
+from meter_tools.update_build import build
 
 app.command()(demo)
+update.app.command()(build)
 
 __all__ = ["app"]

@@ -35,6 +35,7 @@ START_MS = 1_767_225_600_000
 
 INTERVAL_MS = 60_000
 SAMPLES = 60
+JITTER_MS = 7
 SOFTWARE_ID = hashlib.sha256(b"simulated meter").digest()
 
 
@@ -90,6 +91,7 @@ class SimulatedMeter:
         self.channels = channels
         self.sealer = named_sealer(name, t.ROLE_METER)
         self.boots = 0
+        self.software = self.software_before = SOFTWARE_ID
         self.time_ms = START_MS
         self.totals = dict.fromkeys(self._numbers(is_register=True), 0)
         self._random = random.Random(name)  # noqa: S311 - repeatable on purpose
@@ -147,7 +149,7 @@ class SimulatedMeter:
             f.MAKER: "simulated",
             f.MODEL: "in memory",
             f.KEY_PROTECTION: f.KEY_NATIVE,
-            f.SOFTWARE_ID: SOFTWARE_ID,
+            f.SOFTWARE_ID: self.software,
             f.CERTIFICATE: None,
         }
         raw = self.seal(t.IDENTITY, self.header() | body | _by_key(changes))
@@ -158,9 +160,15 @@ class SimulatedMeter:
     def event(self, code: int, details: Fields) -> bytes:
         return self.seal(t.EVENT, self.header() | {f.EVENT_CODE: code, f.DETAILS: dict(sorted(details.items()))})
 
-    def boot(self) -> bytes:
+    def boot(self, software: bytes | None = None) -> bytes:
+        """`software` if it is another than before."""
         self.boots += 1
-        return self.event(ev.BOOT, {ev.LAST_RECEIPT: None, ev.SOFTWARE_ID: SOFTWARE_ID})
+        now = software or self.software
+        raw = self.event(ev.BOOT, {ev.LAST_RECEIPT: None, ev.SOFTWARE_ID: now})
+        if now != self.software:
+            self.software_before, self.software = self.software, now
+            self._renew_context()
+        return raw
 
     def parameters(self) -> bytes:
         sealed = AUTHORITY.seal(t.PARAMETER_SET, self.parameter_set())
@@ -174,19 +182,26 @@ class SimulatedMeter:
         """The next interval; `changes` replace fields by their names in meter_protocol.fields."""
         self.time_ms += INTERVAL_MS
         values = {number: self._reading(number, channel) for number, channel in enumerate(self.channels, start=1)}
-        body = {f.KIND: f.KIND_REGULAR, f.DURATION_MS: INTERVAL_MS, f.READINGS: values}
+        body = {f.KIND: f.KIND_REGULAR, f.DURATION_MS: INTERVAL_MS, f.READINGS: values, f.JITTER_MS: JITTER_MS}
         return self.seal(t.READINGS, self.header() | body | _by_key(changes))
 
     def time_request(self, nonce: bytes) -> bytes:
+        return self._ask(t.TIME_REQUEST, {f.NONCE: nonce})
+
+    def image_request(self, digest: bytes, index: int) -> bytes:
+        return self._ask(t.IMAGE_REQUEST, {f.DIGEST: digest, f.CHUNK_INDEX: index})
+
+    def _ask(self, typ: str, about: Fields) -> bytes:
+        """Outside the chain."""
         fields = {
             f.VERSION: f.PROTOCOL_VERSION,
             f.TIME_MS: self.time_ms,
             f.CLOCK_STATUS: f.CLOCK_SYNCHRONISED,
             f.CLOCK_UNCERTAINTY_MS: 20,
             f.METER: self.thumbprint,
-            f.NONCE: nonce,
+            **about,
         }
-        return self.sealer.seal(t.TIME_REQUEST, fields)
+        return self.sealer.seal(typ, fields)
 
     # What it is made of
 
@@ -243,7 +258,7 @@ class SimulatedMeter:
         return [i for i, channel in enumerate(self.channels, start=1) if channel.is_register == is_register]
 
     def _renew_context(self) -> None:
-        self.context = chain.context_digest(self._identity_hash, self._parameters_hash, SOFTWARE_ID)
+        self.context = chain.context_digest(self._identity_hash, self._parameters_hash, self.software)
 
     def _instrument_serial(self, number: int) -> str:
         return f"{self.name} {DRIVERS[number]}"

@@ -6,9 +6,12 @@ from pathlib import Path
 import pytest
 
 from meter_firmware import sensors
-from meter_firmware.sensors import energy64, pzem004t, senseair_s8, tuf2000
+from meter_firmware.instrument_error import InstrumentError
+from meter_firmware.sensors import djsf1352, energy64, pzem004t, sdm630, senseair_s8, tuf2000
+from meter_gateway.register_map import built_in_maps, load_register_map
 from meter_protocol.quantities import BY_NAME
-from meter_tools.simulator.instruments import KINDS, Identity
+from meter_tools.simulator.instruments import DEFAULT_SERIALS, KINDS, Identity
+from meter_tools.simulator.register_map import kind_of_map
 from meter_tools.simulator.trace_map import PROJECT_MAPS, load_map
 
 PAGE = Path(__file__).parents[2] / "docs" / "register-maps.md"
@@ -24,8 +27,7 @@ def section(kind: str) -> list[tuple[int, int, str, str]]:
 
 @pytest.mark.parametrize("name", sorted(KINDS))
 def test_simulator_and_driver_indicate_the_same(name: str) -> None:
-    driven = sensors.indications(name)
-    assert driven is not None
+    driven = sensors.driver_class(name).INDICATIONS
     simulated = KINDS[name].indications
     assert {key: entry[:3] for key, entry in driven.items()} == {
         key: (indication.quantity, indication.exponent, indication.modulus)
@@ -35,27 +37,62 @@ def test_simulator_and_driver_indicate_the_same(name: str) -> None:
         assert quantity in BY_NAME
 
 
-def test_every_driver_is_simulated() -> None:
-    assert set(sensors.DRIVERS) == {*KINDS, "analyser"}
+def modbus_drivers() -> set[str]:
+    found = set()
+    for name in sensors.DRIVERS:
+        try:
+            if sensors.driver_class(name).BUS == "modbus":
+                found.add(name)
+        except InstrumentError:
+            # One that cannot be without options: this page's is register_map.
+            continue
+    return found
+
+
+def test_every_modbus_driver_is_simulated() -> None:
+    assert modbus_drivers() == set(KINDS)
+    assert {"register_map", *KINDS} == set(DEFAULT_SERIALS)
 
 
 def test_the_gas_turbine_map_is_one_for_the_driver() -> None:
     trace_map = load_map(PROJECT_MAPS / "gas_turbine.toml")
-    driven = sensors.indications("analyser", trace_map.analyser_rows())
-    assert driven is not None
+    driven = sensors.driver_class("register_map", trace_map.register_rows()).INDICATIONS
     assert {key: entry[:3] for key, entry in driven.items()} == {
         key: (indication.quantity, indication.exponent, None)
         for key, indication in trace_map.kind().indications.items()
     }
 
 
+@pytest.mark.parametrize("path", built_in_maps(), ids=lambda path: path.stem)
+def test_a_built_in_map_is_one_for_the_driver(path: Path) -> None:
+    register_map = load_register_map(path)
+    driver = sensors.driver_class("register_map", register_map.rows())
+    kind = kind_of_map(register_map)
+    assert {key: entry[:3] for key, entry in driver.INDICATIONS.items()} == {
+        key: (indication.quantity, indication.exponent, indication.modulus)
+        for key, indication in kind.indications.items()
+    }
+    words = kind.words({}, Identity(1, DEFAULT_SERIALS["register_map"]))
+    for function, address, count in driver.REGISTERS:
+        assert {(function, address + offset) for offset in range(count)} <= set(words)
+    documented = PAGE.read_text().split("\n## register_map\n")[1]
+    assert f"| `{path.stem}` |" in documented
+
+
 @pytest.mark.parametrize(
     ("name", "driver"),
-    [("energy64", energy64), ("pzem004t", pzem004t), ("senseair_s8", senseair_s8), ("tuf2000", tuf2000)],
+    [
+        ("djsf1352", djsf1352),
+        ("energy64", energy64),
+        ("pzem004t", pzem004t),
+        ("sdm630", sdm630),
+        ("senseair_s8", senseair_s8),
+        ("tuf2000", tuf2000),
+    ],
 )
 def test_the_page_lists_every_register_that_is_read(name: str, driver: object) -> None:
     rows = section(name)
-    indications = driver.INDICATIONS  # type: ignore[attr-defined]
+    indications = sensors.driver_class(name).INDICATIONS
     assert {row[2] for row in rows} >= set(indications)
     requests = driver.REGISTERS  # type: ignore[attr-defined]
     read = {address + offset for _, address, count in requests for offset in range(count)}
@@ -70,12 +107,19 @@ def test_the_page_lists_every_register_that_is_read(name: str, driver: object) -
             assert modulus is None or f"modulus 10^{len(str(modulus)) - 1} |" in rest
 
 
-def test_energy64_registers_on_the_page_are_those_of_the_driver() -> None:
+@pytest.mark.parametrize("name", ["djsf1352", "energy64", "sdm630"])
+def test_registers_on_the_page_are_those_of_the_driver(name: str) -> None:
     """A register filled alone shows up in the driver's indication that the page names for its address."""
-    for address, count, indication, _ in section("energy64"):
-        if indication not in energy64.INDICATIONS:
+    driver = sensors.driver_class(name)
+    for address, count, indication, _ in section(name):
+        if indication not in driver.INDICATIONS:
             continue
-        block = bytearray(2 * 23)
-        block[2 * (address + count) - 1] = 7
-        values = energy64.convert([bytes(block)])
-        assert {name for name, value in values.items() if value == 7} == {indication}
+        content = (0x42C80000 if name == "sdm630" else 7).to_bytes(2 * count, "big")
+        blocks = []
+        for _, first, length in driver.REGISTERS:
+            block = bytearray(2 * length)
+            if first <= address < first + length:
+                block[2 * (address - first) : 2 * (address - first + count)] = content
+            blocks.append(bytes(block))
+        values = driver.convert(blocks)  # type: ignore[attr-defined]
+        assert {found for found, value in values.items() if value} == {indication}

@@ -70,6 +70,21 @@ async def test_the_published_request_of_the_pzem(start: Serve) -> None:
     assert reply[6 + 20 : 6 + 28] == "23450001", "energy, low word first"
 
 
+async def test_the_energies_of_a_real_djsf1352(start: Serve) -> None:
+    meter = fixed("meter", "djsf1352", 1, active_energy_import=21018, active_energy_export=0)
+    reply = await exchange(await start(meter, framing="rtu"), "0103000C0008840F")
+    assert reply == "0103100000521A00000000000100FA000000005985"
+
+
+async def test_the_published_request_of_the_sdm630(start: Serve) -> None:
+    """The printed reply says 230.20001 V, the single above the nearest one to 230.2, which is answered here."""
+    reply = await exchange(
+        await start(fixed("m", "sdm630", 1, voltage_l1=23020), framing="rtu"), "01040000000271CB"
+    )
+    assert reply.startswith("01040443663333")
+    assert len(reply) == len("010404436633341B38")
+
+
 async def test_modbus_tcp_by_an_independent_client(start: Serve) -> None:
     simulation = await start(METER)
     client = AsyncModbusTcpClient("127.0.0.1", port=simulation.buses["bus"].port, framer=FramerType.SOCKET)
@@ -163,7 +178,10 @@ async def test_a_pty_carries_the_same_bytes(start: Serve) -> None:
     [
         ({"kind": "energy65"}, "kind must be"),
         ({"kind": None}, "kind must be"),
-        ({"kind": "analyser", "source": {"kind": "generator"}}, "no generator"),
+        ({"kind": "register_map"}, "names no map"),
+        ({"kind": "register_map", "register_map": "fox_ft4"}, "no built-in register map"),
+        ({"kind": "register_map", "register_map": "nowhere.toml"}, "cannot be read"),
+        ({"kind": "register_map", "register_map": "fox_ft3", "source": {"kind": "generator"}}, "no generator"),
         ({"source": {"kind": "fixed", "values": {"voltage": 1}}}, ""),
     ],
 )

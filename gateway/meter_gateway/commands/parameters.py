@@ -2,13 +2,13 @@
 
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from meter_gateway import delivery, enrolment, state_dir
 from meter_gateway.commands.readings import find_meter
-from meter_gateway.commands.terminal import ConfigOption, configured, existing_store, terminal
+from meter_gateway.commands.terminal import ConfigOption, Terminal, configured, existing_store, terminal
 from meter_gateway.history import ParameterHistory
 from meter_gateway.key_files import public_path, write_pair
 from meter_gateway.parameters import read_parameters, seal_parameters
@@ -19,16 +19,21 @@ from meter_gateway.traceability.parameters import decode, is_authorised
 from meter_protocol import types as t
 
 app = typer.Typer(no_args_is_help=True, help="Sealed parameter sets: channels, scaling, intervals, gateway keys.")
-authority = typer.Typer(no_args_is_help=True, help="The parameter authority's key.")
+authority = typer.Typer(no_args_is_help=True, help="The authorities' keys: for parameter sets and for updates.")
+
+_AUTHORITIES = {"parameters": t.ROLE_PARAMETERS, "updates": t.ROLE_UPDATES}
 
 
 @authority.command("init")
 def init_authority(
     ctx: typer.Context,
     file: Annotated[Path, typer.Argument(help="new file for the private key, e.g. authority.pem")],
+    signs: Annotated[
+        Literal["parameters", "updates"], typer.Option("--for", help="what it shall sign")
+    ] = "parameters",
     passphrase: Annotated[bool, typer.Option("--passphrase", help="ask for a passphrase")] = False,
 ) -> None:
-    """Generate a parameter authority's key. Keep it away from gateways."""
+    """Generate an authority's key. Keep it away from gateways."""
     term = terminal(ctx)
     if file.exists():
         raise Told("init.exists", path=file)
@@ -37,9 +42,18 @@ def init_authority(
         if passphrase
         else ""
     )
-    sealer = Sealer.generate(t.ROLE_PARAMETERS)
+    sealer = Sealer.generate(_AUTHORITIES[signs])
     write_pair(sealer, file, secret.encode() or None)
-    term.print(term.say("authority.done", path=file, public=public_path(file), cose_key=sealer.cose_key.hex()))
+    told = {"public": public_path(file), "table": signs, "cose_key": sealer.cose_key.hex()}
+    term.print(term.say("authority.done", path=file, **told))
+
+
+def load_authority(term: Terminal, path: Path, role: str) -> Sealer:
+    """An authority's key, its passphrase asked for if it has one."""
+    secret = None
+    if path.is_file() and b"ENCRYPTED" in path.read_bytes():
+        secret = typer.prompt(term.say("authority.passphrase"), hide_input=True).encode()
+    return load_sealer(path, role, secret)
 
 
 @app.command()
@@ -56,10 +70,7 @@ def seal(
     term = terminal(ctx)
     thumbprint = None if meter is None else enrolment.full_thumbprint(meter)
     fields = read_parameters(file, thumbprint, time.time_ns() // 1_000_000)
-    secret = None
-    if authority_key.is_file() and b"ENCRYPTED" in authority_key.read_bytes():
-        secret = typer.prompt(term.say("authority.passphrase"), hide_input=True).encode()
-    raw = seal_parameters(file, fields, load_sealer(authority_key, t.ROLE_PARAMETERS, secret))
+    raw = seal_parameters(file, fields, load_authority(term, authority_key, t.ROLE_PARAMETERS))
     out.write_bytes(raw)
     term.print(term.say("parameters.sealed", path=out, size=len(raw)))
 

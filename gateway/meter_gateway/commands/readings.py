@@ -44,6 +44,7 @@ class Record:
     clock_uncertainty_ms: int | None
     kind: str
     duration_ms: int | None
+    jitter_ms: int
     channel: int
     quantity: str | None
     unit: str | None
@@ -145,6 +146,7 @@ def _record(found: _Found, serial: str) -> Record:
         clock_uncertainty_ms=fields[f.CLOCK_UNCERTAINTY_MS],
         kind=_KINDS[fields[f.KIND]],
         duration_ms=fields[f.DURATION_MS],
+        jitter_ms=fields[f.JITTER_MS],
         channel=row.channel,
         quantity=row.quantity,
         unit=row.unit,

@@ -94,6 +94,8 @@ def _configured_keys(settings: GatewayConfig | None) -> Iterator[Known]:
         yield Known(sealer.cose_key, "own_gateway", sealer.role)
     for path in settings.parameters.authority_keys:
         yield Known(load_public_key(path), "authority", t.ROLE_PARAMETERS)
+    for path in settings.updates.authority_keys:
+        yield Known(load_public_key(path), "update_authority", t.ROLE_UPDATES)
 
 
 def _learn_from_store(contexts: Contexts, store: Store, content: bytes, chest: KeyChest) -> None:

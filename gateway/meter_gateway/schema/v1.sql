@@ -117,4 +117,20 @@ CREATE TABLE unknown_identity (
     raw BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;
 
+-- Software images that open offers need, by their SHA-256.
+CREATE TABLE image (digest BLOB PRIMARY KEY, content BLOB NOT NULL) STRICT;
+
+-- The update that was last offered to a meter, and what its chain has said about it so far (offers.py).
+CREATE TABLE update_offer (
+    meter INTEGER PRIMARY KEY REFERENCES meter,
+    manifest BLOB NOT NULL,          -- the update authority's signed message, sent verbatim
+    digest BLOB NOT NULL,            -- of the image
+    offered_ms INTEGER NOT NULL,
+    software_before BLOB,            -- the software id that the meter had named last by then
+    state TEXT NOT NULL,             -- 'offered', 'downloading', 'trying', 'running', 'refused', 'rolled_back'
+    reason TEXT,                     -- the meter's, where it refused or rolled back
+    asked BLOB NOT NULL,             -- one bit for each chunk that the meter asked for
+    seen INTEGER NOT NULL            -- events among the messages up to this id were looked at
+) STRICT;
+
 CREATE TABLE counter (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;

@@ -18,7 +18,7 @@ from operator import itemgetter
 from typing import Any, NamedTuple
 
 from meter_gateway.model import Finding, Verified
-from meter_gateway.traceability import clock, columns, continuity, protection
+from meter_gateway.traceability import clock, columns, continuity, protection, software
 from meter_gateway.traceability.calibration import END_MS
 from meter_gateway.traceability.clock import Clocks, Interval, Span
 from meter_gateway.traceability.findings import finding, in_order
@@ -34,6 +34,8 @@ _EVENT_FINDINGS = {
     ev.JOURNAL_OVERFLOW: "journal_overflow",
     ev.JOURNAL_QUARANTINED: "journal_quarantined",
     ev.PARAMETERS_REFUSED: "parameters_refused",
+    ev.UPDATE_REFUSED: "update_refused",
+    ev.UPDATE_ROLLED_BACK: "update_rolled_back",
 }
 _Way = Callable[[ChainState, Sequence[Verified], Trust, "_Reception"], list[tuple[Finding, ...]]]
 _KIND_FINDINGS = {f.KIND_OUTAGE: "interval_outage", f.KIND_PARTIAL: "interval_partial"}
@@ -41,7 +43,7 @@ _KIND_FINDINGS = {f.KIND_OUTAGE: "interval_outage", f.KIND_PARTIAL: "interval_pa
 _place_of = itemgetter(f.EPOCH, f.SEQUENCE, f.PREVIOUS, f.CONTEXT, f.BOOT)
 _time_of = itemgetter(f.TIME_MS, f.CLOCK_STATUS, f.CLOCK_UNCERTAINTY_MS)
 _row_time_of = itemgetter(f.TIME_MS, f.CLOCK_STATUS, f.DURATION_MS)
-_interval_of = itemgetter(f.KIND, f.DURATION_MS)
+_interval_of = itemgetter(f.KIND, f.DURATION_MS, f.JITTER_MS)
 
 
 class _Reception(NamedTuple):
@@ -80,14 +82,14 @@ def _way_of(message: Verified) -> _Way:
 
 
 def _assess_others(
-    state: ChainState, messages: Sequence[Verified], _trust: Trust, reception: _Reception
+    state: ChainState, messages: Sequence[Verified], trust: Trust, reception: _Reception
 ) -> list[tuple[Finding, ...]]:
     """Identities and events: each judged by what was known before it, then learnt."""
     results = []
     for message in messages:
         codes = _continue_chain(state, message, is_readings=False)
         codes += _take_time(state, message.fields, reception)
-        learnt = _learn(state, message)
+        learnt = _learn(state, message, trust)
         codes += _codes_of_chain(state)
         results.append(in_order([*map(finding, codes), *learnt, *_reception_findings(reception)]))
     return results
@@ -166,11 +168,12 @@ def _take_plain(state: ChainState, message: Verified, piece: Piece, clocks: Cloc
     fields = message.fields
     epoch, sequence, previous, context, boot = _place_of(fields)
     end_ms, status, uncertainty_ms = _time_of(fields)
-    kind, duration_ms = _interval_of(fields)
+    kind, duration_ms, jitter_ms = _interval_of(fields)
     if (
         status == f.CLOCK_SYNCHRONISED
         and kind == f.KIND_REGULAR
         and duration_ms is not None
+        and jitter_ms <= piece.max_jitter_ms
         and previous == state.head
         and context == state.context
         and boot == state.announced_boot
@@ -203,13 +206,15 @@ def _judge_header(
     """Codes of the chain and the clock, and the span of time over which the readings are judged."""
     fields = message.fields
     end_ms, status, uncertainty_ms = _time_of(fields)
-    kind, duration_ms = _interval_of(fields)
+    kind, duration_ms, jitter_ms = _interval_of(fields)
     earliest_ms = state.earliest_ms
     codes = _continue_chain(state, message, is_readings=True)
     codes += _take_time(state, fields, reception)
     codes += clock.status_findings(status, uncertainty_ms, trust.clocks)
     if kind != f.KIND_REGULAR:
         codes.append(_KIND_FINDINGS[kind])
+    if state.plan is not None and jitter_ms > state.plan.max_jitter_ms:
+        codes.append("sampling_jitter")
     start_ms = None if duration_ms is None else end_ms - duration_ms
     interval = Interval(start_ms, end_ms, uncertainty_ms or 0, not clock.has_scale(status))
     if kind != f.KIND_OUTAGE:
@@ -266,7 +271,7 @@ def _keep_interval(state: ChainState, interval: Interval, status: int) -> None:
     state.is_rescaled = False
 
 
-def _learn(state: ChainState, message: Verified) -> list[Finding]:
+def _learn(state: ChainState, message: Verified, trust: Trust) -> list[Finding]:
     """Take in what an identity or event says; the findings are about what it reports."""
     fields = message.fields
     if message.typ == t.IDENTITY:
@@ -276,13 +281,18 @@ def _learn(state: ChainState, message: Verified) -> list[Finding]:
     if code == ev.BOOT:
         state.announced_boot = fields[f.BOOT]
         state.is_rescaled = True
+        before = state.software_id
         state.learn_software(details[ev.SOFTWARE_ID])
-    elif code == ev.CLOCK_SET:
+        return [finding("software_changed")] if before not in (None, state.software_id) else []
+    if code == ev.CLOCK_SET:
         state.is_rescaled = True
     elif code == ev.PARAMETERS_APPLIED:
         state.learn_parameters(details[ev.PARAMETER_SET])
     elif code == ev.EPOCH_OPENED and details[ev.LAST_EPOCH] is not None:
         return [finding("epoch_opened")]
+    elif code == ev.FIRMWARE_UPDATED:
+        codes = software.findings(details[ev.MANIFEST], trust.update_authorities)
+        return [finding(told) for told in codes]
     elif code == ev.REGISTER_DISCONTINUITY:
         return [finding("discontinuity", details[ev.CHANNEL])]
     elif code == ev.JOURNAL_RESUMED:

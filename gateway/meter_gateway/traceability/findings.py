@@ -208,10 +208,31 @@ FINDINGS: dict[str, Meaning] = {
         "总线上的仪表不是参数集所指定的仪表。",
         "SPEC §5.1, status 128; VIM 2.41",
     ),
+    "under_range": Meaning(
+        "The signal was below what the instrument can say; a mean of the other samples is not the interval's.",
+        "信号低于仪表可示值下限，其余采样的均值不代表整个时段。",
+        "SPEC §5.1, status 256; NAMUR NE 43",
+    ),
+    "over_range": Meaning(
+        "The signal was above what the instrument can say; a mean of the other samples is not the interval's.",
+        "信号高于仪表可示值上限，其余采样的均值不代表整个时段。",
+        "SPEC §5.1, status 512; NAMUR NE 43",
+    ),
+    "signal_fault": Meaning(
+        "The signal itself says that the transmitter failed or that a wire is broken.",
+        "信号本身表明变送器故障或断线。",
+        "SPEC §5.1, status 1024; NAMUR NE 43",
+    ),
     "register_backwards": Meaning(
         "The register total is lower than before.",
         "累计量小于此前数值。",
         "SPEC §5.1; WELMEC P5",
+    ),
+    # sampling, judged in assess.py
+    "sampling_jitter": Meaning(
+        "A sample was taken later than its time by more than the sample period or the configured limit.",
+        "采样滞后超过采样周期或设定限值。",
+        "SPEC §5; docs/configuration.md, max_sampling_jitter_ms",
     ),
     # event facts
     "self_test_failed": Meaning(
@@ -228,6 +249,27 @@ FINDINGS: dict[str, Meaning] = {
         "Part of the meter's journal was unreadable and was set aside.",
         "表计日志部分不可读，已隔离。",
         "SPEC §6; WELMEC L6",
+    ),
+    # software.py and the events of updates
+    "software_changed": Meaning(
+        "The meter started with other software than before.",
+        "表计以不同于此前的软件启动。",
+        "SPEC §6; WELMEC D4",
+    ),
+    "update_unauthorised": Meaning(
+        "The meter's software was updated, and no configured update authority signed that software.",
+        "表计软件已升级，但该软件未经已配置的升级授权方签署。",
+        "SPEC §8.5; WELMEC D2",
+    ),
+    "update_refused": Meaning(
+        "The meter was given a software update and refused it.",
+        "表计收到软件升级并予以拒绝。",
+        "SPEC §6",
+    ),
+    "update_rolled_back": Meaning(
+        "The meter tried a software update, found it unhealthy and went back to the software before.",
+        "表计试运行升级软件未通过健康检查，已恢复原软件。",
+        "SPEC §6",
     ),
     # calibration.py
     "certificate_missing": Meaning(

@@ -5,26 +5,15 @@ units and scales of its readings. What is not a valid set, or is not signed for 
 authority, is a finding for every reading under it and not a reason to forget it: the meter did apply it.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519
-from cryptography.hazmat.primitives.serialization import load_pem_public_key
-
-from meter_gateway import signatures
 from meter_gateway.model import Fields
-from meter_gateway.validated_toml import ConfigError
-from meter_protocol import chain, cose, keys, messages
+from meter_gateway.traceability.authority import AuthorityKeys, is_signed
+from meter_protocol import chain, cose, messages
 from meter_protocol import fields as f
 from meter_protocol import types as t
 from meter_protocol.errors import ProtocolError
 from meter_protocol.quantities import BY_CODE, Quantity
-
-AuthorityKey = ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey
-AuthorityKeys = Mapping[bytes, AuthorityKey]
-"""Public keys of parameter authorities by kid."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,23 +35,8 @@ class Channel:
 @dataclass(frozen=True, slots=True)
 class ParameterSet:
     version: int
+    sample_period_ms: int
     channels: tuple[Channel, ...]
-
-
-def load_authority_key(path: Path) -> tuple[bytes, AuthorityKey]:
-    """(kid, public key) of a PEM file."""
-    try:
-        key = load_pem_public_key(path.read_bytes())
-    except (ValueError, UnsupportedAlgorithm):
-        raise ConfigError(path, "", "is not a PEM public key", "export it with: openssl pkey -pubout") from None
-    if isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, ec.SECP256R1):
-        numbers = key.public_numbers()
-        cose_key = keys.encode_p256(numbers.x.to_bytes(32, "big") + numbers.y.to_bytes(32, "big"))
-        return keys.kid_of(keys.thumbprint(cose_key)), key
-    if isinstance(key, ed25519.Ed25519PublicKey):
-        cose_key = keys.encode_ed25519(key.public_bytes_raw())
-        return keys.kid_of(keys.thumbprint(cose_key)), key
-    raise ConfigError(path, "", "is neither a P-256 nor an Ed25519 key", "use the authority's public key")
 
 
 def message_hash(raw: bytes) -> bytes | None:
@@ -85,7 +59,7 @@ def decode(raw: bytes) -> ParameterSet | None:
         return None
     instruments = fields[f.INSTRUMENTS]
     channels = tuple(_channel(entry, instruments[entry[f.CHANNEL_INSTRUMENT]]) for entry in fields[f.CHANNELS])
-    return ParameterSet(fields[f.SET_VERSION], channels)
+    return ParameterSet(fields[f.SET_VERSION], fields[f.SAMPLE_PERIOD_MS], channels)
 
 
 def _channel(entry: Fields, instrument: Fields) -> Channel:
@@ -123,16 +97,8 @@ def is_authorised(raw: bytes, thumbprint: bytes, authorities: AuthorityKeys) -> 
         fields = messages.decode(t.PARAMETER_SET, parts.payload)
     except ProtocolError:
         return False
-    key = authorities.get(parts.kid)
-    if key is None or parts.typ != t.PARAMETER_SET or fields[f.METER] != thumbprint:
-        return False
-    if isinstance(key, ed25519.Ed25519PublicKey):
-        message = cose.to_be_signed(parts.protected, parts.payload)
-        return parts.alg == cose.EDDSA and signatures.ed25519_verifies(key, message, parts.signature)
-    if parts.alg != cose.ES256 or signatures.p256_fault(parts.signature) is not None:
-        return False
-    digest = chain.message_hash(parts.protected, parts.payload)
-    return signatures.p256_verifies(key, digest, parts.signature)
+    is_for_us = parts.typ == t.PARAMETER_SET and fields[f.METER] == thumbprint
+    return is_for_us and is_signed(parts, authorities)
 
 
 def findings(raw: bytes, thumbprint: bytes, authorities: AuthorityKeys) -> list[str]:

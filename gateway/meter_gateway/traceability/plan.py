@@ -20,6 +20,7 @@ from meter_protocol import fields as f
 
 REGISTER_LENGTH = 2
 _MAX_MERGED = 1024
+_NO_LIMIT = 1 << 63
 
 
 class Column(NamedTuple):
@@ -34,7 +35,7 @@ class Column(NamedTuple):
 class Piece:
     """A span of time in which the findings about calibration are constant."""
 
-    __slots__ = ("_merged", "columns", "findings", "high_ms", "low_ms", "ranges")
+    __slots__ = ("_merged", "columns", "findings", "high_ms", "low_ms", "max_jitter_ms", "ranges")
 
     def __init__(
         self,
@@ -42,11 +43,13 @@ class Piece:
         findings: Sequence[Finding],
         columns: tuple[Column, ...],
         ranges: tuple[tuple[int, Limits], ...],
+        max_jitter_ms: int = _NO_LIMIT,
     ) -> None:
         self.low_ms, self.high_ms = span
         self.findings = tuple(findings)
         self.columns = columns
         self.ranges = ranges
+        self.max_jitter_ms = max_jitter_ms
         self._merged: dict[tuple[Finding, ...], tuple[Finding, ...]] = {}
 
     def with_findings(self, more: tuple[Finding, ...]) -> tuple[Finding, ...]:
@@ -69,11 +72,17 @@ class MeterPlan:
         parameters: ParameterSet | None,
         bounds: Mapping[int, Sequence[Bound]],
         codes: Sequence[str],
+        max_jitter_ms: int | None = None,
     ) -> None:
-        """`bounds` by channel; `codes` are the findings about the parameter set itself."""
+        """`bounds` by channel; `codes` are the findings about the parameter set itself.
+
+        A sample later than its period stands in another's place; `max_jitter_ms` may ask for more than that.
+        """
         channels = parameters.channels if parameters is not None else ()
         self.is_known = parameters is not None
         self.codes = tuple(codes)
+        period_ms = _NO_LIMIT if parameters is None else parameters.sample_period_ms
+        self.max_jitter_ms = min(period_ms, _NO_LIMIT if max_jitter_ms is None else max_jitter_ms)
         self.channels = {channel.id: channel for channel in channels}
         self._bounds = bounds
         self._changes = sorted({at_ms for group in bounds.values() for b in group for at_ms in b.changes()})
@@ -115,7 +124,8 @@ class MeterPlan:
             increase = limits if isinstance(limits, RateLimits) else None
             columns.append(Column(channel.id, _length(channel), increase))
         # No interval lies in a piece without a time, so that no other reading is taken for one of it.
-        return Piece(span or Span(END_MS, BEGINNING_MS), findings, tuple(columns), tuple(ranges))
+        whole = span or Span(END_MS, BEGINNING_MS)
+        return Piece(whole, findings, tuple(columns), tuple(ranges), self.max_jitter_ms)
 
     def _judge(
         self, channel: Channel, span: Span, is_outage: bool

@@ -11,6 +11,9 @@ CODE_OF_BIT = {
     f.STATUS_WRAPPED: "wrapped",
     f.STATUS_DISCONTINUITY: "discontinuity",
     f.STATUS_WRONG_INSTRUMENT: "wrong_instrument",
+    f.STATUS_UNDER_RANGE: "under_range",
+    f.STATUS_OVER_RANGE: "over_range",
+    f.STATUS_SIGNAL_FAULT: "signal_fault",
 }
 
 CODES_OF_STATUS = tuple(

@@ -1,4 +1,4 @@
-"""What the operator trusts: certificates, bindings, parameter authorities and limits, until it is reloaded.
+"""What the operator trusts: certificates, bindings, authorities and limits, until it is reloaded.
 
 A Trust never changes; a reload makes another one, and everything prepared from the old goes with it.
 """
@@ -10,15 +10,16 @@ from pathlib import Path
 
 from meter_gateway.config import GatewayConfig
 from meter_gateway.traceability import parameters
+from meter_gateway.traceability.authority import AuthorityKeys, load_authority_key
 from meter_gateway.traceability.binding import Binding, load_bindings
 from meter_gateway.traceability.calibration import END_MS, Register
 from meter_gateway.traceability.certificate import Certificate
 from meter_gateway.traceability.certificate_file import load_certificate
 from meter_gateway.traceability.clock import Clocks
 from meter_gateway.traceability.mpe import load_tables
-from meter_gateway.traceability.parameters import AuthorityKeys
 from meter_gateway.traceability.plan import MeterPlan
 from meter_gateway.validated_toml import ConfigError
+from meter_protocol import types as t
 
 _MAX_PLANS = 4096
 
@@ -32,12 +33,16 @@ class Trust:
         clocks: Clocks,
         clock_trusted: bool,
         utc_offset_minutes: int = 0,
+        update_authorities: AuthorityKeys | None = None,
+        max_jitter_ms: int | None = None,
     ) -> None:
         self.register = Register(certificates, utc_offset_minutes)
         self.bindings = tuple(bindings)
         self.authorities = authorities
         self.clocks = clocks
         self.clock_trusted = clock_trusted
+        self.update_authorities = update_authorities or {}
+        self.max_jitter_ms = max_jitter_ms
         self._by_meter: dict[bytes, list[Binding]] = defaultdict(list)
         for binding in self.bindings:
             self._by_meter[binding.thumbprint].append(binding)
@@ -63,7 +68,8 @@ class Trust:
             for channel in (known.channels if known is not None else ())
             if channel.quantity is not None
         }
-        return MeterPlan(known, bounds, parameters.findings(parameter_set, thumbprint, self.authorities))
+        codes = parameters.findings(parameter_set, thumbprint, self.authorities)
+        return MeterPlan(known, bounds, codes, self.max_jitter_ms)
 
 
 def load_trust(config: GatewayConfig) -> Trust:
@@ -81,10 +87,15 @@ def load_trust(config: GatewayConfig) -> Trust:
             _check(path, f"binding[{index}]", binding, certificates)
             bindings.append(binding)
     _refuse_overlaps(config.path, bindings)
+    authorities = _authorities(config.parameters.authority_keys, t.ROLE_PARAMETERS)
+    update_authorities = _authorities(config.updates.authority_keys, t.ROLE_UPDATES)
+    if authorities.keys() & update_authorities.keys():
+        told = "one of them is a parameter authority's too"
+        raise ConfigError(config.path, "updates.authority_keys", told, "give each authority a key of its own")
     return Trust(
         certificates=certificates.values(),
         bindings=bindings,
-        authorities=dict(parameters.load_authority_key(path) for path in config.parameters.authority_keys),
+        authorities=authorities,
         clocks=Clocks(
             config.clock.uncertainty_ms,
             config.clock.max_skew_ms,
@@ -92,7 +103,13 @@ def load_trust(config: GatewayConfig) -> Trust:
         ),
         clock_trusted=config.clock.trusted,
         utc_offset_minutes=config.traceability.utc_offset,
+        update_authorities=update_authorities,
+        max_jitter_ms=config.traceability.max_sampling_jitter_ms,
     )
+
+
+def _authorities(paths: Iterable[Path], role: str) -> AuthorityKeys:
+    return dict(load_authority_key(path, role) for path in paths)
 
 
 def _check(path: Path, key: str, binding: Binding, certificates: Mapping[str, Certificate]) -> None:

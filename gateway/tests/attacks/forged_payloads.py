@@ -26,8 +26,8 @@ def payload_with(meter: SimulatedMeter, change: Callable[[Fields], object]) -> b
 @attack("cbor_non_shortest")
 def number_too_long(scene: Scene) -> bytes:
     payload = parts(scene).payload
-    assert payload.startswith(b"\xac\x00\x01")
-    return signed(scene, b"\xac\x00\x18\x01" + payload[3:])
+    assert payload.startswith(b"\xad\x00\x01")
+    return signed(scene, b"\xad\x00\x18\x01" + payload[3:])
 
 
 @attack("cbor_unsorted_keys")

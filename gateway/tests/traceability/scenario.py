@@ -181,15 +181,25 @@ class Meter:
     def set_clock(self, new_time_ms: int) -> Verified:
         old_time_ms, self.time_ms = self.time_ms, new_time_ms
         self.status, self.uncertainty_ms = f.CLOCK_SYNCHRONISED, 500
-        details = {ev.OLD_TIME_MS: old_time_ms, ev.NEW_TIME_MS: new_time_ms, ev.TIME_REPLY: b"reply"}
+        details = {
+            ev.OLD_TIME_MS: old_time_ms,
+            ev.NEW_TIME_MS: new_time_ms,
+            ev.TIME_REPLY: b"reply",
+            ev.DRIFT_PPB: None,
+        }
         return self.event(ev.CLOCK_SET, details)
 
     def readings(
-        self, readings: dict[int, list[Any]], duration_ms: int | None = INTERVAL_MS, kind: int = f.KIND_REGULAR
+        self,
+        readings: dict[int, list[Any]],
+        duration_ms: int | None = INTERVAL_MS,
+        kind: int = f.KIND_REGULAR,
+        jitter_ms: int = 0,
     ) -> Verified:
         """At the end of an interval that began at the meter's present time."""
         self.time_ms += duration_ms or 0
-        return self.seal(t.READINGS, {f.KIND: kind, f.DURATION_MS: duration_ms, f.READINGS: readings})
+        body = {f.KIND: kind, f.DURATION_MS: duration_ms, f.READINGS: readings, f.JITTER_MS: jitter_ms}
+        return self.seal(t.READINGS, body)
 
     def start(self, raw: bytes | None = None, key_protection: int = f.KEY_NATIVE) -> list[Verified]:
         """What a meter seals before its first readings; these begin at START_MS."""
@@ -269,6 +279,8 @@ def trust(
     clocks: Clocks = CLOCKS,
     clock_trusted: bool = True,
     utc_offset_minutes: int = 0,
+    update_authorities: Iterable[Authority] = (),
+    max_jitter_ms: int | None = None,
 ) -> Trust:
     known = [certificate()] if certificates is None else list(certificates)
     return Trust(
@@ -278,6 +290,8 @@ def trust(
         clocks,
         clock_trusted,
         utc_offset_minutes,
+        {authority.kid: authority.public for authority in update_authorities},
+        max_jitter_ms,
     )
 
 

@@ -71,7 +71,8 @@ def test_a_boot_announces_its_software() -> None:
     messages = meter.start() + intervals(meter, 1)
     meter.boot_count = 2
     messages += [meter.boot(scenario.OTHER_SOFTWARE), *intervals(meter, 1, start_wh=30_000)]
-    assert [codes(found) for found in assess(messages)[-2:]] == [PLAIN, PLAIN]
+    changed = [("software_changed", None)]
+    assert [codes(found) for found in assess(messages)[-2:]] == [[*PLAIN, *changed], PLAIN]
 
 
 def test_a_boot_counter_that_falls() -> None:
@@ -314,7 +315,7 @@ def test_parameter_set_that_was_signed_for_another_meter() -> None:
 
 def test_what_is_no_parameter_set() -> None:
     body = {key: scenario.parameter_set()[key] for key in (0, 6, 7, 8)}
-    raw = AUTHORITY.seal(body, t.UPDATE_MANIFEST)
+    raw = AUTHORITY.seal(body, t.COMPARISON)
     assert parameter_findings(raw) == ["parameters_invalid", "parameters_unauthorised"]
 
 

@@ -21,6 +21,9 @@ STATUS = {
     f.STATUS_MISSED_SAMPLES: "missed_samples",
     f.STATUS_WRAPPED: "wrapped",
     f.STATUS_WRONG_INSTRUMENT: "wrong_instrument",
+    f.STATUS_UNDER_RANGE: "under_range",
+    f.STATUS_OVER_RANGE: "over_range",
+    f.STATUS_SIGNAL_FAULT: "signal_fault",
 }
 
 
@@ -61,6 +64,44 @@ def test_missing_samples_without_their_bit() -> None:
 def test_more_samples_than_expected_are_no_finding() -> None:
     reading = [0, 901, 900, 100_000, 5, 100_000, 100_000]
     assert after_two(readings={ENERGY: [0, 51_000], POWER: reading}) == PLAIN
+
+
+@pytest.mark.parametrize(
+    ("jitter_ms", "max_jitter_ms", "is_found"),
+    [
+        (1000, None, False),
+        (1001, None, True),
+        (100, 100, False),
+        (101, 100, True),
+        (1001, 5000, True),
+        (0, 0, False),
+    ],
+)
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_sample_later_than_its_period_or_the_limit(
+    jitter_ms: int, max_jitter_ms: int | None, is_found: bool, count: int
+) -> None:
+    """In the middle of a run and as a message of its own; the sample period is 1 s."""
+    meter = Meter()
+    messages = meter.start() + intervals(meter, 2)
+    messages.append(meter.readings({ENERGY: [0, 51_000], POWER: mean(100_000)}, jitter_ms=jitter_ms))
+    messages += [meter.readings({ENERGY: [0, 52_000], POWER: mean(100_000)}) for _ in range(count - 1)]
+    found = [codes(each) for each in assess(messages, scenario.trust(max_jitter_ms=max_jitter_ms))]
+    assert found[5] == [*PLAIN, *([("sampling_jitter", None)] if is_found else [])]
+    assert found[6:] == [PLAIN] * (count - 1)
+
+
+def test_jitter_at_the_limit_in_a_message_that_is_looked_at_closely() -> None:
+    meter = Meter()
+    reading = {ENERGY: [0, 1000], POWER: mean(100_000)}
+    partial = meter.start(), meter.readings(reading, kind=f.KIND_PARTIAL, jitter_ms=1000)
+    assert codes(assess([*partial[0], partial[1]])[-1]) == [("interval_partial", None), *PLAIN]
+
+
+def test_jitter_without_parameters_is_nobody_s_to_judge() -> None:
+    meter = Meter()
+    messages = [meter.identity(), meter.boot(), meter.readings({ENERGY: [0, 51_000]}, jitter_ms=1 << 62)]
+    assert ("sampling_jitter", None) not in codes(assess(messages)[-1])
 
 
 # Registers

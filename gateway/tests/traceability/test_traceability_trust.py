@@ -11,8 +11,10 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from scenario import AUTHORITY, THUMBPRINT, parameter_set
 
 from meter_gateway.config import load_config
+from meter_gateway.sealing import role_line
 from meter_gateway.traceability import load_trust
-from meter_gateway.traceability.parameters import is_authorised, load_authority_key
+from meter_gateway.traceability.authority import load_authority_key
+from meter_gateway.traceability.parameters import is_authorised
 from meter_gateway.validated_toml import ConfigError
 from meter_protocol import cose, keys, messages
 from meter_protocol import types as t
@@ -119,6 +121,18 @@ def test_two_instruments_behind_one_channel_at_one_time(folder: Path) -> None:
 def test_a_wrong_authority_key(folder: Path, content: bytes, problem: str) -> None:
     (folder / "authority.pem").write_bytes(content)
     assert told(folder).startswith(f"authority.pem: {problem}")
+
+
+def test_a_key_says_which_authority_it_is_of(folder: Path) -> None:
+    key = pem(ec.generate_private_key(ec.SECP256R1()).public_key())
+    (folder / "authority.pem").write_bytes(role_line(t.ROLE_UPDATES) + key)
+    assert told(folder) == (
+        "authority.pem: is a key in the role of update authority, not parameter authority; one key has one role"
+    )
+    (folder / "authority.pem").write_bytes(key)
+    gateway = folder / "gateway.toml"
+    gateway.write_text(gateway.read_text() + '\n[updates]\nauthority_keys = ["authority.pem"]\n')
+    assert "updates.authority_keys: one of them is a parameter authority's too; give each" in told(folder)
 
 
 def test_an_authority_with_an_ed25519_key(tmp_path: Path) -> None:

