@@ -2,18 +2,20 @@
 
 The package splits by idea; import the module you need:
 
-    app              the wiring: run(board) is all that a board's main.py calls
+    app              the wiring: run(board) is all that the loader calls
     meter            the sampling loop; metering has its pure rules, last_sealed what a reboot continues from
     sensors          one file per instrument; instrument and modbus, modbus_line reach them
     sealing          the Signer seam; p256 is ES256 in pure Python, for boards that have nothing better yet
     parameters       the sealed set that says what is measured; software says which firmware measures it
     chain_log        number, seal and journal one message
     journal          what was sealed is kept here until the gateway has proven that it has it
-    journal_*        its parts: record, segments, reader, recovery, head
+    journal_*        its parts: record, segments, index, reader, recovery, head
+    update           offers, downloads, trials; image, update_manifest, staging, slots, update_services: its parts
     memory           small durable values
     blockdev         a flash chip made of a host's file, and LittleFS mounted with care
     delivery, inbox  from the journal to the gateway, and what comes back
     links            serial line and MQTT
+    watchdog         when the board's watchdog is fed
     clock            monotonic ticks, and UTC by signed challenge
 """
 

@@ -1,18 +1,21 @@
-"""The firmware's wiring: `run(board)` is all that a board's main.py calls. Only this file and boards do I/O.
+"""The firmware's wiring: `run(board)` is all that the loader calls. Only this file and boards do I/O.
 
 A board has: `maker`, `model`, `serial`; `clock` with `ticks_ms()`, `sleep_until(ticks, wake)` and `holds`;
 `link_ms()`, monotonic milliseconds that no replay accelerates; `random(n)`; `mount()` -> root of its file
 system; `journal_bytes`; `make_signer(memory)`; `software_files()` -> [(name, path)]; `authority_keys()` ->
-COSE_Keys; `master(bus)` -> ModbusMaster, or KeyError if it has no such bus; `make_link(kid)`; `finished()`, and
-after it `drained_late()`; `say(line)` on the console.
+COSE_Keys; `bus(name)`, whose KIND is one of drivers' BUSES, or KeyError if there is none; `make_link(kid)`;
+`finished()`, and after it `drained_late()`; `say(line)` on the console; `feed_watchdog()`; `update_site`, an
+UpdateSite or None where there are no updates; `image_region`, the board's image in its flash, bytes-like, or None.
+The files of `software_files()` are the frozen golden copy's, where that is not in the region.
 
 If the flash fails, or something here is wrong, `run` raises: a board starts anew then, and its boot recovers.
 """
 
 import asyncio
+import gc
 import hashlib
 
-from meter_firmware import parameters, sealing, sensors, software
+from meter_firmware import parameters, sealing, sensors, signer_boot, software
 from meter_firmware.chain_log import ChainLog
 from meter_firmware.clock import MeterClock
 from meter_firmware.delivery import Delivery
@@ -20,6 +23,11 @@ from meter_firmware.inbox import Inbox
 from meter_firmware.journal import Journal, JournalError
 from meter_firmware.memory import Memory
 from meter_firmware.meter import Meter
+from meter_firmware.signers.signer import SignerError
+from meter_firmware.slots import GOLDEN
+from meter_firmware.update import Updater
+from meter_firmware.update_services import UpdateServices
+from meter_firmware.watchdog import Watchdog
 from meter_protocol import cose, events, messages
 from meter_protocol import fields as f
 from meter_protocol import types as t
@@ -27,7 +35,7 @@ from meter_protocol.errors import ProtocolError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, Callable
 
 TIME_RETRY_MS = 2000
 TIME_LOOK_MS = 50
@@ -41,17 +49,34 @@ RESERVE_BYTES = 16384
 REFUSAL_EVENT_MS = 600000
 """Refused parameter sets become events at most this often: forged ones must not fill the journal."""
 
+DAMAGE_EVENT_MS = 60000
+"""Damaged segments are told together, and while the journal is full it is not tried oftener."""
 
-def run(board: "Any") -> None:
-    asyncio.run(App(board).run())
+MAX_SEGMENTS_TOLD = 64
+
+
+RESTART_DRAIN_MS = 30000
+"""Before it tries new software, a meter waits so long for the receipts of what it has sealed."""
+
+
+def run(board: "Any", running: str = GOLDEN) -> bool:
+    """`running` is the slot that the loader chose. True if the board is to start anew, into new software."""
+    app = App(board, running)
+    asyncio.run(app.run())
+    return app.restart_wanted
 
 
 class App:
-    def __init__(self, board: "Any") -> None:
+    def __init__(self, board: "Any", running: str = GOLDEN) -> None:
+        # A heap that is swept only when it is full scatters what lives long: after signing there was room for
+        # no buffer of 8 KiB in a heap of which half was free.
+        gc.collect()
+        gc.threshold(gc.mem_free() // 4)
         self._board = board
         root = board.mount()
         memory = Memory(root + "/memory")
-        sealer = sealing.Sealer(board.make_signer(memory))
+        sealer = signer_boot.open_sealer(board, memory)
+        self._memory = memory
         self._sealer = sealer
         self._clock = MeterClock()
         journal = Journal(root + "/journal", board.journal_bytes, reserve_bytes=RESERVE_BYTES)
@@ -61,38 +86,57 @@ class App:
         self._meter = Meter(
             self._log, self._clock, board.clock, board.link_ms, self._make_driver, self._delivery.notify
         )
-        self._inbox = Inbox(
-            {
-                t.RECEIPT: self._take_receipt,
-                t.REFUSAL: self._take_refusal,
-                t.RESEND_REQUEST: self._take_resend_request,
-                t.TIME_REPLY: self._take_time_reply,
-                t.PARAMETER_SET: self._take_parameters,
-            }
-        )
+        consumers: "dict[str, Callable[[bytes], None]]" = {
+            t.RECEIPT: self._take_receipt,
+            t.REFUSAL: self._take_refusal,
+            t.RESEND_REQUEST: self._take_resend_request,
+            t.TIME_REPLY: self._take_time_reply,
+            t.PARAMETER_SET: self._take_parameters,
+        }
+        self._updater: "Updater | None" = None
+        if board.update_site is not None:
+            self._services = UpdateServices(
+                board,
+                self._link,
+                self._log,
+                self._delivery,
+                self._seal_about_us,
+                lambda: self._keys(f.RECEIPT_KEYS),
+            )
+            self._updater = Updater(board.update_site, root + "/update", running, self._services)
+            consumers[t.UPDATE_MANIFEST] = self._updater.take_manifest
+            consumers[t.IMAGE_CHUNK] = self._updater.take_chunk
+        self._inbox = Inbox(consumers, board.link_ms)
         self._link.receive = self._inbox.receive
+        self._watchdog = Watchdog()
         self._refusal_said_ms: "int | None" = None
+        self._damage_tried_ms: "int | None" = None
         self._asked_ms = 0
         board.clock.holds = self._awaits_time
         self._boot(journal)
 
     def _boot(self, journal: "Journal") -> None:
-        board, log = self._board, self._log
+        board, log, updater = self._board, self._log, self._updater
+        files = None if updater is None else updater.files()
+        software_id = software.software_id(board.software_files() if files is None else files, board.image_region)
         identity = {
             f.PUBLIC_KEY: self._sealer.cose_key,
             f.SERIAL: board.serial,
             f.MAKER: board.maker,
             f.MODEL: board.model,
             f.KEY_PROTECTION: self._sealer.protection,
-            f.SOFTWARE_ID: software.software_id(board.software_files()),
+            f.SOFTWARE_ID: software_id,
             f.CERTIFICATE: None,
         }
         now = board.clock.ticks_ms()
+        if updater is not None:
+            # Before anything is added to the chain: what it ends with may be an event that was not yet noted.
+            updater.begin(self._services.newest_event(), software_id, board.image_region)
         log.open(identity, board.random, now)
-        if journal.quarantined:
-            self._note(events.JOURNAL_QUARANTINED, {events.SEGMENTS: journal.quarantined[:64]}, now)
-        if not self._sealer.self_test():
-            self._note(events.SELF_TEST_FAILED, {events.REASON: "signer"}, now)
+        self._say_damage()
+        failure = signer_boot.noted_failure(self._memory)
+        if failure is not None and self._note(events.SELF_TEST_FAILED, {events.REASON: failure}, now):
+            signer_boot.forget_failure(self._memory)
         stored, replaced = log.parameters(), log.previous_parameters()
         current = None
         if stored is not None:
@@ -106,22 +150,53 @@ class App:
         board.say("meter " + board.serial + " thumbprint " + self._sealer.thumbprint.hex())
 
     async def run(self) -> None:
+        try:
+            await self._run()
+        except SignerError as error:
+            signer_boot.note_failure(self._board, self._memory, error)
+            raise
+
+    async def _run(self) -> None:
         tasks = [
             asyncio.create_task(self._link.run()),
             asyncio.create_task(self._delivery.run()),
             asyncio.create_task(self._keep_time()),
         ]
+        if self._updater is not None:
+            tasks.append(asyncio.create_task(self._updater.run()))
         metering = asyncio.create_task(self._meter.run())
-        while not self._board.finished():
+        while not self._board.finished() and not self.restart_wanted:
             await _one_turn(tasks + [metering])
+            self._tend_watchdog()
+            self._tend_journal()
         self._meter.stop()
         await metering
-        while not self._delivery.drained and not self._board.drained_late():
+        stopped_ms = self._board.link_ms()
+        while not self._delivery.drained and not self._drained_late(stopped_ms):
             await _one_turn(tasks)
+            self._tend_watchdog()
         self._delivery.close()
         for task in tasks:
             task.cancel()
         self._board.say(self.summary())
+
+    @property
+    def restart_wanted(self) -> bool:
+        return self._updater is not None and self._updater.restart_wanted
+
+    def _tend_watchdog(self) -> None:
+        late_ms = self._meter.late_ms(self._board.clock.ticks_ms())
+        may_deliver = self._link.connected and not self._delivery.drained
+        if self._watchdog.is_healthy(late_ms, may_deliver, self._delivery.sent, self._board.link_ms()):
+            self._board.feed_watchdog()
+
+    def _drained_late(self, stopped_ms: int) -> bool:
+        late: bool
+        if self.restart_wanted:
+            late = self._board.link_ms() - stopped_ms > RESTART_DRAIN_MS
+        else:
+            late = self._board.drained_late()
+        return late
 
     def summary(self) -> str:
         refused = " ".join([reason + "=" + str(n) for reason, n in sorted(self._inbox.refused.items())])
@@ -138,7 +213,7 @@ class App:
     def _make_driver(self, entry: "dict[int, Any]") -> "Any":
         return sensors.make(
             entry[f.INSTRUMENT_DRIVER],
-            self._board.master(entry[f.INSTRUMENT_BUS]),
+            self._board.bus(entry[f.INSTRUMENT_BUS]),
             entry[f.INSTRUMENT_ADDRESS],
             entry[f.INSTRUMENT_OPTIONS],
         )
@@ -165,22 +240,24 @@ class App:
 
     async def _ask_time(self) -> None:
         nonce = self._board.random(16)
-        time_ms, status, uncertainty_ms = self._clock.stamp(self._board.clock.ticks_ms())
-        request, _ = self._sealer.seal(
-            t.TIME_REQUEST,
-            {
-                f.VERSION: f.PROTOCOL_VERSION,
-                f.TIME_MS: time_ms,
-                f.CLOCK_STATUS: status,
-                f.CLOCK_UNCERTAINTY_MS: uncertainty_ms,
-                f.METER: self._sealer.thumbprint,
-                f.NONCE: nonce,
-            },
-        )
+        request = self._seal_about_us(t.TIME_REQUEST, {f.NONCE: nonce})
         # The signature took its time; the round trip begins when the bytes leave.
         self._clock.ask(nonce, self._board.clock.ticks_ms())
         self._asked_ms = self._board.link_ms()
         await self._link.send(request)
+
+    def _seal_about_us(self, typ: str, body: "dict[int, Any]") -> bytes:
+        """A message that stands alone, outside of the chain."""
+        time_ms, status, uncertainty_ms = self._clock.stamp(self._board.clock.ticks_ms())
+        fields = {
+            f.VERSION: f.PROTOCOL_VERSION,
+            f.TIME_MS: time_ms,
+            f.CLOCK_STATUS: status,
+            f.CLOCK_UNCERTAINTY_MS: uncertainty_ms,
+            f.METER: self._sealer.thumbprint,
+        }
+        fields.update(body)
+        return self._sealer.seal(typ, fields)[0]
 
     def _awaits_time(self) -> bool:
         """Whether the answer to a challenge may come in any moment: a replay then holds its clock."""
@@ -236,9 +313,12 @@ class App:
         keys, thumbprint = self._board.authority_keys(), self._sealer.thumbprint
         opened = parameters.open_set(raw, keys, thumbprint, newest_version)
         for instrument in opened.fields[f.INSTRUMENTS]:
+            driver = sensors.driver_class(instrument[f.INSTRUMENT_DRIVER], instrument[f.INSTRUMENT_OPTIONS])
             try:
-                self._board.master(instrument[f.INSTRUMENT_BUS])
+                fits = self._board.bus(instrument[f.INSTRUMENT_BUS]).KIND == driver.BUS
             except KeyError:
+                fits = False
+            if not fits:
                 raise ProtocolError("parameters_bus")
         return opened
 
@@ -251,13 +331,34 @@ class App:
         self._note(events.PARAMETERS_REFUSED, details, self._board.clock.ticks_ms())
         self._delivery.notify()
 
-    def _note(self, code: int, details: "dict[int, Any]", now: int) -> None:
-        """An event that is not worth the reserve of a full journal."""
+    # The journal
+
+    def _tend_journal(self) -> None:
+        """Read on where the boot stopped; damage that is met there or at any other read belongs in the chain."""
+        self._log.journal.inspect()
+        if self._log.journal.undeclared:
+            self._say_damage()
+
+    def _say_damage(self) -> None:
+        """Once: the journal marks what was told. A power cut just between the two tells it again."""
+        found = self._log.journal.undeclared[:MAX_SEGMENTS_TOLD]
+        now_ms = self._board.link_ms()
+        if not found or (self._damage_tried_ms is not None and now_ms - self._damage_tried_ms < DAMAGE_EVENT_MS):
+            return
+        self._damage_tried_ms = now_ms
+        if self._note(events.JOURNAL_QUARANTINED, {events.SEGMENTS: found}, self._board.clock.ticks_ms()):
+            self._log.journal.declare(found)
+            self._delivery.notify()
+
+    def _note(self, code: int, details: "dict[int, Any]", now: int) -> bool:
+        """An event that is not worth the reserve of a full journal; whether there was room."""
         try:
             self._log.event(code, details, now, False)
         except JournalError as error:
             if error.reason != "journal_full":
                 raise
+            return False
+        return True
 
 
 async def _one_turn(tasks: "list[asyncio.Task[None]]") -> None:

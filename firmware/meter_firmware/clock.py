@@ -2,7 +2,8 @@
 
 Time and clock status are separate. Until the first accepted reply the status is `relative` and times are
 milliseconds since boot. An accepted reply sets UTC = the gateway's time + half the round trip, uncertain by
-the gateway's own uncertainty + the other half. Between replies the uncertainty grows with the ticks' drift.
+the gateway's own uncertainty + the other half. Between replies the uncertainty grows with the ticks' drift,
+which each reply measures anew: a clock that proves worse than its bound gets the bound that it deserves.
 """
 
 from meter_protocol import fields as f
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
 
 DRIFT_PPM = 50
 """Bound of a quartz on an unconditioned board; a board with a better one may say so."""
+
+IMPOSSIBLE_PPM = 1000
+"""No quartz is that bad: one of the two clocks was stepped."""
 
 MAX_ROUND_TRIP_MS = 10000
 """A reply that took longer is late: its half round trip would say little about the time."""
@@ -97,6 +101,22 @@ class MeterClock:
         """Whether taking this offset is more than a slew, so that the interval must be closed first."""
         return not self.is_set or abs(new_offset_ms - self._offset_ms) >= STEP_MS
 
-    def take(self, correction: "tuple[int, int, int]", ticks: int) -> None:
+    def take(self, correction: "tuple[int, int, int]", ticks: int) -> "int | None":
+        """Set the clock; how much it had gained since it was set before, in 1e-9, None where that is unknown."""
+        drift_ppb = self._measure_drift(correction[0], correction[2], ticks)
         self._offset_ms, self._status, self._uncertainty_ms = correction
         self._set_at_ticks = ticks
+        return drift_ppb
+
+    def _measure_drift(self, offset_ms: int, uncertainty_ms: int, ticks: int) -> "int | None":
+        span_ms = ticks - self._set_at_ticks
+        doubt_ms = self._uncertainty_ms + uncertainty_ms
+        if not self.is_set or doubt_ms * 1000000 > span_ms * DRIFT_PPM:
+            # A span in which the bound itself would not show.
+            return None
+        gained_ms = self._offset_ms - offset_ms
+        if abs(gained_ms) * 1000000 > span_ms * IMPOSSIBLE_PPM:
+            return None
+        if (abs(gained_ms) - doubt_ms) * 1000000 > span_ms * self._drift_ppm:
+            self._drift_ppm = (abs(gained_ms) * 1000000 + span_ms - 1) // span_ms
+        return gained_ms * 1000000000 // span_ms

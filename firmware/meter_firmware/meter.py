@@ -64,6 +64,8 @@ class Meter:
         self._began_on_boundary = False
         self._boundary = 0
         self._slot = 0
+        # By how much the latest sample of the running interval came after its time.
+        self._jitter_ms = 0
         # When the registers that cannot be read were read last, where that is known.
         self._gap_starts: "dict[int, int]" = {}
         self._overflow = Overflow(log, clock)
@@ -78,6 +80,12 @@ class Meter:
         """Of the set in force or of the one that will be next."""
         newest = self._set if self._new_set is None else self._new_set.fields
         return None if newest is None else newest[f.SET_VERSION]
+
+    def late_ms(self, now: int) -> int:
+        """By how much the next sample is overdue; 0 while there is nothing to sample."""
+        if self._set is None or not self._settled or self._stopping:
+            return 0
+        return max(0, now - min(self._slot + self._set[f.SAMPLE_PERIOD_MS], self._boundary))
 
     # What others ask of the loop; each takes effect at its next turn.
 
@@ -112,6 +120,8 @@ class Meter:
             # Another parameter set may have had a mean under this id.
             if isinstance(channel, RegisterChannel) and reading is not None and len(reading) <= 4:
                 channel.restore(reading)
+                if self._count_on(channel_id, channel):
+                    channel.begin_unseen()
         self._overflow.restore(last, self._totals())
 
     async def run(self) -> None:
@@ -124,7 +134,7 @@ class Meter:
                 continue
             if self._fresh:
                 # Where the registers stand now ends the outage, or is where we begin.
-                await self._sample(self._ticks.ticks_ms(), True)
+                await self._sample(self._ticks.ticks_ms(), None, True)
             await self._sample_next()
         await self._end()
 
@@ -132,7 +142,7 @@ class Meter:
         """An orderly end leaves every register sealed as it is now."""
         now = self._ticks.ticks_ms()
         if self._set is not None and self._fresh:
-            await self._sample(now, True)
+            await self._sample(now, None, True)
         else:
             await self._cut_short(now)
 
@@ -172,19 +182,23 @@ class Meter:
         if slots > 1:
             for channel in self._channels.values():
                 channel.skip(slots - 1)
-        await self._sample(now)
+        await self._sample(now, due)
         if due >= self._boundary:
             on_boundary = now < self._boundary + period
             is_whole = self._began_on_boundary and on_boundary
             self._close_interval(f.KIND_REGULAR if is_whole else f.KIND_PARTIAL, now)
             self._open_interval(now, on_boundary)
 
-    async def _sample(self, now: int, registers_only: bool = False) -> None:
+    async def _sample(self, now: int, due: "int | None", registers_only: bool = False) -> None:
+        """Read every instrument; `due` is when this was to happen, None for what has no time of its own."""
         assert self._set is not None
         self._fresh = False
         for index in range(len(self._instruments)):
             instrument = self._instruments[index]
             await instrument.read(now)
+            if due is not None:
+                # When the value was there: how long before that the instrument had measured it, it does not say.
+                self._jitter_ms = max(self._jitter_ms, self._ticks.ticks_ms() - due)
             for entry in self._set[f.CHANNELS]:
                 if registers_only and entry[f.CHANNEL_KIND] != f.CHANNEL_REGISTER:
                     continue
@@ -195,15 +209,10 @@ class Meter:
 
     def _feed(self, channel_id: int, value: "int | None", status: int, now: int) -> None:
         channel = self._channels[channel_id]
-        if isinstance(channel, MeanChannel):
-            if value is None:
-                channel.miss(status)
-            else:
-                channel.flag(status)
-                channel.add(value)
-        elif value is None or status & f.STATUS_WRONG_INSTRUMENT:
-            # Another instrument's register says nothing about this total.
+        if value is None:
             channel.miss(status)
+        elif isinstance(channel, MeanChannel):
+            channel.add(value)
         else:
             before = channel.total
             jump = channel.add(value, now)
@@ -232,6 +241,7 @@ class Meter:
     def _open_interval(self, now: int, on_boundary: bool = False) -> None:
         """From now to the next boundary on the clock's present scale."""
         self._start = now
+        self._jitter_ms = 0
         if self._set is None:
             return
         interval_ms, period_ms = self._set[f.INTERVAL_S] * 1000, self._set[f.SAMPLE_PERIOD_MS]
@@ -249,7 +259,7 @@ class Meter:
         """
         if self._set is None or self._fresh or (now == self._start and not explicit):
             return True
-        await self._sample(now, True)
+        await self._sample(now, now, True)
         return self._close_interval(f.KIND_PARTIAL, now, explicit)
 
     def _close_interval(self, kind: int, now: int, explicit: bool = False) -> bool:
@@ -270,11 +280,12 @@ class Meter:
         if is_step:
             await self._cut_short(now)
         old_time_ms = self._clock.stamp(now)[0]
-        self._clock.take(correction, now)
+        drift_ppb = self._clock.take(correction, now)
         details = {
             events.OLD_TIME_MS: old_time_ms,
             events.NEW_TIME_MS: self._clock.stamp(now)[0],
             events.TIME_REPLY: reply,
+            events.DRIFT_PPB: drift_ppb,
         }
         try:
             self._overflow.say_clock_set(details, now)
@@ -316,11 +327,21 @@ class Meter:
                 # Another register: its total begins anew, and no quantity is made of the difference.
                 continue
             new.restore([f.STATUS_GOOD, old.total, old.raw])
+            self._count_on(channel_id, new)
             if channel_id in gap_starts:
                 self._gap_starts[channel_id] = gap_starts[channel_id]
             elif not old.in_gap:
                 self._gap_starts[channel_id] = now
         self._overflow.begin_set(self._totals())
+
+    def _count_on(self, channel_id: int, channel: RegisterChannel) -> bool:
+        """Whether the board itself is what counts this register: its driver goes on where the channel stands."""
+        assert self._set is not None
+        for entry in self._set[f.CHANNELS]:
+            if entry[f.CHANNEL_ID] == channel_id and channel.total is not None:
+                instrument: Instrument = self._instruments[entry[f.CHANNEL_INSTRUMENT]]
+                return instrument.restore(entry[f.CHANNEL_INDICATION], channel.raw)
+        return False
 
     def _use(self, fields: "dict[int, Any] | None") -> None:
         self._set = fields
@@ -339,7 +360,8 @@ class Meter:
         self, kind: int, duration_ms: "int | None", readings: "dict[int, Any]", now: int, reserved: bool = False
     ) -> bool:
         """Whether there was room. If not, registers go on counting and the resume event will tell the span."""
-        body = {f.KIND: kind, f.DURATION_MS: duration_ms, f.READINGS: readings}
+        jitter_ms = 0 if kind == f.KIND_OUTAGE else self._jitter_ms
+        body = {f.KIND: kind, f.DURATION_MS: duration_ms, f.READINGS: readings, f.JITTER_MS: jitter_ms}
         totals = self._totals()
         try:
             self._overflow.end(now, reserved)

@@ -35,6 +35,8 @@ class RegisterChannel:
         self.total: "int | None" = None
         self.raw = 0
         self._status = 0
+        self._unseen = 0
+        self._said_unseen = 0
         self._read = False
         self._gap = True
         self._read_at_ms: "int | None" = None
@@ -46,6 +48,10 @@ class RegisterChannel:
         elif reading[1] is not None:
             self.total = reading[1]
             self.raw = reading[2] if len(reading) == 3 else self._raw_of(reading[1])
+
+    def begin_unseen(self) -> None:
+        """The register itself stood still over a boot: what went by meanwhile is missing from the total."""
+        self._unseen = f.STATUS_MISSED_SAMPLES
 
     @property
     def in_gap(self) -> bool:
@@ -101,6 +107,7 @@ class RegisterChannel:
     def put_back(self, reading: "list[Any]") -> None:
         """The reading found no room: what its status says of the total's way is said by the next one."""
         self._status |= reading[0] & _OF_A_STEP
+        self._unseen |= self._said_unseen
 
     def end_gap(self) -> "list[Any]":
         """The reading over a span in which this register could not be read, once it can be again.
@@ -122,6 +129,7 @@ class RegisterChannel:
         if self._read:
             return self._reading(status, explicit)
         self._gap = True
+        self._said_unseen = 0
         status |= f.STATUS_MISSED_SAMPLES
         return [status, None] if self.total is None else [status, None, self.total, self.raw]
 
@@ -132,6 +140,8 @@ class RegisterChannel:
 
     def _reading(self, status: int, explicit: bool = False) -> "list[Any]":
         assert self.total is not None
+        status |= self._unseen
+        self._said_unseen, self._unseen = self._unseen, 0
         if not explicit and self.total % self.ratio == 0 and self._raw_of(self.total) == self.raw:
             return [status, self.total]
         return [status, self.total, self.raw]
@@ -162,11 +172,18 @@ class RegisterChannel:
 
 
 class MeanChannel:
-    """Samples of a varying quantity over one interval, in units of 10^exponent after `ratio`."""
+    """Samples of a varying quantity over one interval, in units of 10^exponent after `ratio`.
 
-    def __init__(self, ratio: int, extremes: bool) -> None:
+    `max_step` is the largest plausible change from one sample to the next in instrument units, or None. A larger
+    one is flagged and kept: nobody here knows which of the two samples was the wrong one.
+    """
+
+    def __init__(self, ratio: int, extremes: bool, max_step: "int | None" = None) -> None:
         self.ratio = ratio
         self.extremes = extremes
+        self.max_step = max_step
+        # The sample of the slot before this one; an interval's end changes nothing about it.
+        self._newest: "int | None" = None
         self._clear()
 
     def _clear(self) -> None:
@@ -179,6 +196,9 @@ class MeanChannel:
         self._max = 0
 
     def add(self, indication: int) -> None:
+        newest, self._newest = self._newest, indication
+        if self.max_step is not None and newest is not None and abs(indication - newest) > self.max_step:
+            self._status |= f.STATUS_IMPLAUSIBLE
         value = indication * self.ratio
         if self._n == 0 or value < self._min:
             self._min = value
@@ -189,15 +209,14 @@ class MeanChannel:
         self._sum += value
         self._sum_of_squares += value * value
 
-    def flag(self, status: int) -> None:
-        self._status |= status
-
     def miss(self, fault: int) -> None:
+        self._newest = None
         self._expected += 1
         self._status |= fault | f.STATUS_MISSED_SAMPLES
 
     def skip(self, slots: int) -> None:
         """Scheduled samples that nobody took."""
+        self._newest = None
         self._expected += slots
         self._status |= f.STATUS_MISSED_SAMPLES
 

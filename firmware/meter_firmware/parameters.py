@@ -5,8 +5,9 @@ enter the chain inside a `parameters_applied` event, and from then on their hash
 """
 
 from meter_firmware import sealing
+from meter_firmware.instrument_error import InstrumentError
 from meter_firmware.metering import MeanChannel, RegisterChannel
-from meter_firmware.sensors import driver_class, indications
+from meter_firmware.sensors import driver_class
 from meter_firmware.sensors.driver import REGISTER
 from meter_protocol import fields as f
 from meter_protocol import types as t
@@ -16,9 +17,6 @@ from meter_protocol.quantities import BY_NAME
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
-
-MAX_ADDRESS = 255
-"""A Modbus unit; 0 would be a broadcast, which nobody answers."""
 
 MAX_VALUE = 1 << 61
 """Largest value of a channel: twice this span, as the spread of samples may be, is still an int64."""
@@ -47,10 +45,14 @@ def check_content(fields: "dict[int, Any]") -> None:
     if fields[f.INTERVAL_S] * 1000 % fields[f.SAMPLE_PERIOD_MS]:
         raise ProtocolError("parameters_sample_period")
     for instrument in instruments:
-        if indications(instrument[f.INSTRUMENT_DRIVER], instrument[f.INSTRUMENT_OPTIONS]) is None:
+        try:
+            driver = driver_class(instrument[f.INSTRUMENT_DRIVER], instrument[f.INSTRUMENT_OPTIONS])
+        except InstrumentError:
             raise ProtocolError("parameters_driver")
-        if not 1 <= instrument[f.INSTRUMENT_ADDRESS] <= MAX_ADDRESS:
+        if not driver.ADDRESSES[0] <= instrument[f.INSTRUMENT_ADDRESS] <= driver.ADDRESSES[1]:
             raise ProtocolError("parameters_address")
+        if fields[f.SAMPLE_PERIOD_MS] < driver.PERIOD_MS:
+            raise ProtocolError("parameters_sample_period")
     if not fields[f.CHANNELS]:
         raise ProtocolError("parameters_no_channel")
     for channel in fields[f.CHANNELS]:
@@ -110,5 +112,7 @@ def make_channels(fields: "dict[int, Any]") -> "dict[int, RegisterChannel | Mean
                 entry[f.CHANNEL_RATIO], entry[f.CHANNEL_MODULUS], entry[f.CHANNEL_MAX_STEP]
             )
         else:
-            channels[entry[f.CHANNEL_ID]] = MeanChannel(entry[f.CHANNEL_RATIO], entry[f.CHANNEL_EXTREMES])
+            channels[entry[f.CHANNEL_ID]] = MeanChannel(
+                entry[f.CHANNEL_RATIO], entry[f.CHANNEL_EXTREMES], entry[f.CHANNEL_MAX_STEP]
+            )
     return channels

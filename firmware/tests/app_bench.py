@@ -13,10 +13,12 @@ from meter_bench import MINUTE, NOON, Ticks
 
 from meter_firmware import blockdev
 from meter_firmware.app import App
+from meter_firmware.instrument_error import InstrumentError
 from meter_firmware.journal import JournalError
 from meter_firmware.links import LinkError
-from meter_firmware.modbus import InstrumentError
-from meter_firmware.sealing import Sealer, SoftwareSigner
+from meter_firmware.sealing import Sealer
+from meter_firmware.signers.software import SoftwareSigner
+from meter_firmware.slots import GOLDEN
 from meter_protocol import chain, cose, events, messages
 from meter_protocol import fields as f
 from meter_protocol import types as t
@@ -65,11 +67,16 @@ class Wire:
 class Energy64Bus:
     """The registers of an energy64 instrument, 60,000 Wh an hour; every address has the same."""
 
+    KIND = "modbus"
+
     def __init__(self, ticks):
         self._ticks = ticks
         self.fault = None
+        self.answers = asyncio.Event()
+        self.answers.set()
 
     async def read_holding(self, unit, address, count):
+        await self.answers.wait()
         if self.fault is not None:
             raise InstrumentError(self.fault)
         words = [0] * count
@@ -110,9 +117,10 @@ class Board:
         self.journal_bytes = journal_bytes
         self.clock = Clock()
         self.wire = Wire()
-        self.bus = Energy64Bus(self.clock)
+        self.energy_bus = Energy64Bus(self.clock)
         self.said = []
         self.ended = False
+        self.fed = 0
         self.real_ms = 0
         self._began = time.ticks_ms()
         self.mounted = False
@@ -142,17 +150,23 @@ class Board:
     def make_signer(self, memory):
         return SoftwareSigner(METER_KEY)
 
+    update_site = None
+    image_region = None
+
     def software_files(self):
         return []
 
     def authority_keys(self):
         return [AUTHORITY.cose_key]
 
-    def master(self, bus):
-        return {"bus0": self.bus}[bus]
+    def bus(self, name):
+        return {"bus0": self.energy_bus}[name]
 
     def make_link(self, kid):
         return self.wire
+
+    def feed_watchdog(self):
+        self.fed += 1
 
     def finished(self):
         return self.ended
@@ -228,8 +242,8 @@ class AppBench:
         self.board = Board(journal_bytes)
         self.boot()
 
-    def boot(self):
-        self.app = App(self.board)
+    def boot(self, running=GOLDEN):
+        self.app = App(self.board, running)
         self.log, self.journal = self.app._log, self.app._log.journal
         self.clock, self.inbox = self.app._clock, self.app._inbox
         return self

@@ -24,6 +24,7 @@ from meter_firmware.links.tty import Tty
 
 SAMPLING_MS = 5
 HEAP_WARM_UP = 200
+SESSIONS_WARM_UP = 5
 
 
 def say(**event):
@@ -96,12 +97,27 @@ class Process:
         if self.config["frames"] > HEAP_WARM_UP:
             self.heap_growth = heap() - heap_before
 
+    async def reconnect(self, sessions):
+        """End the session and begin another, so many times; what the heap grew by after the first few."""
+        before = 0
+        for session in range(sessions):
+            running = asyncio.create_task(self.link.run())
+            while not self.link.connected:
+                await asyncio.sleep_ms(1)
+            running.cancel()
+            while self.link.connected:
+                await asyncio.sleep_ms(1)
+            if session == SESSIONS_WARM_UP:
+                before = heap()
+        self.heap_growth = heap() - before
+
     async def collect(self):
         while sum(self.echoed) < self.config.get("expect", 0):
             await asyncio.sleep_ms(20)
 
     async def run(self):
         sampling = asyncio.create_task(self.sample())
+        await self.reconnect(self.config.get("sessions", 0))
         running = asyncio.create_task(self.link.run())
         started = time.ticks_ms()
         complete = True

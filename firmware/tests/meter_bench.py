@@ -10,16 +10,17 @@ import gc
 import os
 
 import vfs
+from chain_check import check_chain
 
 from meter_firmware import blockdev
 from meter_firmware.chain_log import ChainLog
 from meter_firmware.clock import MeterClock
+from meter_firmware.instrument_error import InstrumentError
 from meter_firmware.journal import Journal
 from meter_firmware.memory import Memory
 from meter_firmware.meter import Meter
-from meter_firmware.modbus import InstrumentError
 from meter_firmware.sealing import SealedMessage, Sealer
-from meter_protocol import chain, cose, events, messages
+from meter_protocol import cose, events, messages
 from meter_protocol import fields as f
 from meter_protocol import types as t
 
@@ -100,6 +101,8 @@ class Ticks:
 
 class Scripted:
     """An instrument: `values` are functions of the ticks; `fault` is None or what to raise or say instead."""
+
+    VOLATILE = ()
 
     def __init__(self, ticks, values, serial="A1"):
         self._ticks = ticks
@@ -304,36 +307,6 @@ class Bench:
 
 def _fields(raw):
     return None if raw is None else messages.decode(t.PARAMETER_SET, cose.split(raw).payload)
-
-
-def check_chain(raws):
-    """Yields the decoded messages; asserts schema, links, sequence, boots and contexts (SPEC §4)."""
-    is_first = True
-    epoch = previous = identity = parameters = software = None
-    sequence = boot = 0
-    for raw in raws:
-        sign1 = cose.split(raw)
-        fields = messages.decode(sign1.typ, sign1.payload)
-        digest = chain.message_hash(sign1.protected, sign1.payload)
-        assert fields[f.EPOCH] == epoch or is_first or sign1.typ == t.IDENTITY
-        if sign1.typ == t.IDENTITY:
-            epoch, identity, parameters, software = fields[f.EPOCH], digest, None, fields[f.SOFTWARE_ID]
-            boot = 0
-        elif not is_first:
-            assert fields[f.SEQUENCE] == sequence + 1
-            assert fields[f.PREVIOUS] == previous
-            assert fields[f.BOOT] >= boot
-            if identity is not None:
-                assert fields[f.CONTEXT] == chain.context_digest(identity, parameters, software)
-        sequence, previous, boot = fields[f.SEQUENCE], digest, fields[f.BOOT]
-        epoch = fields[f.EPOCH]
-        if sign1.typ == t.EVENT and fields[f.EVENT_CODE] == events.PARAMETERS_APPLIED:
-            applied = cose.split(fields[f.DETAILS][events.PARAMETER_SET])
-            parameters = chain.message_hash(applied.protected, applied.payload)
-        if sign1.typ == t.EVENT and fields[f.EVENT_CODE] == events.BOOT:
-            software = fields[f.DETAILS][events.SOFTWARE_ID]
-        is_first = False
-        yield sign1.typ, fields
 
 
 def check_times(found):

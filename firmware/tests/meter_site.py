@@ -28,7 +28,6 @@ from meter_tools.simulator import Configuration, serve
 from meter_tools.simulator.clock import FileClock
 
 PROJECT = Path(__file__).parents[2]
-MICROPYPATH = ":".join([".frozen", *(str(PROJECT / part) for part in ("protocol", "firmware", "boards/unix"))])
 P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 PATIENCE_S = 60
 
@@ -67,13 +66,14 @@ class Gateway:
     """Takes what is in order, asks for what is missing, and answers as SPEC §7 says."""
 
     def __init__(self, clock: Clock) -> None:
-        self.receipts, self.time, self.authority = Key(), Key(), Key()
+        self.receipts, self.time, self.authority, self.updates = Key(), Key(), Key(), Key()
         self.clock = clock
         self.meter_key: bytes | None = None
         self.is_enrolled = False
         self.answers = True
         self.parameters: bytes | None = None
         self.chains: dict[bytes, list[bytes]] = {}
+        self.take_image_request: Callable[[dict[int, Any]], None] = lambda fields: None
         self.forged = self.duplicates = self.foreign = 0
         self._streams: set[asyncio.StreamWriter] = set()
         self._asked = 0.0
@@ -129,7 +129,9 @@ class Gateway:
                 continue
             fields = messages.decode(sign1.typ, sign1.payload)
             if sign1.typ == t.TIME_REQUEST:
-                self._answer(self.time, t.TIME_REPLY, {f.NONCE: fields[f.NONCE]})
+                self.answer(self.time, t.TIME_REPLY, {f.NONCE: fields[f.NONCE]})
+            elif sign1.typ == t.IMAGE_REQUEST:
+                self.take_image_request(fields)
             else:
                 epochs.add(fields[f.EPOCH])
                 self._place(raw, fields)
@@ -146,7 +148,7 @@ class Gateway:
             kept.append(raw)
         elif time.monotonic() - self._asked > 1:
             self._asked = time.monotonic()
-            self._answer(self.receipts, t.RESEND_REQUEST, {f.EPOCH: fields[f.EPOCH], f.SEQUENCE: len(kept)})
+            self.answer(self.receipts, t.RESEND_REQUEST, {f.EPOCH: fields[f.EPOCH], f.SEQUENCE: len(kept)})
 
     def _receipt(self, epoch: bytes) -> None:
         kept = self.chains[epoch]
@@ -154,9 +156,9 @@ class Gateway:
             return
         sign1 = cose.split(kept[-1])
         digest = chain.message_hash(sign1.protected, sign1.payload)
-        self._answer(self.receipts, t.RECEIPT, {f.EPOCH: epoch, f.SEQUENCE: len(kept) - 1, f.HASH: digest})
+        self.answer(self.receipts, t.RECEIPT, {f.EPOCH: epoch, f.SEQUENCE: len(kept) - 1, f.HASH: digest})
 
-    def _answer(self, key: Key, typ: str, body: dict[int, Any]) -> None:
+    def answer(self, key: Key, typ: str, body: dict[int, Any]) -> None:
         self.say(key.seal(typ, self.common() | body))
 
     def common(self) -> dict[int, Any]:
@@ -209,6 +211,8 @@ class Gateway:
             if sign1.typ == t.EVENT and fields[f.EVENT_CODE] == events.PARAMETERS_APPLIED:
                 applied = cose.split(fields[f.DETAILS][events.PARAMETER_SET])
                 parameters = chain.message_hash(applied.protected, applied.payload)
+            if sign1.typ == t.EVENT and fields[f.EVENT_CODE] == events.BOOT:
+                software = fields[f.DETAILS][events.SOFTWARE_ID]
             found.append((sign1.typ, fields))
         return found
 
@@ -243,6 +247,9 @@ def _channel(number: int, indication: str, kind: int, modulus: int | None, ratio
 class Site:
     """A folder with a meter's flash and configuration, its gateway and its instrument."""
 
+    checkout = PROJECT
+    """Whose software is the golden copy."""
+
     def __init__(self, folder: Path, micropython: Path, replay: dict[str, Any] | None = None) -> None:
         self.folder = folder
         self._micropython = micropython
@@ -265,6 +272,7 @@ class Site:
             "flash": str(self.folder / "flash.bin"),
             "journal_bytes": 1 << 18,
             "authority_keys": [self.gateway.authority.cose_key.hex()],
+            "update_keys": [self.gateway.updates.cose_key.hex()],
             "buses": {
                 "bus0": {"host": "127.0.0.1", "tcp_port": self._simulation.buses["bus0"].port, "framing": "tcp"}
             },
@@ -288,10 +296,11 @@ class Site:
         await self._simulation.close()
 
     def start(self) -> None:
+        search = [".frozen", *(str(self.checkout / part) for part in ("protocol", "firmware", "boards/unix"))]
         with (self.folder / "console.log").open("ab") as log:
             self._process = subprocess.Popen(
-                [self._micropython, PROJECT / "boards" / "unix" / "main.py", self.folder / "meter.json"],
-                env=os.environ | {"MICROPYPATH": MICROPYPATH},
+                [self._micropython, self.checkout / "boards" / "unix" / "main.py", self.folder / "meter.json"],
+                env=os.environ | {"MICROPYPATH": ":".join(search)},
                 stdout=log,
                 stderr=log,
             )
@@ -314,9 +323,16 @@ class Site:
         assert self._process.returncode == 0, console
         return console.splitlines()[-1]
 
+    def exit_code(self) -> int | None:
+        assert self._process is not None
+        return self._process.poll()
+
     def is_running(self) -> bool:
         assert self._process is not None
         return self._process.poll() is None
+
+    def console(self) -> str:
+        return (self.folder / "console.log").read_text()
 
     def cpu_s(self) -> float:
         assert self._process is not None

@@ -17,12 +17,17 @@ from app_bench import (
     refused_and_unchanged,
 )
 from meter_bench import MINUTE, NOON, heap
+from update_bench import SITE, Update, pack, release
 
-from meter_firmware import p256
+from meter_firmware import verification
 from meter_firmware.journal import JournalError
+from meter_firmware.update_services import REFUSAL_EVENT_MS
+from meter_firmware.watchdog import LATE_LIMIT_MS
 from meter_protocol import events
 from meter_protocol import fields as f
 from meter_protocol import types as t
+
+OFFER = Update(1, pack(release(1)))
 
 # From the box to the first receipt
 
@@ -166,8 +171,8 @@ def test_a_flood_of_stale_and_foreign_messages_costs_no_signature_and_no_memory(
     bench.app._delivery._outstanding = []
     flood = [newest, bench.receipt(2), bench.receipt(3, STRANGER), bench.receipt(3, meter=STRANGER.thumbprint)]
     flood += [bench.time_reply(nonce=b"x" * 16), parameter_set(1), bytes(2000)]
-    verify, calls = p256.verify, []
-    p256.verify = lambda *arguments: calls.append(1)
+    verify, calls = verification.verify, []
+    verification.verify = lambda *arguments: calls.append(1)
     try:
         bench.say(*flood)
         used, kinds = heap(), len(bench.inbox.refused)
@@ -176,7 +181,7 @@ def test_a_flood_of_stale_and_foreign_messages_costs_no_signature_and_no_memory(
         assert heap() - used < 1024
         assert len(bench.inbox.refused) == kinds
     finally:
-        p256.verify = verify
+        verification.verify = verify
     assert calls == []
 
 
@@ -225,3 +230,102 @@ def test_a_receipt_that_overtakes_the_acknowledgement_leaves_nothing_outstanding
     asyncio.run(deliver(bench))
     assert bench.app._delivery.drained
     assert bench.app._delivery._outstanding == []
+
+
+# Updates; mp_test_update.py has the rest
+
+
+def test_a_board_without_updates_takes_no_manifest():
+    assert commissioned().say(OFFER.manifest) == ["type_not_allowed"]
+
+
+def test_an_update_is_asked_for_and_tried_after_the_interval_is_closed():
+    bench = AppBench()
+    bench.board.update_site = SITE
+    bench.boot()
+    bench.run(MINUTE, lambda: bench.say(parameter_set()), lambda: bench.say(bench.time_reply()))
+    bench.boot()
+    requests = bench.board.wire.messages
+
+    def hand_out():
+        asked = requests(t.IMAGE_REQUEST)[-1]
+        assert (asked[f.METER], asked[f.DIGEST]) == (METER.thumbprint, OFFER.digest)
+        assert asked[f.TIME_MS] == bench.board.clock.now
+        assert bench.say(OFFER.chunk(asked[f.CHUNK_INDEX])) == []
+
+    bench.run(90000, lambda: bench.say(OFFER.manifest), *[hand_out] * len(OFFER.chunks))
+    assert bench.app.restart_wanted
+    assert [asked[f.CHUNK_INDEX] for asked in requests(t.IMAGE_REQUEST)] == [0, 1]
+    assert bench.readings()[-1][f.KIND] != f.KIND_REGULAR
+
+
+def test_the_image_region_is_in_the_software_id():
+    bench = AppBench()
+    for region in (b"one", b"two"):
+        bench.board.image_region = region
+        bench.boot()
+    said = [details[events.SOFTWARE_ID] for details in bench.events(events.BOOT)]
+    assert len(set(said)) == 3
+
+
+def test_the_receipt_for_the_boot_event_proves_the_boot():
+    bench = AppBench()
+    bench.board.update_site = SITE
+    bench.run(MINUTE, lambda: bench.say(parameter_set()), lambda: bench.say(bench.time_reply()))
+    bench.boot()
+    epoch, boot = bench.log.boot_place
+    assert (epoch, boot) == (bench.log.epoch, bench.log.sequence)
+    services = bench.app._services
+    assert not services.boot_is_receipted()
+    assert bench.say(bench.receipt(boot - 1)) == []
+    assert not services.boot_is_receipted()
+    assert bench.say(bench.receipt(boot)) == []
+    assert services.boot_is_receipted()
+
+
+def test_refused_manifests_are_said_at_a_bounded_rate():
+    bench = AppBench()
+    bench.board.update_site = SITE
+    bench.boot()
+    for number in range(20):
+        stranger = Update(number + 1, b"x", STRANGER)
+        assert bench.say(stranger.manifest) == ["unknown_key"]
+    assert len(bench.events(events.UPDATE_REFUSED)) == 1
+    bench.board.real_ms += REFUSAL_EVENT_MS
+    # What was not said is said when it is offered again, and then no more.
+    for _ in range(2):
+        bench.say(stranger.manifest)
+        bench.board.real_ms += REFUSAL_EVENT_MS
+    said = bench.events(events.UPDATE_REFUSED)
+    assert len(said) == 2
+    assert said[1] == {events.REASON: "unknown_key", events.DIGEST: stranger.manifest_digest}
+
+
+def test_the_watchdog_is_fed_only_while_samples_are_taken():
+    bench = commissioned().boot()
+    clock, board = bench.board.clock, bench.board
+    fed = []
+
+    def let_a_sample_hang():
+        board.energy_bus.answers.clear()
+        clock.limit = clock.now + MINUTE
+
+    def much_later():
+        clock.now += LATE_LIMIT_MS + MINUTE
+
+    def note():
+        fed.append(board.fed)
+
+    bench.run(
+        clock.now + 20 * MINUTE,
+        lambda: bench.say(bench.time_reply()),
+        let_a_sample_hang,
+        note,
+        much_later,
+        note,
+        note,
+        board.energy_bus.answers.set,
+    )
+    assert fed[0] > 3, "a sample that takes its time is no fault"
+    assert fed[2] == fed[1], "a loop that samples no more is not healthy, however busy it is"
+    assert board.fed > fed[2] + 3, "and it was, once it went on"

@@ -178,18 +178,18 @@ def test_an_older_set_does_not_take_the_place_of_one_that_waits():
 
 def test_a_stored_set_that_the_board_cannot_serve_any_more_does_not_stop_it():
     bench = commissioned()
-    bench.board.master = lambda bus: {}[bus]
+    bench.board.bus = lambda name: {}[name]
     bench.boot()
     assert bench.app._meter.parameters is None
     assert bench.events(events.PARAMETERS_REFUSED)[0][events.REASON] == "parameters_bus"
 
 
-def test_a_stored_set_that_rotted_does_not_stop_it():
+def test_a_stored_set_that_is_none_is_taken_from_the_chain():
     bench = commissioned()
     bench.log._memory.write("parameters", b"\xff" * 40)
     bench.boot()
-    assert bench.app._meter.parameters is None
-    assert bench.say(parameter_set(1)) == []
+    assert bench.app._meter.parameters[f.SET_VERSION] == 1
+    assert bench.say(parameter_set(1)) == ["parameters_not_newer"]
 
 
 def test_refusals_are_said_at_a_bounded_rate():

@@ -9,7 +9,8 @@ from meter_firmware.chain_log import ChainLog
 from meter_firmware.clock import MeterClock
 from meter_firmware.journal import Journal, JournalError
 from meter_firmware.memory import Memory
-from meter_firmware.sealing import SealedMessage, Sealer, SoftwareSigner
+from meter_firmware.sealing import SealedMessage, Sealer
+from meter_firmware.signers.software import SoftwareSigner
 from meter_protocol import chain, cose, events, keys, messages
 from meter_protocol import fields as f
 from meter_protocol import types as t
@@ -96,7 +97,11 @@ def _codes(opened):
 
 
 def _readings(total):
-    return {f.KIND: f.KIND_REGULAR, f.DURATION_MS: 1000, f.READINGS: {1: [0, total]}}
+    return _body(f.KIND_REGULAR, 1000, {1: [0, total]})
+
+
+def _body(kind, duration_ms, readings):
+    return {f.KIND: kind, f.DURATION_MS: duration_ms, f.READINGS: readings, f.JITTER_MS: 0}
 
 
 def _parameter_set(version):
@@ -210,8 +215,8 @@ def test_a_lost_epoch_file_opens_a_new_epoch_that_names_the_old_head():
 def test_registers_are_found_in_the_newest_readings():
     flash = Flash()
     log, memory = flash.boot()
-    log.append(t.READINGS, {f.KIND: 0, f.DURATION_MS: 1, f.READINGS: {1: [0, 5], 2: [0, 50]}}, 10)
-    log.append(t.READINGS, {f.KIND: f.KIND_OUTAGE, f.DURATION_MS: None, f.READINGS: {2: [16, 60]}}, 20)
+    log.append(t.READINGS, _body(0, 1, {1: [0, 5], 2: [0, 50]}), 10)
+    log.append(t.READINGS, _body(f.KIND_OUTAGE, None, {2: [16, 60]}), 20)
     assert log.last_sealed().readings == {1: [0, 5], 2: [16, 60]}
     log, memory = flash.boot()
     assert log.last_sealed().readings == {1: [0, 5], 2: [16, 60]}

@@ -33,6 +33,15 @@ def _set(clock, reply, asked, received):
     return correction
 
 
+def _drift_after(span_ms, gained_ms, clock=None, uncertainty_ms=10):
+    """What the second of two settings measures if the clock gained so much in between."""
+    clock = clock or MeterClock()
+    _set(clock, _reply(uncertainty_ms=uncertainty_ms), 0, 0)
+    clock.ask(NONCE, span_ms)
+    reply = _reply(NOON + span_ms - gained_ms, uncertainty_ms=uncertainty_ms)
+    return clock.take(clock.correction(reply, span_ms), span_ms)
+
+
 def test_before_the_first_reply_time_is_relative():
     assert MeterClock().stamp(1234) == (1234, f.CLOCK_RELATIVE, None)
 
@@ -102,3 +111,30 @@ def test_ticks_and_time_are_inverse():
     clock = MeterClock()
     _set(clock, _reply(), 700, 720)
     assert clock.ticks_at(clock.time_at(123456)) == 123456
+
+
+SIX_HOURS = 6 * 3600000
+
+
+def test_each_setting_measures_the_drift_since_the_one_before():
+    assert _drift_after(SIX_HOURS, 216) == 10000
+    assert _drift_after(SIX_HOURS, -432) == -20000
+    assert _drift_after(SIX_HOURS, 0) == 0
+
+
+def test_a_drift_that_cannot_be_known_is_not_stated():
+    clock = MeterClock()
+    assert clock.take((NOON, f.CLOCK_SYNCHRONISED, 10), 0) is None, "the first setting"
+    assert _drift_after(60000, 2) is None, "20 ms of doubt in a minute are 333 ppm"
+    assert _drift_after(SIX_HOURS, 216, uncertainty_ms=600) is None
+    assert _drift_after(SIX_HOURS, 21601) is None, "a step of the gateway"
+    assert _drift_after(SIX_HOURS, 21600) == 1000000
+
+
+def test_a_clock_worse_than_its_bound_widens_the_bound():
+    clock = MeterClock(drift_ppm=50)
+    assert _drift_after(SIX_HOURS, 2160, clock) == 100000
+    assert clock.stamp(SIX_HOURS + 1000000)[2] == 10 + 100
+    kept = MeterClock(drift_ppm=50)
+    assert _drift_after(SIX_HOURS, 1080 + 20, kept) == 50925, "within the doubt of the two settings"
+    assert kept.stamp(SIX_HOURS + 1000000)[2] == 10 + 50

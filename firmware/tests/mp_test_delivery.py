@@ -10,7 +10,8 @@ from meter_firmware.clock import MeterClock
 from meter_firmware.delivery import RETRY_MS, WINDOW_BYTES, Delivery
 from meter_firmware.journal import Journal
 from meter_firmware.memory import Memory
-from meter_firmware.sealing import Sealer, SoftwareSigner
+from meter_firmware.sealing import Sealer
+from meter_firmware.signers.software import SoftwareSigner
 from meter_protocol import chain, cose, events, messages
 from meter_protocol import fields as f
 from meter_protocol import types as t
@@ -63,7 +64,7 @@ class Bench:
         }
         self.log.open(identity, os.urandom, 0)
         for number in range(readings):
-            body = {f.KIND: 0, f.DURATION_MS: 1000, f.READINGS: {1: [0, number]}}
+            body = {f.KIND: 0, f.DURATION_MS: 1000, f.JITTER_MS: 0, f.READINGS: {1: [0, number]}}
             self.log.append(t.READINGS, body, number)
         self.now_ms = 0
         self.wire = Wire()
@@ -246,7 +247,9 @@ async def test_what_was_overwritten_is_attested_from_there_to_the_oldest():
     bench = Bench(20, 16384, 4096)
     for number in range(100):
         bench.journal.free(bench.log.epoch, bench.log.sequence)
-        bench.log.append(t.READINGS, {f.KIND: 0, f.DURATION_MS: 1000, f.READINGS: {1: [0, number]}}, number)
+        bench.log.append(
+            t.READINGS, {f.KIND: 0, f.DURATION_MS: 1000, f.JITTER_MS: 0, f.READINGS: {1: [0, number]}}, number
+        )
     oldest = next(bench.journal.records())[1]
     assert oldest > 10
     request = bench.answer(t.RESEND_REQUEST, {f.EPOCH: bench.log.epoch, f.SEQUENCE: 5})

@@ -4,7 +4,7 @@ import asyncio
 
 from meter_bench import HOUR, MINUTE, NOON, Bench, channel, check_times, instrument, parameter_set, silent
 
-from meter_firmware.modbus import InstrumentError
+from meter_firmware.instrument_error import InstrumentError
 from meter_protocol import events
 from meter_protocol import fields as f
 
@@ -239,14 +239,18 @@ def test_another_instrument_in_its_place_adds_nothing():
         meter = bench.instruments[0]
         meter.values, meter.serial, meter.fault = other.values, "Z9", None
 
+        meter.values["power"] = lambda ticks: 7
+
     meter = bench.instruments[0]
-    bench.ticks.at(QUARTER + 1, lambda: setattr(meter, "fault", silent()))
+    bench.ticks.at(QUARTER + MINUTE + 1, lambda: setattr(meter, "fault", silent()))
     # After one missed sample, well before it would be asked anyway.
-    bench.ticks.at(QUARTER + 6000, swap)
+    bench.ticks.at(QUARTER + MINUTE + 6000, swap)
     bench.run(3 * QUARTER)
     wrong = MISSED | f.STATUS_WRONG_INSTRUMENT
-    assert bench.of(1)[-1][3] == [wrong, None, 16000, 16000]
-    assert bench.of(2)[-1][3][0] == f.STATUS_WRONG_INSTRUMENT
+    assert bench.of(1)[-1][3] == [wrong, None, 17000, 17000]
+    # Nor is any of its samples in a mean.
+    assert bench.of(2)[-2][3] == [wrong | f.STATUS_NO_RESPONSE, 12, 180, 60000, 0]
+    assert bench.of(2)[-1][3] == [wrong, 0, 180, None, None]
 
 
 def test_an_instrument_is_asked_who_it_is_whenever_it_could_have_been_exchanged():

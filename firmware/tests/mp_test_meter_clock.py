@@ -46,6 +46,7 @@ def test_the_first_time_closes_the_interval_and_begins_another_scale():
         events.OLD_TIME_MS: 20 * MINUTE + 10000,
         events.NEW_TIME_MS: NOON + 3 * MINUTE,
         events.TIME_REPLY: b"reply",
+        events.DRIFT_PPB: None,
     }
     check_times(bench.messages())
 

@@ -9,6 +9,7 @@ import os
 import random
 import time
 
+from chain_check import check_chain
 from meter_bench import (
     HOUR,
     MINUTE,
@@ -16,7 +17,6 @@ from meter_bench import (
     Bench,
     Scripted,
     channel,
-    check_chain,
     check_times,
     heap,
     instrument,
@@ -24,7 +24,7 @@ from meter_bench import (
     silent,
 )
 
-from meter_firmware.modbus import InstrumentError
+from meter_firmware.instrument_error import InstrumentError
 from meter_protocol import events
 from meter_protocol import fields as f
 from meter_protocol import types as t

@@ -179,6 +179,48 @@ def test_equal_samples_arrive_exactly():
     assert channel.close() == [f.STATUS_GOOD, 60, 60, 32663, 0]
 
 
+def test_a_jump_from_one_sample_to_the_next_is_flagged_and_kept():
+    channel = MeanChannel(10, True, 5)
+    for value in (100, 105, 100, 106):
+        channel.add(value)
+    # In the instrument's units, whatever the ratio: only the last step is more than 5.
+    assert channel.close() == [f.STATUS_IMPLAUSIBLE, 4, 4, 1028, 32, 1000, 1060]
+    # Across the interval's end it is the same two samples.
+    channel.add(100)
+    assert channel.close() == [f.STATUS_IMPLAUSIBLE, 1, 1, 1000, None, 1000, 1000]
+    channel.add(95)
+    assert channel.close()[0] == f.STATUS_GOOD
+
+
+def test_samples_that_are_not_neighbours_are_not_compared():
+    for between in (lambda channel: channel.miss(f.STATUS_NO_RESPONSE), lambda channel: channel.skip(1)):
+        channel = MeanChannel(1, False, 5)
+        channel.add(0)
+        between(channel)
+        channel.add(1000)
+        assert not channel.close()[0] & f.STATUS_IMPLAUSIBLE
+
+
+def test_what_a_boot_did_not_see_is_said_once_and_by_a_reading_that_was_sealed():
+    channel = RegisterChannel(1, None, None)
+    channel.restore([0, 100])
+    channel.begin_unseen()
+    channel.miss(f.STATUS_NO_RESPONSE)
+    assert channel.close()[1:] == [None, 100, 100]
+    channel.add(103, 0)
+    reading = channel.end_gap()
+    assert reading == [f.STATUS_GAP_BEFORE | f.STATUS_MISSED_SAMPLES, 103]
+    channel.put_back(reading)
+    reading = channel.close()
+    assert reading == [f.STATUS_MISSED_SAMPLES, 103]
+    channel.put_back(reading)
+    assert channel.close() == [f.STATUS_MISSED_SAMPLES, 103]
+    channel.miss(f.STATUS_NO_RESPONSE)
+    channel.put_back(channel.close())
+    channel.add(104, 0)
+    assert channel.close() == [f.STATUS_GOOD, 104]
+
+
 def test_rounding_is_to_even_and_symmetric():
     cases = ((5, 2, 2), (7, 2, 4), (-5, 2, -2), (-7, 2, -4), (9, 4, 2), (11, 4, 3), (-11, 4, -3))
     for numerator, denominator, expected in cases:

@@ -1,14 +1,16 @@
 """The Modbus master against a scripted line: timeouts, late replies, noise, reconnection.
 
-A script answers each request with (delay in ms, bytes) pieces on a virtual clock, so that what arrives when
-does not depend on the machine. The real simulator on real lines is in test_sensors_against_simulator.py.
+The real simulator on real lines is in test_sensors_against_simulator.py.
 """
 
 import asyncio
-import errno
+
+from scripted_line import ScriptedLine
 
 from meter_firmware import modbus
-from meter_firmware.modbus import InstrumentError, ModbusMaster
+from meter_firmware.buses.line_bus import SILENT_LIMIT
+from meter_firmware.instrument_error import InstrumentError
+from meter_firmware.modbus import ModbusMaster
 
 TIMEOUT_MS = 40
 
@@ -21,56 +23,6 @@ def reply(value, unit=1, function=3):
 
 def tcp_answer(transaction, value, unit=1):
     return bytes((transaction >> 8, transaction & 0xFF, 0, 0, 0, 5, unit, 3, 2, value >> 8, value & 0xFF))
-
-
-class ScriptedLine:
-    def __init__(self, script, refusals=0):
-        self.now = 1000
-        self.script = script
-        self.refusals = refusals
-        self.is_open = False
-        self.written = []
-        self.connections = 0
-        self.attempts = 0
-        self.arriving = []
-        self.held = False
-
-    def ticks_ms(self):
-        return self.now
-
-    async def reconnect(self):
-        self.attempts += 1
-        if self.refusals:
-            self.refusals -= 1
-            raise OSError(errno.ECONNREFUSED)
-        self.is_open = True
-        self.connections += 1
-
-    async def write(self, frame):
-        self.written.append(frame)
-        answer = self.script.pop(0) if self.script else []
-        if answer == "lost":
-            raise OSError(errno.ECONNRESET)
-        for delay_ms, data in answer:
-            self.arriving.append((self.now + delay_ms, data))
-
-    async def read_some(self, timeout_ms):
-        await asyncio.sleep_ms(0)
-        while self.held:
-            await asyncio.sleep_ms(0)
-        if self.arriving and self.arriving[0][0] <= self.now + timeout_ms:
-            due, data = self.arriving.pop(0)
-            self.now = max(self.now, due)
-            return data
-        self.now += timeout_ms
-        return b""
-
-    def drain(self):
-        self.arriving = [piece for piece in self.arriving if piece[0] > self.now]
-
-    def close(self):
-        self.is_open = False
-        self.arriving = []
 
 
 def master_on(script, framing="rtu", refusals=0, quarantine_ms=TIMEOUT_MS):
@@ -194,7 +146,7 @@ async def test_an_exception_reply_needs_no_quarantine():
 
 async def test_a_silent_far_end_is_given_up_after_three_requests():
     master, line = master_on([[], [], [], [(0, reply(4))]])
-    for _ in range(modbus.SILENT_LIMIT):
+    for _ in range(SILENT_LIMIT):
         assert line.is_open or not line.connections
         assert await outcome(master) == "no_response"
     assert not line.is_open

@@ -18,9 +18,9 @@ def _reason(version=2, current=1, sealer=AUTHORITY, **other):
     return None
 
 
-def _analyser(quantity="co2_fraction", lowest=0, highest=10**9):
+def _mapped(quantity="co2_fraction", lowest=0, highest=10**9):
     rows = [["gas", quantity, 3, 0, "int64", 0, lowest, highest]]
-    return instrument(driver="analyser", serial=None, options=rows)
+    return instrument(driver="register_map", serial=None, options=rows)
 
 
 def _gas(**other):
@@ -32,7 +32,7 @@ def test_a_set_that_fits_is_opened_whole():
     assert opened.fields[f.SET_VERSION] == 2
     assert opened.raw == parameter_set(2)
     assert len(opened.hash) == 32
-    assert _reason(instruments=[_analyser()], channels=[_gas()]) is None
+    assert _reason(instruments=[_mapped()], channels=[_gas()]) is None
 
 
 def test_only_the_authority_and_only_upwards():
@@ -46,27 +46,29 @@ def test_only_the_authority_and_only_upwards():
 
 def test_every_content_that_does_not_fit_has_its_own_reason():
     unused = instrument(driver="abacus", serial=None)
+    slow = instrument(driver="scd41", address=0x62)
     for reason, other in (
         ("parameters_sample_period", {"period_ms": 7000}),
         ("parameters_sample_period", {"period_ms": 120000}),
+        ("parameters_sample_period", {"period_ms": 2500, "instruments": [slow]}),
         ("parameters_no_channel", {"channels": []}),
         ("parameters_driver", {"instruments": [instrument(driver="abacus")]}),
         ("parameters_driver", {"instruments": [instrument(), unused]}),
         ("parameters_driver", {"instruments": [instrument(options=[["a", 1]])]}),
-        ("parameters_driver", {"instruments": [instrument(driver="analyser")]}),
+        ("parameters_driver", {"instruments": [instrument(driver="register_map")]}),
         ("parameters_address", {"instruments": [instrument(address=0)]}),
         ("parameters_address", {"instruments": [instrument(address=256)]}),
         ("parameters_address", {"instruments": [instrument(), instrument(address=2**32 - 1)]}),
         ("parameters_indication", {"channels": [channel(indication="entropy")]}),
         ("parameters_quantity", {"channels": [channel(quantity="volume")]}),
-        ("parameters_quantity", {"instruments": [_analyser("phlogiston")], "channels": [_gas()]}),
+        ("parameters_quantity", {"instruments": [_mapped("phlogiston")], "channels": [_gas()]}),
         ("parameters_scale", {"channels": [channel(exponent=3)]}),
         ("parameters_scale", {"channels": [channel(modulus=10**7)]}),
         ("parameters_scale", {"channels": [channel(modulus=None)]}),
-        ("parameters_kind", {"instruments": [_analyser()], "channels": [_gas_register()]}),
+        ("parameters_kind", {"instruments": [_mapped()], "channels": [_gas_register()]}),
         ("parameters_ratio", {"channels": [channel(ratio=10**9)]}),
-        ("parameters_ratio", {"instruments": [_analyser(highest=2**60)], "channels": [_gas(ratio=3)]}),
-        ("parameters_ratio", {"instruments": [_analyser(lowest=-(2**62))], "channels": [_gas()]}),
+        ("parameters_ratio", {"instruments": [_mapped(highest=2**60)], "channels": [_gas(ratio=3)]}),
+        ("parameters_ratio", {"instruments": [_mapped(lowest=-(2**62))], "channels": [_gas()]}),
     ):
         assert _reason(**other) == reason, (reason, other)
 

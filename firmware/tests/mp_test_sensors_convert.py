@@ -2,11 +2,11 @@
 
 import random
 
-from meter_firmware import sensors
-from meter_firmware.modbus import InstrumentError
-from meter_firmware.sensors import analyser, energy64, pzem004t, senseair_s8, tuf2000
+from meter_firmware import modbus, sensors
+from meter_firmware.instrument_error import InstrumentError
+from meter_firmware.sensors import djsf1352, energy64, pzem004t, sdm630, senseair_s8, tuf2000
 from meter_firmware.sensors.driver import FAULTS, out_of_limits
-from meter_firmware.sensors.words import bcd, real4, signed, text, unsigned
+from meter_firmware.sensors.words import bcd, binary32, binary64, decimal, real4, signed, text, unsigned
 
 # Registers 1-20 of a real TUF-2000M, read 2017-01-11 (gambit-labs/challenge, README), with registers 33-34.
 REAL_TUF = (7579, 48988, 5064, 48142, 37967, 48877, 63814, 17575, 0, 0, 24224, 15965)
@@ -33,6 +33,10 @@ def test_text_and_bcd():
     assert text(b"AC\x07E", 0, 2) is None
     assert bcd(bytes.fromhex("12800001"), 0, 2) == "12800001"
     assert bcd(bytes.fromhex("1280000A"), 0, 2) is None
+    assert decimal(bytes.fromhex("00012345"), 0, 2) == 12345
+    assert decimal(bytes.fromhex("23450001"), 0, 2, True) == 12345
+    assert decimal(bytes.fromhex("0001234A"), 0, 2) is None
+    assert decimal(bytes.fromhex("F001"), 0, 1) is None
 
 
 def test_real4_is_exact():
@@ -57,6 +61,151 @@ def test_real4_is_exact():
     assert real4(1, 149) == 5**149, "the smallest single is 2^-149"
     for bits in (0x7F800000, 0xFF800000, 0x7FC00000, 0xFFFFFFFF):
         assert real4(bits, 3) is None
+
+
+def test_doubles_and_multipliers_are_exact():
+    # pi as a double, from IEEE 754 by hand: 0x400921FB54442D18 = 3.141592653589793115997963...
+    assert binary64(0x400921FB54442D18, 10**24) == 3141592653589793115997963
+    assert binary64(0xBFF8000000000000, 1) == -2
+    assert binary64(0x4340000000000001, 1) == 2**53 + 2
+    assert binary64(1, 1) == 0
+    assert binary64(0x000FFFFFFFFFFFFF, 2**1074) == 2**52 - 1
+    # One litre a minute is 0.06 m3/h: 600 units of 0.0001 m3/h, rounded once
+    assert binary32(0x3F800000, 600) == 600
+    assert binary32(0x3DCCCCCD, 600) == 60
+    assert binary32(0x3A83126F, 500) == 1, "0.001 as a single is a little more than it: 0.5000000237"
+    for bits in (0x7FF0000000000000, 0xFFF0000000000000, 0x7FF8000000000000, 0xFFFFFFFFFFFFFFFF):
+        assert binary64(bits, 1) is None
+
+
+def sdm630_blocks(changes):
+    """Two blocks of singles; `changes` is address -> bits."""
+    blocks = [bytearray(2 * count) for _, _, count in sdm630.REGISTERS]
+    for address in changes:
+        index = 0 if address < 0x30 else 1
+        place = 2 * (address - sdm630.REGISTERS[index][1])
+        blocks[index][place : place + 4] = changes[address].to_bytes(4, "big")
+    return [bytes(part) for part in blocks]
+
+
+def test_sdm630_published_reply():
+    # 01 04 00 00 00 02 71 CB -> 01 04 04 43 66 33 34 1B 38: 230.2 V
+    assert modbus.rtu_request(1, 4, 0, 2) == bytes.fromhex("01040000000271CB")
+    payload = modbus.rtu_reply(bytes.fromhex("010404436633341B38"), 1, 4, 2)
+    assert binary32(unsigned(payload, 0, 2), 100) == 23020
+    assert sdm630.convert(sdm630_blocks({0: 0x43663334}))["voltage_l1"] == 23020
+    try:
+        modbus.rtu_reply(bytes.fromhex("010404436633341B39"), 1, 4, 2)
+    except InstrumentError as error:
+        assert error.reason == "bad_crc"
+    else:
+        raise AssertionError("a damaged reply was believed")
+
+
+def test_sdm630_reads_each_single_where_the_maker_puts_it():
+    for row in sdm630.TABLE:
+        values = sdm630.convert(sdm630_blocks({row[1]: 0x42C80000}))  # 100.0
+        assert [name for name in values if values[name]] == [row[0]]
+        assert values[row[0]] == 100 * row[4]
+    values = sdm630.convert(sdm630_blocks({0x34: 0xC4BB8000, 0x3E: 0xBF800000}))
+    assert (values["active_power"], values["power_factor"]) == (-15000, -10000)
+
+
+def test_sdm630_energy_is_as_fine_as_its_single():
+    # 131072.00 kWh and the next single above it: 0.015625 kWh, 15.6 Wh
+    values = sdm630.convert(sdm630_blocks({0x48: 0x48000000, 0x4A: 0x48000001}))
+    assert values["active_energy_import"] == 131072000
+    assert values["active_energy_export"] == 131072016
+    # 999999.99 kWh is shown; 1000000 is the nearest single
+    assert sdm630.convert(sdm630_blocks({0x48: 0x49742400}))["active_energy_import"] == 1000000000
+    last = -1
+    for bits in range(0x47C34F00, 0x47C34F00 + 300):
+        energy = sdm630.convert(sdm630_blocks({0x48: bits}))["active_energy_import"]
+        assert energy > last
+        last = energy
+
+
+def test_sdm630_refuses_what_it_cannot_mean():
+    not_a_number, infinite = 0x7FC00000, 0x7F800000
+    values = sdm630.convert(
+        sdm630_blocks({0x00: not_a_number, 0x48: infinite, 0x4A: 0xFF800000, 0x46: 0x42480000})
+    )
+    faults = out_of_limits(values, sdm630.LIMITS)
+    assert faults == {
+        "voltage_l1": "not_available",
+        "active_energy_import": "not_available",
+        "active_energy_export": "not_available",
+    }
+    for address, bits, name in ((0x00, 0xBF800000, "voltage_l1"), (0x48, 0x4CBEBC20, "active_energy_import")):
+        values = sdm630.convert(sdm630_blocks({address: bits, 0x46: 0x42480000}))
+        assert out_of_limits(values, sdm630.LIMITS) == {name: "out_of_range"}
+
+
+# Replies of a real DJSF1352-RN, as a charging pile's firmware records them (meter_drv_djsf1352).
+DJSF_VOLTAGE = ("010300000006C5C8", "01030C0000000300000002000001 4D3FE5", 0, 6)
+DJSF_POWER = ("01030008000245C9", "01030400000005 3A30", 8, 2)
+DJSF_ENERGY = ("0103000C0008840F", "0103100000521A00000000000100FA000000005985", 12, 8)
+
+
+def test_djsf1352_frames_of_a_real_meter():
+    registers = bytearray(2 * 20)
+    for request, reply, address, count in (DJSF_VOLTAGE, DJSF_POWER, DJSF_ENERGY):
+        assert modbus.rtu_request(1, 3, address, count) == bytes.fromhex(request)
+        payload = modbus.rtu_reply(bytes.fromhex(reply.replace(" ", "")), 1, 3, count)
+        registers[2 * address : 2 * (address + count)] = payload
+    values = djsf1352.convert([bytes(registers[:32])])
+    assert values == {
+        "voltage": 0,
+        "current": 0,
+        "active_power": 0,
+        "active_energy_import": 21018,
+        "active_energy_export": 0,
+    }
+    # Its broken-wire register is 0, and the temperature behind it 33.3 degrees.
+    assert djsf1352.state_faults([bytes(registers[:32])]) == {}
+    assert (unsigned(registers, 16, 1), unsigned(registers, 17, 1)) == (1, 250)
+
+
+def test_djsf1352_moves_the_decimal_point_exactly():
+    values = djsf1352.convert([block(7502, 2, 0xFF38, 2, 0, 253, 0, 0, 0xFFFA, 5, 0, 0, 1, 2, 0xFFFF, 0xFFFF)])
+    assert values == {
+        "voltage": 750200,
+        "current": -20000,
+        "active_power": -600000,
+        "active_energy_import": 65538,
+        "active_energy_export": 4294967295,
+    }
+    assert out_of_limits(values, djsf1352.LIMITS) == {}
+    values = djsf1352.convert([block(1, 8, 32767, 7, 0, 0, 0, 0, 1, 0xFFFF, 0, 0, 0, 0, 0, 0)])
+    assert (values["voltage"], values["active_power"]) == (None, None)
+    assert out_of_limits(values, djsf1352.LIMITS) == {
+        "voltage": "not_available",
+        "current": "out_of_range",
+        "active_power": "not_available",
+    }
+    for name in ("voltage", "current", "active_power"):
+        assert djsf1352.state_faults([block(0, 0, 0, 0, 1)])[name] == "signal_fault"
+    assert len(djsf1352.state_faults([block(0, 0, 0, 0, 1)])) == 3, "the energies stay what they are"
+
+
+def test_djsf1352_options_say_how_fine_its_energies_are():
+    for options, exponent in ((None, 0), ([["energy_exponent", 0]], 0), ([["energy_exponent", -1]], -1)):
+        table = sensors.driver_class("djsf1352", options).INDICATIONS
+        assert table["active_energy_import"][1] == table["active_energy_export"][1] == exponent
+    for options in (
+        [],
+        [[]],
+        [["energy_exponent"]],
+        [["energy_exponent", "0"]],
+        [["energy_exponent", 1]],
+        [["x", 0]],
+    ):
+        try:
+            sensors.driver_class("djsf1352", options)
+        except InstrumentError as error:
+            assert error.reason == "options"
+            continue
+        raise AssertionError(options)
 
 
 def test_senseair_vectors():
@@ -147,57 +296,15 @@ def test_energy64_words_and_markers():
     }
 
 
-ROWS = [
-    ["ambient", "temperature", 4, 10, "int32", -4, -500000, 1000000],
-    ["exhaust", "temperature", 4, 12, "uint16", -1, 0, 12000],
-    ["co", "co_concentration", 4, 13, "uint64_low", -8, 0, 10**12],
-    ["flow", "volume_flow", 3, 0, "int16_low", 0, -10, 10],
-]
+def modbus_drivers():
+    for name in ("djsf1352", "energy64", "pzem004t", "sdm630", "senseair_s8", "tuf2000"):
+        yield sensors.driver_class(name)
 
 
-def test_analyser_reads_neighbours_together():
-    assert analyser.plan(ROWS) == ((3, 0, 1), (4, 10, 7))
-    long_map = [["v%d" % i, "temperature", 4, 4 * i, "uint64", 0, 0, 1] for i in range(64)]
-    assert analyser.plan(long_map) == ((4, 0, 124), (4, 124, 124), (4, 248, 8))
-
-
-def test_analyser_converts_by_its_map():
-    driver = sensors.make("analyser", None, 1, ROWS)
-    values = driver.convert([block(0xFFFF), block(0xFFFF, 0xFFFE, 1200, 4, 3, 2, 1)])
-    assert values == {"ambient": -2, "exhaust": 1200, "co": 0x1000200030004, "flow": -1}
-    assert driver.INDICATIONS["co"] == ("co_concentration", -8, None, "sample")
-    assert driver.LIMITS["flow"] == (-10, 10)
-
-
-def test_a_bad_register_map_is_refused():
-    good = ROWS[0]
-    bad_maps = [
-        None,
-        [],
-        [good, good],
-        [good[:7]],
-        [good[:2] + [5] + good[3:]],
-        [good[:3] + [65535] + good[4:]],
-        [good[:3] + [-1] + good[4:]],
-        [good[:4] + ["float32"] + good[5:]],
-        [good[:5] + ["-4"] + good[6:]],
-        [good[:6] + [2, 1]],
-        [good[:6] + [True, True]],
-    ]
-    for rows in bad_maps:
-        assert sensors.indications("analyser", rows) is None, rows
-        try:
-            sensors.make("analyser", None, 1, rows)
-        except InstrumentError as error:
-            assert error.reason == "register_map"
-            continue
-        raise AssertionError(rows)
-
-
-def test_registry():
-    for name in sensors.DRIVERS:
-        table = sensors.indications(name, ROWS if name == "analyser" else None)
-        driver = sensors.driver_class(name, ROWS if name == "analyser" else None)
+def test_each_states_its_indications_and_their_limits():
+    for driver in modbus_drivers():
+        table = driver.INDICATIONS
+        assert driver.BUS == "modbus"
         assert sorted(table) == sorted(driver.LIMITS)
         for indication in table:
             quantity, exponent, modulus, kind = table[indication]
@@ -205,17 +312,29 @@ def test_registry():
             assert modulus is None or kind == "register"
             if modulus is not None:
                 assert driver.LIMITS[indication] == (0, modulus - 1)
-    assert sensors.indications("sdm630") is None
-    assert sensors.indications("energy64", ROWS) is None
     for fault in senseair_s8.STATUS_FAULTS:
         assert fault in FAULTS
 
 
+def test_unknown_drivers_and_options_for_none_are_refused():
+    rows = [["t", "temperature", 4, 0, "int16", 0, 0, 1]]
+    for name, options, reason in (
+        ("none_such", None, "unknown_driver"),
+        ("energy64", rows, "options"),
+        ("sdm630", rows, "options"),
+    ):
+        try:
+            sensors.driver_class(name, options)
+        except InstrumentError as error:
+            assert error.reason == reason
+            continue
+        raise AssertionError(name)
+
+
 def test_any_registers_give_integers_within_limits_or_a_fault():
     random.seed(20260102)
-    for name in sensors.DRIVERS:
-        driver = sensors.driver_class(name, ROWS if name == "analyser" else None)
-        for _ in range(400):
+    for driver in modbus_drivers():
+        for _ in range(200):
             blocks = []
             for _, _, count in driver.REGISTERS:
                 blocks.append(bytes([random.getrandbits(8) for _ in range(2 * count)]))

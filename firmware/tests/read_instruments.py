@@ -1,7 +1,8 @@
 """Runs on MicroPython: reads instruments when told to on standard input, answers in JSON.
 
 `read NAME`, `identify NAME`, one line each. The file named on the command line says what NAME is:
-{"buses": {bus: {"port": tty} or {"tcp_port": n, "framing": "rtu" | "tcp"}}, "timeout_ms": n,
+{"buses": {bus: {"port": tty} or {"tcp_port": n, "framing": "rtu" | "tcp"}, or "kind": "serial" for all that is
+not Modbus}, "timeout_ms": n,
  "instruments": {NAME: {"bus", "driver", "unit", "options"}}}
 """
 
@@ -10,11 +11,16 @@ import json
 import sys
 
 from meter_firmware import sensors
-from meter_firmware.modbus import InstrumentError, ModbusMaster
+from meter_firmware.buses.serial_bus import SerialBus
+from meter_firmware.instrument_error import InstrumentError
+from meter_firmware.modbus import ModbusMaster
 from meter_firmware.modbus_line import serial_line, tcp_line
 
 
-def make_master(bus, timeout_ms):
+def make_bus(bus, timeout_ms):
+    if bus.get("kind") == "serial":
+        line = serial_line(bus["port"], 2400, "even") if "port" in bus else tcp_line("127.0.0.1", bus["tcp_port"])
+        return SerialBus(line, timeout_ms)
     if "port" in bus:
         return ModbusMaster(serial_line(bus["port"], 9600), "rtu", timeout_ms)
     return ModbusMaster(tcp_line("127.0.0.1", bus["tcp_port"]), bus["framing"], timeout_ms)
@@ -36,10 +42,10 @@ def load(path):
 
 
 async def main(spec):
-    masters = {name: make_master(bus, spec["timeout_ms"]) for name, bus in spec["buses"].items()}
+    buses = {name: make_bus(bus, spec["timeout_ms"]) for name, bus in spec["buses"].items()}
     drivers = {}
     for name, entry in spec["instruments"].items():
-        drivers[name] = sensors.make(entry["driver"], masters[entry["bus"]], entry["unit"], entry.get("options"))
+        drivers[name] = sensors.make(entry["driver"], buses[entry["bus"]], entry["unit"], entry.get("options"))
     while True:
         line = sys.stdin.readline()
         if not line:

@@ -407,6 +407,25 @@ def test_the_round_trip_over_tls(
         assert not meter.troubles()
 
 
+def test_a_hundred_tls_sessions_leave_nothing_on_the_heap(
+    start_broker: Callable[..., Mosquitto],
+    start_echo: Callable[..., None],
+    start_meter: Callable[..., Meter],
+    authority: Authority,
+) -> None:
+    """Handshakes come and go; the buffers and the context of the link are those of its first session."""
+    broker = start_broker(secured(authority, authority.issue("broker")))
+    start_echo(broker, authority.file)
+    sessions = 1000 if os.environ.get("EXHAUSTIVE") else 100
+    summary = start_meter(
+        **at(broker), frames=1, expect=1, sessions=sessions, tls=trusting(authority.file)
+    ).summary()
+    print(summary)
+    assert summary["complete"], summary
+    assert abs(summary["heap_growth"]) < 1024, summary
+    assert summary["gap_ms"] < TOLERATED_GAP_MS, summary
+
+
 @pytest.mark.parametrize("wrong", ["authority", "name", "validity"])
 def test_a_broker_that_is_not_ours_gets_nothing(
     wrong: str,

@@ -4,25 +4,19 @@ Modbus TCP, RTU over TCP and RTU over a pty. What the instrument must show is kn
 the driver says comes from the other side of a real line.
 """
 
-import json
-import os
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
+from modbus_bench import PROJECT, Bench
 
 from meter_tools.simulator.clock import write_clock_file
 from meter_tools.simulator.faults import Fault, write_fault_file
 from meter_tools.simulator.trace import load_trace
 from meter_tools.simulator.trace_map import load_map
 
-PROJECT = Path(__file__).parents[2]
 STEEL_MAP = PROJECT / "hil_tests" / "traces" / "steel.toml"
 GAS_TURBINE_MAP = PROJECT / "hil_tests" / "traces" / "gas_turbine.toml"
 LINES = ("tcp", "rtu", "pty")
@@ -49,80 +43,44 @@ PZEM = {
 }
 S8 = {"co2_fraction": 873}
 TUF = {"volume_flow": -12345, "volume": 123456789217}
-FIXED = {"energy64": ENERGY64, "pzem004t": PZEM, "senseair_s8": S8, "tuf2000": TUF}
-UNITS = {"energy64": 1, "pzem004t": 2, "senseair_s8": 254, "tuf2000": 3}
+SDM630 = {
+    **{f"voltage_l{n}": 23000 + n for n in (1, 2, 3)},
+    **{f"current_l{n}": 12340 + n for n in (1, 2, 3)},
+    **{f"active_power_l{n}": -25000 + n for n in (1, 2, 3)},
+    **{f"apparent_power_l{n}": 28000 + n for n in (1, 2, 3)},
+    **{f"reactive_power_l{n}": 4000 + n for n in (1, 2, 3)},
+    **{f"power_factor_l{n}": -9870 - n for n in (1, 2, 3)},
+    "current_sum": 37026,
+    "active_power": -74994,
+    "apparent_power": 84006,
+    "reactive_power": 12006,
+    "power_factor": -9872,
+    "frequency": 4997,
+    "active_energy_import": 12345670,
+    "active_energy_export": 98765430,
+    "reactive_energy_lagging": 10,
+    "reactive_energy_leading": 0,
+}
+DJSF = {
+    "voltage": 750200,
+    "current": -125300,
+    "active_power": -94000000,
+    "active_energy_import": 4000000123,
+    "active_energy_export": 21018,
+}
+FIXED = {
+    "djsf1352": DJSF,
+    "energy64": ENERGY64,
+    "pzem004t": PZEM,
+    "sdm630": SDM630,
+    "senseair_s8": S8,
+    "tuf2000": TUF,
+}
+UNITS = {"djsf1352": 5, "energy64": 1, "pzem004t": 2, "sdm630": 4, "senseair_s8": 254, "tuf2000": 3}
 
-
-class Bench:
-    """A simulator process and a MicroPython process, connected."""
-
-    def __init__(self, folder: Path, micropython: Path) -> None:
-        self._folder = folder
-        self._micropython = micropython
-        self._simulator: subprocess.Popen[str] | None = None
-        self._reader: subprocess.Popen[str] | None = None
-        self.port: int | None = None
-        self.clock_file = folder / "clock"
-        self.fault_file = folder / "faults.json"
-
-    def start_simulator(self, line: str, instruments: list[dict[str, Any]], clock: bool = False) -> None:
-        bus = {
-            "name": "bus",
-            "framing": "tcp" if line == "tcp" else "rtu",
-            "pty": line == "pty",
-            "port": self.port or 0,
-            "instruments": instruments,
-        }
-        configuration = {"bus": [bus], "fault_file": "faults.json"} | ({"clock_file": "clock"} if clock else {})
-        path = self._folder / "simulator.json"
-        path.write_text(json.dumps(configuration))
-        self._simulator = subprocess.Popen(
-            [sys.executable, "-m", "meter_tools.simulator", path], stdout=subprocess.PIPE, text=True
-        )
-        assert self._simulator.stdout
-        where = json.loads(self._simulator.stdout.readline())["buses"]["bus"]
-        self.port = where["port"]
-        self._bus = {"port": where["pty"]} if line == "pty" else {"tcp_port": self.port, "framing": line}
-
-    def start_reader(self, instruments: dict[str, dict[str, Any]], timeout_ms: int = 5000) -> None:
-        spec = {
-            "buses": {"bus": self._bus},
-            "timeout_ms": timeout_ms,
-            "instruments": {name: {"bus": "bus"} | entry for name, entry in instruments.items()},
-        }
-        path = self._folder / "reader.json"
-        path.write_text(json.dumps(spec))
-        search = f"{PROJECT / 'protocol'}:{PROJECT / 'firmware'}:.frozen"
-        self._reader = subprocess.Popen(
-            [self._micropython, Path(__file__).with_name("read_instruments.py"), path],
-            env=os.environ | {"MICROPYPATH": search},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-
-    def ask(self, command: str, name: str) -> Any:
-        assert self._reader
-        assert self._reader.stdin
-        assert self._reader.stdout
-        print(command, name, file=self._reader.stdin, flush=True)
-        return json.loads(self._reader.stdout.readline())
-
-    def read(self, name: str) -> Any:
-        return self.ask("read", name)
-
-    def stop_simulator(self) -> None:
-        if self._simulator:
-            self._simulator.send_signal(signal.SIGTERM)
-            self._simulator.communicate(timeout=20)
-            assert self._simulator.returncode == 0
-            self._simulator = None
-
-    def close(self) -> None:
-        for process in (self._reader, self._simulator):
-            if process:
-                process.kill()
-                process.communicate()
+NONSENSE = {"short_reply", "bad_crc", "bad_header", "wrong_function", "trailing_bytes", "wrong_unit"}
+LATE = {"no_response", "wrong_transaction"}
+"""What is said as well where the nonsense comes late, or late again."""
 
 
 @pytest.fixture
@@ -161,6 +119,30 @@ def test_every_value_of_every_instrument_arrives(bench: Bench, line: str) -> Non
     assert bench.ask("identify", "pzem004t")["model"] == "PZEM-004T v3"
     assert bench.ask("identify", "senseair_s8")["serial"] == "05A1C3E7"
     assert bench.ask("identify", "tuf2000")["serial"] == "12800001"
+    assert bench.ask("identify", "sdm630") == {
+        "maker": "Eastron",
+        "model": "SDM630 code 0070",
+        "serial": "20260001",
+        "revision": None,
+    }
+    assert bench.ask("identify", "djsf1352") == {
+        "maker": "Acrel",
+        "model": "DJSF1352-RN 250 A",
+        "serial": None,
+        "revision": "software 0103",
+    }
+
+
+def test_an_sdm630_of_older_firmware_has_no_serial_number(bench: Bench) -> None:
+    bench.start_simulator("tcp", [fixed("sdm630") | {"serial": "none"}])
+    bench.start_reader({"sdm630": driver("sdm630")})
+    assert bench.ask("identify", "sdm630") == {
+        "maker": "Eastron",
+        "model": "SDM630",
+        "serial": None,
+        "revision": None,
+    }
+    assert bench.read("sdm630") == {"values": SDM630, "faults": {}}
 
 
 def test_an_absent_value_is_none_with_its_reason(bench: Bench) -> None:
@@ -170,9 +152,19 @@ def test_an_absent_value_is_none_with_its_reason(bench: Bench) -> None:
             fixed("energy64", voltage=None, active_energy_import=None, current=20001),
             fixed("senseair_s8", co2_fraction=None),
             fixed("tuf2000", volume_flow=None, volume=None),
+            fixed("sdm630", voltage_l1=None, active_energy_import=None, frequency=6501),
+            fixed("djsf1352", current=None),
         ],
     )
-    bench.start_reader({kind: driver(kind) for kind in ("energy64", "senseair_s8", "tuf2000")})
+    bench.start_reader({kind: driver(kind) for kind in FIXED if kind != "pzem004t"})
+    assert bench.read("sdm630")["faults"] == {
+        "voltage_l1": "not_available",
+        "active_energy_import": "not_available",
+        "frequency": "out_of_range",
+    }
+    assert bench.read("djsf1352")["faults"] == dict.fromkeys(
+        ("voltage", "current", "active_power"), "signal_fault"
+    )
     energy = bench.read("energy64")
     assert energy["values"] == ENERGY64 | {"voltage": None, "active_energy_import": None, "current": None}
     assert energy["faults"] == {
@@ -207,6 +199,35 @@ def test_another_instrument_at_the_address_is_refused(bench: Bench) -> None:
     assert bench.read("wrong") == {"error": "modbus_exception", "code": 2}
 
 
+def test_another_instrument_of_the_same_registers_is_not_identified(bench: Bench) -> None:
+    bench.start_simulator("tcp", [fixed("sdm630"), fixed("djsf1352")])
+    bench.start_reader(
+        {
+            "dc_as_three_phases": {"driver": "sdm630", "unit": UNITS["djsf1352"]},
+            "three_phases_as_dc": {"driver": "djsf1352", "unit": UNITS["sdm630"]},
+        }
+    )
+    for name in ("dc_as_three_phases", "three_phases_as_dc"):
+        outcome = bench.ask("identify", name)
+        assert outcome["error"] in ("wrong_identity", "modbus_exception")
+
+
+@pytest.mark.parametrize("line", ["tcp", "rtu"])
+def test_no_instrument_is_believed_when_silent_or_talking_nonsense(bench: Bench, line: str) -> None:
+    """One reader of each kind, so that the time they wait is waited once."""
+    bench.start_simulator(line, [fixed(kind) for kind in FIXED])
+    bench.start_reader({kind: driver(kind) for kind in FIXED}, 60)
+    for fault, reasons in ((Fault(kind="silent"), {"no_response"}), (Fault(kind="nonsense"), NONSENSE | LATE)):
+        write_fault_file(bench.fault_file, dict.fromkeys(FIXED, fault))
+        for kind in FIXED:
+            for command in ("read", "identify"):
+                outcome = bench.ask(command, kind)
+                assert outcome.get("error") in reasons, (kind, outcome)
+        bench.fault_file.unlink()
+        for kind, values in FIXED.items():
+            assert bench.read_again(kind) == {"values": values, "faults": {}}
+
+
 @pytest.mark.parametrize("line", LINES)
 @pytest.mark.parametrize(
     ("fault", "reasons"),
@@ -214,10 +235,7 @@ def test_another_instrument_at_the_address_is_refused(bench: Bench) -> None:
         (Fault(kind="silent"), {"no_response"}),
         (Fault(kind="exception", code=6), {"modbus_exception"}),
         (Fault(kind="truncated"), {"short_reply"}),
-        (
-            Fault(kind="nonsense"),
-            {"short_reply", "bad_crc", "bad_header", "wrong_function", "trailing_bytes", "wrong_unit"},
-        ),
+        (Fault(kind="nonsense"), NONSENSE),
     ],
 )
 def test_a_fault_has_its_reason_and_passes(bench: Bench, line: str, fault: Fault, reasons: set[str]) -> None:
@@ -260,10 +278,7 @@ def test_an_instrument_that_went_away_comes_back(bench: Bench) -> None:
     bench.stop_simulator()
     assert {bench.read("tuf2000")["error"] for _ in range(20)} <= {"not_connected", "disconnected"}
     bench.start_simulator("tcp", [fixed("tuf2000")])
-    deadline = time.monotonic() + 20
-    while "error" in (outcome := bench.read("tuf2000")) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert outcome == {"values": TUF, "faults": {}}
+    assert bench.read_again("tuf2000") == {"values": TUF, "faults": {}}
 
 
 def test_seven_days_of_the_steel_trace_to_the_last_digit(bench: Bench, shared: Path) -> None:
@@ -281,8 +296,8 @@ def test_seven_days_of_the_steel_trace_to_the_last_digit(bench: Bench, shared: P
 def test_the_gas_turbine_through_a_register_map_that_is_data(bench: Bench, shared: Path) -> None:
     csv = shared / "data" / "gas_turbine" / "gas_turbine_2011.csv"
     trace = load_trace(csv, GAS_TURBINE_MAP)
-    rows = load_map(GAS_TURBINE_MAP).analyser_rows()
-    read = replay(bench, "tcp", csv, GAS_TURBINE_MAP, {"driver": "analyser", "unit": 1, "options": rows})
+    rows = load_map(GAS_TURBINE_MAP).register_rows()
+    read = replay(bench, "tcp", csv, GAS_TURBINE_MAP, {"driver": "register_map", "unit": 1, "options": rows})
     for row in (*range(1, 50), *range(50, trace.intervals, 97), trace.intervals):
         moment = trace.start_utc_ms + row * trace.interval_ms
         assert read(moment) == {"values": trace(moment), "faults": {}}

@@ -3,7 +3,7 @@
     link             what every way has in common: reconnect for ever, deliver, hand over
     mqtt             a broker, over TCP or TLS
     serial           a serial line, or the TCP stream that stands in for one
-    tcp, tty         how a byte stream is opened; a board with a UART wraps it in streams.ByteStream
+    tcp, tty, wifi   how a byte stream is opened; a board with a UART wraps it in streams.ByteStream
 
 A frame on any of them is a CBOR sequence (RFC 8742) of whole signed messages. A link promises that a frame
 was handed over, never that the gateway has it: only a signed receipt says that.
@@ -23,6 +23,12 @@ REASONS = (
     "peer_lost",
     "stream_closed",
     "write_stalled",
+    # wifi.py
+    "wifi_not_found",
+    "wifi_key_refused",
+    "wifi_refused",
+    "wifi_busy",
+    "wifi_timeout",
     # mqtt_packets.py
     "mqtt_length",
     "mqtt_packet_type",
