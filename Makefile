@@ -7,12 +7,12 @@ CARBONMETER := .venv/bin/carbonmeter
 VENV_PYTHON := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint bench pins clean
+.PHONY: help setup demo test test-firmware lint bench pins clean
 
 help: ## list the targets
 	@echo 'carbonmeter: signed readings from a meter board to a verified uplink'
 	@echo
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' Makefile | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' Makefile | expand -t 22
 	@echo
 	@echo 'PYTHON=python3.x before the first of them chooses the interpreter (3.11 or newer).'
 
@@ -25,6 +25,9 @@ demo: setup ## a meter, a gateway and a far end, live; SECONDS=20 or TRACE=file.
 
 test: setup ## linters, types, import contracts, board compiler, all tests; ARGS='-k name' for pytest
 	@$(VENV_PYTHON) -m meter_tools.checks all $(ARGS)
+
+test-firmware: setup ## what runs on a board, on MicroPython; EXHAUSTIVE=1 for every power cut and the long runs
+	@$(VENV_PYTHON) -m meter_tools.checks firmware $(ARGS)
 
 lint: setup ## what make test does before its tests
 	@$(VENV_PYTHON) -m meter_tools.checks lint
