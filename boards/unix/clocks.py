@@ -1,4 +1,4 @@
-"""A replay's driven time; otherwise the unix board has the host's own, as every board (meter_firmware/board_clock.py).
+"""A replay's driven time. Without a replay the unix board's clock is that of every board, board_clock.py.
 
 In a replay the meter owns virtual time. It writes the virtual UTC in milliseconds to a file, eight bytes
 big-endian, whenever it would have slept; simulated instruments and the gateway read that file. A replay

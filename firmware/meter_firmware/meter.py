@@ -85,7 +85,8 @@ class Meter:
         """By how much the next sample is overdue; 0 while there is nothing to sample."""
         if self._set is None or not self._settled or self._stopping:
             return 0
-        return max(0, now - min(self._slot + self._set[f.SAMPLE_PERIOD_MS], self._boundary))
+        late: int = now - min(self._slot + self._set[f.SAMPLE_PERIOD_MS], self._boundary)
+        return max(0, late)
 
     # What others ask of the loop; each takes effect at its next turn.
 
@@ -112,10 +113,11 @@ class Meter:
         """
         self._use(fields)
         last = self._log.last_sealed()
+        same = parameters.same_registers(before, fields)
         for channel_id in self._channels:
             channel = self._channels[channel_id]
             reading = last.readings.get(channel_id)
-            if reading is None and parameters.same_register(before, fields, channel_id):
+            if reading is None and channel_id in same:
                 reading = last.before_change.get(channel_id)
             # Another parameter set may have had a mean under this id.
             if isinstance(channel, RegisterChannel) and reading is not None and len(reading) <= 4:
@@ -319,11 +321,12 @@ class Meter:
     def _replace_set(self, fields: "dict[int, Any]", now: int) -> None:
         set_before, channels, gap_starts = self._set, self._channels, self._gap_starts
         self._use(fields)
+        same = parameters.same_registers(set_before, fields)
         for channel_id in self._channels:
             old, new = channels.get(channel_id), self._channels[channel_id]
             if not isinstance(old, RegisterChannel) or not isinstance(new, RegisterChannel):
                 continue
-            if old.total is None or not parameters.same_register(set_before, fields, channel_id):
+            if old.total is None or channel_id not in same:
                 # Another register: its total begins anew, and no quantity is made of the difference.
                 continue
             new.restore([f.STATUS_GOOD, old.total, old.raw])

@@ -9,7 +9,6 @@ import asyncio
 import errno
 
 from meter_firmware.links import LinkError
-from meter_firmware.links.tcp import TcpTarget
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -79,6 +78,8 @@ class StreamLine:
 
 def tcp_line(host: str, port: int) -> StreamLine:
     """Modbus TCP, or what a serial device server carries over TCP."""
+    from meter_firmware.links.tcp import TcpTarget  # not every board has sockets
+
     return StreamLine(TcpTarget(host, port, None, CONNECT_TIMEOUT_MS))
 
 

@@ -11,7 +11,7 @@ import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Callable
+    from typing import Any, Callable
 
 
 class Monotonic:
@@ -38,6 +38,8 @@ _shared: "list[Monotonic]" = []
 def now_ms() -> int:
     """Since it was asked first. The sampling loop asks all the time, so nobody else need look often enough."""
     if not _shared:
-        # ticks_add by -1 gives the highest value, as MicroPython's documentation of time.ticks_add says.
-        _shared.append(Monotonic(time.ticks_ms, time.ticks_add(0, -1)))
+        # The highest value is the one before 0, as MicroPython's documentation of time.ticks_add has it.
+        counter: "Any" = time.ticks_ms
+        zero: "Any" = 0
+        _shared.append(Monotonic(counter, time.ticks_add(zero, -1)))
     return _shared[0].now()

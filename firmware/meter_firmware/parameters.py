@@ -18,6 +18,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from meter_firmware.sensors.driver import Driver
+
 MAX_VALUE = 1 << 61
 """Largest value of a channel: twice this span, as the spread of samples may be, is still an int64."""
 
@@ -41,10 +43,10 @@ def open_set(
 
 def check_content(fields: "dict[int, Any]") -> None:
     """What the schema cannot say: the parts of a set must fit each other and this firmware's drivers."""
-    instruments = fields[f.INSTRUMENTS]
+    drivers = []
     if fields[f.INTERVAL_S] * 1000 % fields[f.SAMPLE_PERIOD_MS]:
         raise ProtocolError("parameters_sample_period")
-    for instrument in instruments:
+    for instrument in fields[f.INSTRUMENTS]:
         try:
             driver = driver_class(instrument[f.INSTRUMENT_DRIVER], instrument[f.INSTRUMENT_OPTIONS])
         except InstrumentError:
@@ -53,14 +55,14 @@ def check_content(fields: "dict[int, Any]") -> None:
             raise ProtocolError("parameters_address")
         if fields[f.SAMPLE_PERIOD_MS] < driver.PERIOD_MS:
             raise ProtocolError("parameters_sample_period")
+        drivers.append(driver)
     if not fields[f.CHANNELS]:
         raise ProtocolError("parameters_no_channel")
     for channel in fields[f.CHANNELS]:
-        _check_channel(channel, instruments[channel[f.CHANNEL_INSTRUMENT]])
+        _check_channel(channel, drivers[channel[f.CHANNEL_INSTRUMENT]])
 
 
-def _check_channel(channel: "dict[int, Any]", instrument: "dict[int, Any]") -> None:
-    driver = driver_class(instrument[f.INSTRUMENT_DRIVER], instrument[f.INSTRUMENT_OPTIONS])
+def _check_channel(channel: "dict[int, Any]", driver: "type[Driver]") -> None:
     name = channel[f.CHANNEL_INDICATION]
     if name not in driver.INDICATIONS:
         raise ProtocolError("parameters_indication")
@@ -76,31 +78,47 @@ def _check_channel(channel: "dict[int, Any]", instrument: "dict[int, Any]") -> N
         raise ProtocolError("parameters_ratio")
 
 
-def same_register(before: "dict[int, Any] | None", after: "dict[int, Any] | None", channel_id: int) -> bool:
-    """Whether a channel reads the same register of the same instrument under both sets, whatever its ratio."""
-    old = _register(before, channel_id)
-    return old is not None and old == _register(after, channel_id)
+def same_registers(before: "dict[int, Any] | None", after: "dict[int, Any] | None") -> "list[int]":
+    """Channels that read the same register of the same instrument under both sets, whatever its ratio."""
+    if before is None or after is None:
+        return []
+    old, new = _registers(before), _registers(after)
+    return [channel_id for channel_id in new if new[channel_id] == old.get(channel_id)]
 
 
-def _register(fields: "dict[int, Any] | None", channel_id: int) -> "tuple[Any, ...] | None":
-    if fields is None:
-        return None
+def _registers(fields: "dict[int, Any]") -> "dict[int, tuple[Any, ...]]":
+    # Each instrument's options are looked through once: a long register map takes a board a second.
+    said = [_said_by_options(instrument) for instrument in fields[f.INSTRUMENTS]]
+    registers: "dict[int, tuple[Any, ...]]" = {}
     for entry in fields[f.CHANNELS]:
-        if entry[f.CHANNEL_ID] == channel_id and entry[f.CHANNEL_KIND] == f.CHANNEL_REGISTER:
+        if entry[f.CHANNEL_KIND] == f.CHANNEL_REGISTER:
             instrument = fields[f.INSTRUMENTS][entry[f.CHANNEL_INSTRUMENT]]
-            serial = instrument[f.INSTRUMENT_SERIAL]
+            chosen, sources = said[entry[f.CHANNEL_INSTRUMENT]]
+            serial, indication = instrument[f.INSTRUMENT_SERIAL], entry[f.CHANNEL_INDICATION]
             # An instrument with a serial number stays what it is on another bus.
-            place = None if serial else (instrument[f.INSTRUMENT_BUS], instrument[f.INSTRUMENT_ADDRESS])
-            return (
+            place = None if serial else (instrument[f.INSTRUMENT_BUS], instrument[f.INSTRUMENT_ADDRESS], chosen)
+            registers[entry[f.CHANNEL_ID]] = (
                 instrument[f.INSTRUMENT_DRIVER],
                 serial,
                 place,
-                entry[f.CHANNEL_INDICATION],
+                sources.get(indication),
+                indication,
                 entry[f.CHANNEL_QUANTITY],
                 entry[f.CHANNEL_EXPONENT],
                 entry[f.CHANNEL_MODULUS],
             )
-    return None
+    return registers
+
+
+def _said_by_options(instrument: "dict[int, Any]") -> "tuple[Any, dict[str, Any]]":
+    """Which instrument of those at this address is meant, and where in it each indication comes from."""
+    options = instrument[f.INSTRUMENT_OPTIONS]
+    try:
+        driver = driver_class(instrument[f.INSTRUMENT_DRIVER], options)
+    except InstrumentError:
+        # A set that other software applied: what its options mean is not known here.
+        return options, {}
+    return driver.CHOSEN, driver.SOURCES
 
 
 def make_channels(fields: "dict[int, Any]") -> "dict[int, RegisterChannel | MeanChannel]":

@@ -53,7 +53,10 @@ def note_failure(board: "Any", memory: "Memory", error: SignerError) -> None:
 def noted_failure(memory: "Memory") -> "str | None":
     """Why the signer failed at a boot, or in a run, since the last one that was put into the chain."""
     noted = memory.read(_FAILURE_FILE)
-    return None if noted is None else noted.decode() or "unknown"
+    try:
+        return None if noted is None else noted.decode() or "unknown"
+    except UnicodeError:
+        return "unknown"
 
 
 def forget_failure(memory: "Memory") -> None:

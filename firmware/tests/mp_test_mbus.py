@@ -3,7 +3,7 @@
 The frames are those of the shared metrology vectors (block `mbus`).
 """
 
-from corruption import check_every_beginning, check_every_bit, check_every_single_byte, fuzz, reason_of
+from corruption import check_every_beginning, check_every_bit, check_every_single_byte, reason_of
 
 from meter_firmware.instrument_error import InstrumentError
 from meter_firmware.sensors import mbus, mbus_records
@@ -247,10 +247,6 @@ def test_the_meters_own_objections():
         (0x19, "permanent_error"),
     ):
         assert mbus.state_faults(status, indications) == dict.fromkeys(indications, reason)
-
-
-def test_fuzzed_replies_end_in_a_listed_reason_or_a_telegram():
-    assert fuzz(telegram, LONG, with_checksum, 13757)
 
 
 def test_options_that_mean_nothing_are_refused():

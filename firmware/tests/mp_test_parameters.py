@@ -27,6 +27,10 @@ def _gas(**other):
     return channel(1, indication="gas", quantity="co2_fraction", kind=f.CHANNEL_MEAN, modulus=None, **other)
 
 
+def same(before, after, number):
+    return number in parameters.same_registers(before, after)
+
+
 def test_a_set_that_fits_is_opened_whole():
     opened = parameters.open_set(parameter_set(2), KEYS, METER.thumbprint, 1)
     assert opened.fields[f.SET_VERSION] == 2
@@ -87,7 +91,6 @@ def test_the_largest_ratio_that_is_allowed_cannot_overflow_a_message():
 
 def test_a_register_stays_itself_under_another_ratio_and_on_another_bus():
     before = set_fields(1)
-    same = parameters.same_register
     assert same(before, set_fields(2), 1)
     assert same(before, set_fields(2, channels=[channel(ratio=80)]), 1)
     assert same(before, set_fields(2, instruments=[instrument(bus="bus1", address=9)]), 1)
@@ -98,7 +101,6 @@ def test_a_register_stays_itself_under_another_ratio_and_on_another_bus():
 
 def test_another_instrument_or_quantity_is_another_register():
     before = set_fields(1)
-    same = parameters.same_register
     assert not same(None, before, 1)
     assert not same(before, None, 1)
     assert not same(before, before, 2)
@@ -112,10 +114,59 @@ def test_another_instrument_or_quantity_is_another_register():
 
 def test_without_a_serial_number_the_place_decides():
     before = set_fields(1, instruments=[instrument(serial=None)])
-    same = parameters.same_register
     assert same(before, set_fields(2, instruments=[instrument(serial=None)]), 1)
     assert not same(before, set_fields(2, instruments=[instrument(serial=None, address=2)]), 1)
     assert not same(before, set_fields(2, instruments=[instrument(serial=None, bus="bus1")]), 1)
+
+
+def _optioned(driver, options, **other):
+    return set_fields(1, instruments=[instrument(driver=driver, serial=None, address=0, options=options)], **other)
+
+
+def test_options_that_name_another_meter_name_another_register():
+    for driver, numbers in (
+        ("dlt645", ("000000000001", "000000000002")),
+        ("cjt188", ("78330011223344", "78330011223345")),
+    ):
+        first, second = [_optioned(driver, [["address", number]]) for number in numbers]
+        assert same(first, first, 1)
+        assert not same(first, second, 1)
+        assert not same(_optioned(driver, None), first, 1)
+        for fields in (first, second):
+            fields[f.INSTRUMENTS][0][f.INSTRUMENT_SERIAL] = numbers[0]
+        assert same(first, second, 1)
+    assert not same(_optioned("cjt188", [["type", 0x10]]), _optioned("cjt188", [["type", 0x30]]), 1)
+    first, second = [_optioned("mbus", [["secondary", number]]) for number in ("00000001", "00000002")]
+    assert not same(first, second, 1)
+
+
+def test_options_that_point_elsewhere_point_to_another_register():
+    row = ["active_energy_import", "active_energy_import", 3, 0, "uint32", 0, 0, 10**9, 10**10, 1]
+    before = _optioned("register_map", [row])
+    for place, value in ((2, 4), (3, 2), (4, "uint32_low"), (9, 10)):
+        other = list(row)
+        other[place] = value
+        assert not same(before, _optioned("register_map", [other]), 1), place
+    more = ["voltage", "voltage", 3, 9, "uint16", 0, 0, 300]
+    assert same(before, _optioned("register_map", [more, row[:7] + [10**8] + row[8:]]), 1)
+
+    def record(**other):
+        cells = ["active_energy_import", "active_energy_import", 0, 10**12, 0]
+        return _optioned("mbus", [cells + [0, other.get("tariff", 0), 0, -1]])
+
+    assert same(record(), record(), 1)
+    assert not same(record(), record(tariff=2), 1)
+
+
+def test_options_that_say_how_leave_the_register_what_it_is():
+    row = ["active_energy_import", "active_energy_import", 0, 7, 3, 10000, 10000, 36000]
+    assert same(_optioned("pulse", [row]), _optioned("pulse", [row[:5] + [5000, 5000, 72000]]), 1)
+    assert same(_optioned("dlt645", None), _optioned("dlt645", [["indications", "active_energy_import"]]), 1)
+
+
+def test_a_set_whose_driver_this_software_does_not_have_is_compared_as_it_is_written():
+    assert same(_optioned("abacus", [["beads", 10]]), _optioned("abacus", [["beads", 10]]), 1)
+    assert not same(_optioned("abacus", [["beads", 10]]), _optioned("abacus", [["beads", 9]]), 1)
 
 
 def test_channels_are_made_as_the_set_says():

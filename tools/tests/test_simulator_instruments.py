@@ -1,20 +1,24 @@
 """Facts stated three times agree: the drivers' maps, the simulator's, and the page that documents them."""
 
 import re
+from collections.abc import Collection
 from pathlib import Path
 
 import pytest
 
 from meter_firmware import sensors
-from meter_firmware.instrument_error import InstrumentError
 from meter_firmware.sensors import djsf1352, energy64, pzem004t, sdm630, senseair_s8, tuf2000
 from meter_gateway.register_map import built_in_maps, load_register_map
 from meter_protocol.quantities import BY_NAME
+from meter_tools.simulator import pulse, spi_atm90e32
+from meter_tools.simulator.chip_configuration import I2C_KINDS, ONEWIRE_KINDS, SIMULATES
 from meter_tools.simulator.instruments import DEFAULT_SERIALS, KINDS, Identity
 from meter_tools.simulator.register_map import kind_of_map
+from meter_tools.simulator.serial_server import SERIAL_KINDS
 from meter_tools.simulator.trace_map import PROJECT_MAPS, load_map
 
 PAGE = Path(__file__).parents[2] / "docs" / "register-maps.md"
+OTHERS_PAGE = PAGE.with_name("instruments.md")
 ROW = re.compile(r"\| 0x([0-9A-F]{4}) \| (\d+) \|(?: [\d–]+ \|)? ([a-z0-9_]+)\b[^|]*\|(.*)\|$")
 
 
@@ -37,21 +41,40 @@ def test_simulator_and_driver_indicate_the_same(name: str) -> None:
         assert quantity in BY_NAME
 
 
-def modbus_drivers() -> set[str]:
-    found = set()
-    for name in sensors.DRIVERS:
-        try:
-            if sensors.driver_class(name).BUS == "modbus":
-                found.add(name)
-        except InstrumentError:
-            # One that cannot be without options: this page's is register_map.
-            continue
-    return found
+SIMULATED: dict[str, Collection[str]] = {
+    # simulator: the drivers whose instruments it is
+    "modbus": {"register_map", *KINDS},
+    "serial": {kind.partition("_")[0] for kind in SERIAL_KINDS},
+    "i2c": {SIMULATES.get(kind, kind) for kind in I2C_KINDS},
+    "onewire": {SIMULATES.get(kind, kind) for kind in ONEWIRE_KINDS},
+    "spi": {spi_atm90e32.__name__.rpartition("spi_")[2]},
+    "pulse": {pulse.__name__.rpartition(".")[2]},
+}
+
+OPTIONS: dict[str, list[list[str | int]]] = {
+    # Of the drivers that cannot be without any.
+    "atm90e32": [["max_power", 20000]],
+    "current_loop": [["flue", "differential_pressure", 0, 100000, -1, 0, 10000]],
+    "pulse": [["energy", "active_energy_import", -3, 1000, 3, 30000, 30000, 36000]],
+    "register_map": [["gas", "co2_fraction", 3, 0, "int64", 0, 0, 1000000]],
+}
 
 
-def test_every_modbus_driver_is_simulated() -> None:
-    assert modbus_drivers() == set(KINDS)
+def bus_of(name: str) -> str:
+    bus: str = sensors.driver_class(name, OPTIONS.get(name)).BUS
+    return bus
+
+
+def test_every_driver_is_simulated_on_its_bus() -> None:
+    simulated = [(name, bus) for bus, names in SIMULATED.items() for name in names]
+    assert sorted(simulated) == [(name, bus_of(name)) for name in sensors.DRIVERS]
     assert {"register_map", *KINDS} == set(DEFAULT_SERIALS)
+
+
+def test_every_driver_is_documented() -> None:
+    for name in sensors.DRIVERS:
+        page = PAGE if bus_of(name) == "modbus" else OTHERS_PAGE
+        assert re.search(rf"^#+ .*\b{name}\b", page.read_text(), re.MULTILINE), name
 
 
 def test_the_gas_turbine_map_is_one_for_the_driver() -> None:

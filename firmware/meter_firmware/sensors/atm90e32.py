@@ -18,8 +18,8 @@ is computed. So the driver relies on none of them.
 """
 
 import asyncio
-import time
 
+from meter_firmware import monotonic
 from meter_firmware.instrument_error import InstrumentError
 from meter_firmware.sensors.atm90e32_setup import METER_EN, Setup
 from meter_firmware.sensors.driver import REGISTER, SAMPLE, Driver, identity
@@ -163,8 +163,8 @@ class Atm90e32(Driver):
     # Energy
 
     def _sum_up(self, values: "Values") -> "Faults":
-        now = time.ticks_ms()
-        elapsed_ms = time.ticks_diff(now, self._kept.get("read_at", now))
+        now = monotonic.now_ms()
+        elapsed_ms = now - self._kept.get("read_at", now)
         has_overrun = elapsed_ms * self.SETUP.max_power_w * self.SETUP.meter_constant >= FULL * 10 * 3600000
         faults: "Faults" = {}
         for name, register in ENERGIES:
@@ -191,7 +191,7 @@ class Atm90e32(Driver):
         self._write(CFG_REG_ACC_EN, SHUT)
         if not self._is_configured():
             raise InstrumentError("bad_readback")
-        self._kept["read_at"] = time.ticks_ms()
+        self._kept["read_at"] = monotonic.now_ms()
 
     # Words
 

@@ -215,6 +215,7 @@ def define(options: "list[list[Any]] | None") -> "type[Driver]":
     class ChosenCjt188(Cjt188):
         METER = number
         TYPE = meter_type
+        CHOSEN = (number, meter_type)
         HEAT_UNIT = heat_unit
         INDICATIONS = indications
         LIMITS = limits

@@ -247,7 +247,7 @@ def define(options: "list[list[Any]] | None") -> "type[Driver]":
 
     class ChosenDlt645(Dlt645):
         ITEMS = chosen
-        METER = number
+        METER = CHOSEN = number
         ADDRESSES = (0, 0) if number is not None else Dlt645.ADDRESSES
         INDICATIONS: "Indications" = {
             item[0]: (item[4], item[5], item[6], SAMPLE if item[6] is None else REGISTER) for item in chosen

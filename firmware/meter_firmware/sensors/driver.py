@@ -88,6 +88,12 @@ class Driver:
     VOLATILE: "tuple[str, ...]" = ()
     """Registers that this board counts itself. They begin at 0 with each boot, until `restore` sets them."""
 
+    CHOSEN: "Any" = None
+    """By which options tell apart what answers at one address; an equal one is the same instrument."""
+
+    SOURCES: "dict[str, Any]" = {}
+    """By indication: where in the instrument options say that it comes from; elsewhere is another register."""
+
     def __init__(self, bus: "Any", address: int) -> None:
         self._bus = bus
         self._address = address

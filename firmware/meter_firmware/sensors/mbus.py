@@ -296,7 +296,8 @@ def define(options: "list[list[Any]] | None") -> "type[Driver]":
 
     class ChosenMbus(Mbus):
         ROWS = rows
-        SELECTION = selection
+        SELECTION = CHOSEN = selection
+        SOURCES = {row[0]: [row[1]] + row[4:] for row in rows}
         ADDRESSES = (SELECTED, SELECTED) if selection is not None else Mbus.ADDRESSES
         INDICATIONS: "Indications" = {
             row[0]: (WHAT[row[1]][0], row[2], row[3] or None, _kind(row)) for row in rows

@@ -73,6 +73,7 @@ def define(rows: "Rows | None") -> "type[ModbusDriver]":
         REGISTERS = registers
         INDICATIONS: "Indications" = {row[0]: _indication(row) for row in indications}
         LIMITS: "Limits" = {row[0]: (row[6], row[7]) for row in indications}
+        SOURCES = {row[0]: row[2:5] + row[9:] for row in indications}
 
         @staticmethod
         def convert(blocks: "list[bytes]") -> "Values":
