@@ -144,9 +144,7 @@ class App:
                 current = self._open_set(stored, None).fields
             except ProtocolError as error:
                 self._say_refused(stored, error.reason)
-        # It was verified when it came, and nothing is measured by it any more.
-        before = None if replaced is None else messages.decode(t.PARAMETER_SET, cose.split(replaced).payload)
-        self._meter.start(current, before)
+        self._meter.start(current, None if replaced is None else _replaced_set(replaced))
         board.say("meter " + board.serial + " thumbprint " + self._sealer.thumbprint.hex())
 
     async def run(self) -> None:
@@ -359,6 +357,14 @@ class App:
                 raise
             return False
         return True
+
+
+def _replaced_set(raw: bytes) -> "dict[int, Any] | None":
+    """None if only newer software knows it. It was verified when it came; nothing is measured by it any more."""
+    try:
+        return messages.decode(t.PARAMETER_SET, cose.split(raw).payload)
+    except ProtocolError:
+        return None
 
 
 async def _one_turn(tasks: "list[asyncio.Task[None]]") -> None:

@@ -70,6 +70,9 @@ class ChainLog:
             self._begin_epoch("head_unproven", identity, random)
         elif not has_preimages:
             self._begin_epoch("parameters_lost", identity, random)
+        elif not _is_known(head[2]):
+            # Newer software sealed it, before this one was gone back to.
+            self._begin_epoch("head_unproven", identity, random)
         else:
             self._resume(head, known)
         if self._last_known is not None and self.sequence < 1:
@@ -139,12 +142,12 @@ class ChainLog:
 
     def previous_parameters(self) -> "bytes | None":
         """The set that the one in force replaced."""
-        return self._read_set(_PREVIOUS_FILE)
+        return self._read_known(_PREVIOUS_FILE, t.PARAMETER_SET)
 
     # Receipts
 
     def last_receipt(self) -> "bytes | None":
-        return self._memory.read(_RECEIPT_FILE) or None
+        return self._read_known(_RECEIPT_FILE, t.RECEIPT)
 
     def keep_receipt(self, raw: bytes) -> None:
         try:
@@ -276,6 +279,17 @@ class ChainLog:
         if stored != self._memory.read(_EPOCH_FILE):
             self._memory.write(_EPOCH_FILE, stored)
 
+    def _read_known(self, name: str, typ: str) -> "bytes | None":
+        """A message of this type that this software understands; None also if its bytes are no such one."""
+        stored = self._memory.read(name)
+        try:
+            if stored is None or cose.split(stored).typ != typ:
+                return None
+            messages.decode(typ, cose.split(stored).payload)
+        except ProtocolError:
+            return None
+        return stored
+
     def _read_set(self, name: str) -> "bytes | None":
         stored = self._memory.read(name)
         try:
@@ -291,16 +305,33 @@ def _hash_of(raw: bytes) -> bytes:
     return chain.message_hash(sign1.protected, sign1.payload)
 
 
-def _is_boot(raw: bytes) -> bool:
-    sign1 = cose.split(raw)
-    if sign1.typ != t.EVENT:
+def _is_known(raw: bytes) -> bool:
+    """Whether this software understands a message; that of a newer one it need not."""
+    try:
+        sign1 = cose.split(raw)
+        messages.decode(sign1.typ, sign1.payload)
+    except ProtocolError:
         return False
-    return bool(messages.decode(sign1.typ, sign1.payload)[f.EVENT_CODE] == events.BOOT)
+    return True
+
+
+def _event_in(raw: bytes) -> "dict[int, Any] | None":
+    """The fields of an event; None of anything else, or of an event that this software does not know."""
+    try:
+        sign1 = cose.split(raw)
+        return messages.decode(sign1.typ, sign1.payload) if sign1.typ == t.EVENT else None
+    except ProtocolError:
+        return None
+
+
+def _is_boot(raw: bytes) -> bool:
+    fields = _event_in(raw)
+    return fields is not None and bool(fields[f.EVENT_CODE] == events.BOOT)
 
 
 def _applied_set_in(raw: bytes) -> "bytes | None":
-    sign1 = cose.split(raw)
-    if sign1.typ != t.EVENT:
+    fields = _event_in(raw)
+    if fields is None:
         return None
-    applied: "bytes | None" = messages.decode(sign1.typ, sign1.payload)[f.DETAILS].get(events.PARAMETER_SET)
+    applied: "bytes | None" = fields[f.DETAILS].get(events.PARAMETER_SET)
     return applied

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     Entry = tuple[str, int, int]
 
 MAX_NAME = 64
+MAX_DEPTH = 8
+"""Each folder costs whoever lists or removes them a call inside a call."""
+
 MAX_FILES = 256
 """Twice what the firmware has: the list of them is in a board's memory while it installs."""
 
@@ -48,9 +51,8 @@ def layout(read: "Callable[[int, int], bytes]", size: int) -> "list[Entry]":
         names.add(name)
         entries.append((name, start, length))
         start += length
-    modules = [name.rpartition(".")[0] for name, _, _ in entries]
     for module in WHOLE:
-        if module not in modules:
+        if module + ".mpy" not in names and module + ".py" not in names:
             raise ProtocolError("update_image")
     return entries
 
@@ -76,6 +78,8 @@ def _head(data: bytes) -> "tuple[str, int, int]":
 def _check_name(name: str, names: "set[str]") -> None:
     """A path below its folder that neither goes through a file nor is cut short by a NUL."""
     parts = name.split("/")
+    if len(parts) > MAX_DEPTH:
+        raise ProtocolError("update_image")
     for part in parts:
         if not part.strip(".") or "\0" in part:
             raise ProtocolError("update_image")

@@ -7,6 +7,7 @@ is only about some channels, and after a change of parameters there may be no re
 from meter_protocol import cose, events, messages
 from meter_protocol import fields as f
 from meter_protocol import types as t
+from meter_protocol.errors import ProtocolError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,13 +30,12 @@ class LastSealed:
         self.overflow: "dict[int, int | None] | None" = None
 
     def take(self, raw: bytes) -> None:
-        sign1 = cose.split(raw)
-        if sign1.typ == t.READINGS:
-            fields = messages.decode(sign1.typ, sign1.payload)
+        typ, fields = _opened(raw)
+        if typ == t.READINGS:
             self.readings.update(fields[f.READINGS])
             self.ended_ms = None if fields[f.CLOCK_STATUS] == f.CLOCK_RELATIVE else fields[f.TIME_MS]
-        elif sign1.typ == t.EVENT:
-            self._take_event(messages.decode(sign1.typ, sign1.payload))
+        elif typ == t.EVENT:
+            self._take_event(fields)
 
     def _take_event(self, fields: "dict[int, Any]") -> None:
         code = fields[f.EVENT_CODE]
@@ -67,8 +67,14 @@ def last_sealed(journal: "Journal", epoch: bytes, sequence: int) -> LastSealed:
 
 
 def _holds_every_channel(raw: bytes) -> bool:
-    sign1 = cose.split(raw)
-    if sign1.typ != t.READINGS:
-        return False
-    kind: int = messages.decode(sign1.typ, sign1.payload)[f.KIND]
-    return kind != f.KIND_OUTAGE
+    typ, fields = _opened(raw)
+    return typ == t.READINGS and bool(fields[f.KIND] != f.KIND_OUTAGE)
+
+
+def _opened(raw: bytes) -> "tuple[str, dict[int, Any]]":
+    """Type and fields; a message that only newer software knows is of no type."""
+    try:
+        sign1 = cose.split(raw)
+        return sign1.typ, messages.decode(sign1.typ, sign1.payload)
+    except ProtocolError:
+        return "", {}

@@ -7,7 +7,7 @@ The loader frozen in a board reads what every later firmware writes: the file's 
     active      has proven its health and is run; nothing at all means the frozen golden copy
     previous    was active before, and is run if the active slot is damaged
     trial       is run while it has attempts left, until it has proven its health
-    floor       the manifest sequence that none may fall below without the authority's leave
+    floor       the highest manifest sequence ever proven: none falls below it without the authority's leave
     failed      manifests that are not tried again, each with the reason
     unsaid      what still has to become an event of the chain
 
@@ -26,7 +26,7 @@ from meter_protocol.errors import ProtocolError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, Iterator
 
 GOLDEN = "golden"
 NAMES = ("a", "b")
@@ -34,10 +34,14 @@ NAMES = ("a", "b")
 ATTEMPTS = 3
 """Boots that a new software has to prove its health in; a power cut may take one or two of them."""
 
+MAX_CRASHES = 10
+"""Boots in a row of proven software that end by an error before the gateway's receipt; then it is left."""
+
 MAX_FAILED = 8
 
 _FORMAT = 1
 _STATE_FILE = "state"
+_CRASHES_FILE = "crashes"
 _DIRECTORY = 0x4000
 
 
@@ -101,13 +105,23 @@ class Slots:
                 return self.trial.slot
             self.roll_back(fault)
         while self.active is not None:
-            fault = self._fault_twice(self.active, site)
+            fault = "update_health" if self._crashes() >= MAX_CRASHES else self._fault_twice(self.active, site)
             if fault is None:
                 return self.active.slot
+            # First: those crashes are not the next one's.
+            self.forget_crashes()
             self.unsaid.append([events.UPDATE_ROLLED_BACK, self.active.software_id, fault])
             self.active, self.previous = self.previous, None
             self._save()
         return GOLDEN
+
+    def _crashes(self) -> int:
+        """The loader appends a byte to this file for each."""
+        try:
+            size: int = os.stat(self._root + "/" + _CRASHES_FILE)[6]
+        except OSError:
+            return 0
+        return size
 
     def _fault_twice(self, installed: Installed, site: UpdateSite) -> "str | None":
         """A bus may read wrongly once: what runs well is not given up for that."""
@@ -131,15 +145,26 @@ class Slots:
 
     # The running firmware's part
 
+    def forget_crashes(self) -> None:
+        """What runs has reached the gateway: whatever is wrong with it, it can be replaced."""
+        try:
+            os.remove(self._root + "/" + _CRASHES_FILE)
+        except OSError:
+            # There was none.
+            pass
+
     def spare(self, running: str) -> str:
-        """The slot to install into; what is in it is forgotten first, then removed."""
+        """The slot to install into; what is in it is forgotten, and to be removed."""
         slot = NAMES[1] if running == NAMES[0] else NAMES[0]
         if self.previous is not None and self.previous.slot == slot:
             self.previous = None
             self._save()
         self._memory.remove(slot + ".manifest")
-        _remove(self.folder(slot))
         return slot
+
+    def emptying(self, slot: str) -> "Iterator[None]":
+        """Removes all that is in a slot, a file at each step: a hundred of them take a flash seconds."""
+        return _remove(self.folder(slot))
 
     def begin_trial(self, installed: Installed, manifest: bytes, software_before: bytes) -> None:
         """`software_before` is the id of the software that runs now."""
@@ -158,7 +183,7 @@ class Slots:
             # The authority has taken it back: an old recording of its manifest must not bring it again.
             self._fail(replaced.manifest_digest, "update_not_newer")
             self.previous = None
-        self.floor = self.active.sequence
+        self.floor = max(self.floor, self.active.sequence)
         self.unsaid.append(
             [events.FIRMWARE_UPDATED, self.active.software_id, self.software_before, self.active.slot]
         )
@@ -210,13 +235,13 @@ class Slots:
         """Without a state that can be read there is no slot either, and the golden copy is run."""
         stored = self._memory.read(_STATE_FILE)
         try:
-            version, active, previous, trial, attempts, before, floor, failed, unsaid = cbor.loads(stored or b"")
-            if version != _FORMAT:
-                return
-            active, previous, trial = _installed(active), _installed(previous), _installed(trial)
-        except (ProtocolError, ValueError, TypeError):
+            state = cbor.loads(stored or b"")
+        except ProtocolError:
             return
-        self.active, self.previous, self.trial = active, previous, trial
+        if not _is_state(state):
+            return
+        active, previous, trial, attempts, before, floor, failed, unsaid = state[1:]
+        self.active, self.previous, self.trial = _installed(active), _installed(previous), _installed(trial)
         self.attempts, self.software_before, self.floor = attempts, before, floor
         self.failed, self.unsaid = failed, unsaid
 
@@ -224,6 +249,34 @@ class Slots:
         slots = [_row(self.active), _row(self.previous), _row(self.trial)]
         trial = [self.attempts, self.software_before, self.floor]
         self._memory.write(_STATE_FILE, cbor.dumps([_FORMAT] + slots + trial + [self.failed, self.unsaid]))
+
+
+def _is_state(state: "Any") -> bool:
+    """Whoever wrote it, the loader and the golden copy must not stumble over it at every boot."""
+    return (
+        _has_form(state, (int, list, list, list, int, bytes, int, list, list), nullable=(1, 2, 3))
+        and state[0] == _FORMAT
+        and all(row is None or _is_installed(row) for row in state[1:4])
+        and all(_has_form(row, (bytes, str)) for row in state[7])
+        and all(_is_unsaid(row) for row in state[8])
+    )
+
+
+def _is_installed(row: "Any") -> bool:
+    return _has_form(row, (str, bytes, int, bytes)) and row[0] in NAMES
+
+
+def _is_unsaid(row: "Any") -> bool:
+    updated = _has_form(row, (int, bytes, bytes, str)) and row[0] == events.FIRMWARE_UPDATED
+    others = (events.UPDATE_REFUSED, events.UPDATE_ROLLED_BACK)
+    return updated or (_has_form(row, (int, bytes, str)) and row[0] in others)
+
+
+def _has_form(row: "Any", form: "tuple[type, ...]", nullable: "tuple[int, ...]" = ()) -> bool:
+    if not isinstance(row, list) or len(row) != len(form):
+        return False
+    places = range(len(form))
+    return all(isinstance(row[at], form[at]) or (at in nullable and row[at] is None) for at in places)
 
 
 def _row(installed: "Installed | None") -> "list[Any] | None":
@@ -245,7 +298,7 @@ def _list(folder: str, prefix: str, found: "list[tuple[str, str]]") -> None:
             found.append((prefix + entry[0], path))
 
 
-def _remove(folder: str) -> None:
+def _remove(folder: str) -> "Iterator[None]":
     """A folder with all that is in it; nothing if it is not there."""
     try:
         entries = list(os.ilistdir(folder))
@@ -253,7 +306,8 @@ def _remove(folder: str) -> None:
         return
     for entry in entries:
         if entry[1] & _DIRECTORY:
-            _remove(folder + "/" + entry[0])
+            yield from _remove(folder + "/" + entry[0])
         else:
             os.remove(folder + "/" + entry[0])
+            yield
     os.rmdir(folder)

@@ -12,7 +12,7 @@ from meter_protocol import cbor
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, Iterator
 
 _PART = 1024
 
@@ -22,6 +22,14 @@ def software_id(files: "list[tuple[str, str]]", image_region: "Any" = None) -> b
 
     `image_region`, bytes-like, is covered behind them, under null instead of a name.
     """
+    identification = b""
+    for part in in_parts(files, image_region):
+        identification = part
+    return identification
+
+
+def in_parts(files: "list[tuple[str, str]]", image_region: "Any" = None) -> "Iterator[bytes]":
+    """The same in steps of a millisecond, for a loop that must turn: nothing after each, and at last the id."""
     digest = hashlib.sha256()
     for name, path in sorted(files):
         digest.update(cbor.dumps([name, os.stat(path)[6]]))
@@ -29,9 +37,9 @@ def software_id(files: "list[tuple[str, str]]", image_region: "Any" = None) -> b
             part = file.read(_PART)
             while part:
                 digest.update(part)
+                yield b""
                 part = file.read(_PART)
     if image_region is not None:
         digest.update(cbor.dumps([None, len(image_region)]))
         digest.update(image_region)
-    identification: bytes = digest.digest()
-    return identification
+    yield digest.digest()

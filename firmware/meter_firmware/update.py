@@ -7,8 +7,8 @@
 3. A whole and correct image is written into the slot that does not run, read back, and put on trial. The board
    starts anew, in an orderly way, and the loader runs it.
 4. On trial the software proves its health: it has passed its self-test (else it would not have come this far),
-   has sealed its boot event and has the gateway's receipt for that. Then it is the active one. If that takes too
-   long, the software before runs again; the loader does the same when the boots are used up.
+   has sealed its boot event and has the gateway's receipt for that. Then it is the active one. If receipts fail
+   to come for too long, the software before runs again; the loader does the same when the boots are used up.
 
 Every decision is durable before it counts and becomes an event of the chain after it, once.
 """
@@ -40,7 +40,7 @@ SAY_RETRY_MS = 60000
 """While the journal is full, an event is not sealed in vain oftener than this."""
 
 HEALTH_MS = 3600000
-"""For a trial: the gateway that handed out the image was there a moment ago."""
+"""For a trial, without a new receipt: the gateway that handed out the image was there a moment ago."""
 
 MAX_SAID = 16
 
@@ -55,7 +55,7 @@ _ENOSPC = 28
 class Updater:
     """`services` is what the app has: `seal(typ, body)` of a message about this meter, `thumbprint`,
     `receipt_keys()`, `send(raw)`, `may_send()`, `link_ms()`, `say(code, details)` -> whether there was room,
-    `refuse(raw, reason)` -> whether it was said, `boot_is_receipted()`.
+    `refuse(raw, reason)` -> whether it was said, `first_unreceipted()`, `boot_is_receipted()`.
     """
 
     def __init__(self, site: "UpdateSite", root: str, running: str, services: "Any") -> None:
@@ -76,7 +76,9 @@ class Updater:
         self._say_tried_ms: "int | None" = None
         self._software_id = b""
         self._image_region: "Any" = None
-        self._began_ms = services.link_ms()
+        self._moved_ms = services.link_ms()
+        self._unreceipted: "tuple[bytes, int] | None" = None
+        self._is_proven = False
         trial = self._slots.trial
         self._on_trial = trial is not None and trial.slot == running
         self.restart_wanted = False
@@ -115,13 +117,15 @@ class Updater:
     async def _turn(self) -> None:
         if not self._say_unsaid() or self.restart_wanted:
             return
-        if self._on_trial:
+        was_on_trial = self._on_trial
+        if not self._is_proven:
             self._judge_health()
-        elif self._offer is not None:
-            if self._staging.received >= self._offer.fields[f.IMAGE_SIZE]:
-                await self._install(self._offer)
-            else:
-                await self._ask_if_due(self._offer)
+        if was_on_trial or self._offer is None:
+            return
+        if self._staging.received >= self._offer.fields[f.IMAGE_SIZE]:
+            await self._install(self._offer)
+        else:
+            await self._ask_if_due(self._offer)
 
     # Offers and chunks. Each raises ProtocolError if the message is not believed or of no use.
 
@@ -151,19 +155,19 @@ class Updater:
         try:
             self._staging.begin(raw)
         except OSError as error:
-            _must_be_full(error)
             self._staging.end()
-            raise ProtocolError("update_space") from None
+            raise ProtocolError(_reason_of(error)) from None
 
     def _objection(self, fields: "dict[int, Any]", digest: bytes) -> "str | None":
         slots = self._slots
-        running = 0 if slots.active is None else slots.active.sequence
+        highest, running = slots.floor, 0 if slots.active is None else slots.active.sequence
         # A sequence that was lost with a damaged slot may come again.
-        least: int = slots.floor if running < slots.floor else slots.floor + 1
+        least: int = highest if running < highest else highest + 1
         if self._offer is not None:
-            least = max(least, self._offer.fields[f.MANIFEST_SEQUENCE] + 1)
+            highest = max(highest, self._offer.fields[f.MANIFEST_SEQUENCE])
+            least = max(least, highest + 1)
         downgrade_from = fields[f.DOWNGRADE_FROM]
-        may_go_back = downgrade_from is not None and downgrade_from >= least - 1
+        may_go_back = downgrade_from is not None and downgrade_from >= highest
         if fields[f.MANIFEST_SEQUENCE] < least and not may_go_back:
             return "update_not_newer"
         return slots.reason_of_failure(digest)
@@ -193,9 +197,8 @@ class Updater:
         try:
             self._staging.add(opened.fields[f.CHUNK])
         except OSError as error:
-            _must_be_full(error)
-            self._give_up("update_space")
-            raise ProtocolError("update_space") from None
+            self._give_up(_reason_of(error))
+            raise ProtocolError(_reason_of(error)) from None
         self._asked = None
         self._retry_ms = RETRY_MS
         self._wake.set()
@@ -225,11 +228,10 @@ class Updater:
         self._asked = None
         try:
             await self._install_image(offer)
-        except ProtocolError as error:
-            self._give_up(error.reason)
-        except OSError as error:
-            _must_be_full(error)
-            self._give_up("update_space")
+        except (ProtocolError, OSError, MemoryError) as error:
+            # Raised further, it would end the next boot, too: that finds the same image and installs it.
+            await self._clear_away()
+            self._give_up(_reason_of(error))
         self._installing = False
 
     async def _install_image(self, offer: "SealedMessage") -> None:
@@ -242,13 +244,14 @@ class Updater:
             return
         entries = image.layout(self._staging.read, manifest[f.IMAGE_SIZE])
         slot = self._slots.spare(self._running)
+        await self._empty(slot)
         self._filling = True
         files = await self._fill(slot, entries, manifest[f.IMAGE_DIGEST])
         installed = Installed(
             slot,
             hashlib.sha256(offer.raw).digest(),
             manifest[f.MANIFEST_SEQUENCE],
-            software.software_id(files, self._image_region),
+            await _software_id(files, self._image_region),
         )
         self._slots.begin_trial(installed, offer.raw, self._software_id)
         self._staging.end()
@@ -260,7 +263,10 @@ class Updater:
         whole = hashlib.sha256()
         size = manifest[f.CHUNK_SIZE]
         for index in range(len(manifest[f.CHUNK_DIGESTS]) // CHUNK_DIGEST_SIZE):
-            chunk = self._staging.read(index * size, size)
+            try:
+                chunk = self._staging.read(index * size, size)
+            except OSError:
+                return False
             if not _is_chunk(manifest, index, chunk):
                 return False
             whole.update(chunk)
@@ -276,7 +282,7 @@ class Updater:
         for name, start, length in entries:
             await self._copy(folder + "/" + name, start, length)
         files = self._slots.files(slot)
-        if software.software_id(files) != digest:
+        if await _software_id(files) != digest:
             raise ProtocolError("update_image")
         return files
 
@@ -287,14 +293,26 @@ class Updater:
                 file.write(self._staging.read(place, min(_COPY_BYTES, start + length - place)))
                 await asyncio.sleep_ms(0)
 
-    def _give_up(self, reason: str) -> None:
-        assert self._offer is not None
-        digest = hashlib.sha256(self._offer.raw).digest()
+    async def _empty(self, slot: str) -> None:
+        for _ in self._slots.emptying(slot):
+            await asyncio.sleep_ms(0)
+
+    async def _clear_away(self) -> None:
+        """What was written of an image that is given up."""
         # A flash without room has none for removing either: the download, one file, goes first.
         self._staging.end()
         if self._filling:
-            self._slots.spare(self._running)
             self._filling = False
+            try:
+                await self._empty(self._slots.spare(self._running))
+            except OSError:
+                # The next image finds the rest, and removes it first.
+                pass
+
+    def _give_up(self, reason: str) -> None:
+        assert self._offer is not None
+        digest = hashlib.sha256(self._offer.raw).digest()
+        self._staging.end()
         self._slots.refuse(digest, reason)
         self._offer = None
         self._asked = None
@@ -302,11 +320,19 @@ class Updater:
     # The end of a trial, and what the chain is told
 
     def _judge_health(self) -> None:
+        now_ms, unreceipted = self._services.link_ms(), self._services.first_unreceipted()
+        if unreceipted != self._unreceipted:
+            # What waited before this boot goes first: with months of it, that takes longer than an hour.
+            self._unreceipted = unreceipted
+            self._moved_ms = now_ms
         if self._services.boot_is_receipted():
-            self._slots.confirm()
-            self._on_trial = False
-            self._wake.set()
-        elif self._services.link_ms() - self._began_ms >= HEALTH_MS:
+            self._is_proven = True
+            self._slots.forget_crashes()
+            if self._on_trial:
+                self._slots.confirm()
+                self._on_trial = False
+                self._wake.set()
+        elif self._on_trial and now_ms - self._moved_ms >= HEALTH_MS:
             self._slots.roll_back("update_health")
             self.restart_wanted = True
 
@@ -333,10 +359,21 @@ def _is_chunk(manifest: "dict[int, Any]", index: int, chunk: bytes) -> bool:
     return digest == chunk_digest(manifest, index)
 
 
-def _must_be_full(error: OSError) -> None:
-    """A flash that fails is for the next boot to deal with."""
-    if error.errno != _ENOSPC:
-        raise error
+def _reason_of(error: Exception) -> str:
+    """Whatever else fails in the flash fails where this image is: the meter goes on without the image."""
+    if isinstance(error, ProtocolError):
+        return error.reason
+    is_full = isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == _ENOSPC)
+    return "update_space" if is_full else "update_image"
+
+
+async def _software_id(files: "list[tuple[str, str]]", image_region: "Any" = None) -> bytes:
+    identification = b""
+    for part in software.in_parts(files, image_region):
+        identification = part
+        # Sampling, links and the watchdog have their turn.
+        await asyncio.sleep_ms(0)
+    return identification
 
 
 def _make_folders(path: str, start: int) -> None:

@@ -6,6 +6,7 @@ from meter_firmware.journal import JournalError
 from meter_protocol import cose, events, messages
 from meter_protocol import fields as f
 from meter_protocol import types as t
+from meter_protocol.errors import ProtocolError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -66,11 +67,15 @@ class UpdateServices:
         details = {events.REASON: reason, events.DIGEST: hashlib.sha256(raw).digest()}
         return self.say(events.UPDATE_REFUSED, details)
 
+    def first_unreceipted(self) -> "tuple[bytes, int] | None":
+        """Epoch and sequence of the oldest message that the gateway does not have for sure."""
+        return self._log.journal.first_unreceipted
+
     def boot_is_receipted(self) -> bool:
         boot = self._log.boot_place
         if boot is None:
             return False
-        first = self._log.journal.first_unreceipted
+        first = self.first_unreceipted()
         return first is None or (first[0] == boot[0] and first[1] > boot[1])
 
     def newest_event(self) -> "tuple[int, dict[int, Any]] | None":
@@ -78,8 +83,10 @@ class UpdateServices:
         head = self._log.journal.head
         if head is None:
             return None
-        sign1 = cose.split(head[2])
-        if sign1.typ != t.EVENT:
+        try:
+            sign1 = cose.split(head[2])
+            fields = messages.decode(sign1.typ, sign1.payload)
+        except ProtocolError:
+            # Newer software sealed it, before this one was gone back to.
             return None
-        fields = messages.decode(t.EVENT, sign1.payload)
-        return fields[f.EVENT_CODE], fields[f.DETAILS]
+        return (fields[f.EVENT_CODE], fields[f.DETAILS]) if sign1.typ == t.EVENT else None

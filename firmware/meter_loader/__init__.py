@@ -10,7 +10,8 @@ of the firmware and the board's files, and no update replaces it. Beside them it
 
 The choice is meter_firmware.slots': a trial with attempts left, else the active slot, else the one before, else
 the golden copy; each is verified first, to its last byte. A trial that ends by an error costs an attempt, as one
-does that hangs until the watchdog bites.
+does that hangs until the watchdog bites. What is active and ends by an error at boot after boot, without reaching
+the gateway in any of them, is left, too; errors of flash, bus or signer are not the software's, and not counted.
 """
 
 import gc
@@ -19,6 +20,20 @@ import sys
 import board_base
 
 GOLDEN = "golden"
+
+_OF_SOFTWARE = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    ImportError,
+    LookupError,
+    MemoryError,
+    NameError,
+    RuntimeError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+)
 
 
 def start() -> None:
@@ -31,6 +46,8 @@ def start() -> None:
         wants_restart = _run(running)
     except Exception as error:  # noqa: BLE001  (whatever it is, the software before must get its turn)
         if not on_trial:
+            if running != GOLDEN and isinstance(error, _OF_SOFTWARE):
+                _note_crash(root)
             board_base.fail(error)
         sys.print_exception(error)
         wants_restart = True
@@ -49,8 +66,8 @@ def _choose(root: str) -> "tuple[str, bool]":
     try:
         slots = Slots(root + "/update")
         running = slots.choose(site)
-    except OSError as error:
-        # What was decided could not be kept; a flash in this state is for the golden copy to deal with.
+    except Exception as error:  # noqa: BLE001  (whatever a flash or an earlier software left there)
+        # An OSError: what was decided could not be kept. This is for the golden copy to deal with.
         sys.print_exception(error)
         return GOLDEN, False
     return running, slots.trial is not None and slots.trial.slot == running
@@ -63,6 +80,15 @@ def _enter(folder: str) -> None:
             del sys.modules[name]
     sys.path[:] = [folder, ".frozen"]
     gc.collect()
+
+
+def _note_crash(root: str) -> None:
+    """One byte more in the file that meter_firmware.slots counts by. What crashed has no part in writing it."""
+    try:
+        with open(root + "/update/crashes", "ab") as file:
+            file.write(b"x")
+    except OSError as error:
+        sys.print_exception(error)
 
 
 def _run(running: str) -> bool:

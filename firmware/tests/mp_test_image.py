@@ -51,7 +51,8 @@ def test_names_that_leave_their_folder_are_refused():
         "a" * 65,
     ):
         assert is_refused(with_file(name)), name
-    for name in ("a", "a.b", ".a", "a..b", "a" * 64, "a/b/c/d", "board.mpyx"):
+    assert is_refused(with_file("/".join("a" * 9)))
+    for name in ("/".join("a" * 8), "a", "a.b", ".a", "a..b", "a" * 64, "a/b/c/d", "board.mpyx"):
         assert not is_refused(with_file(name)), name
     assert is_refused(pack([("", b"x")] + release(1)))
 
@@ -70,7 +71,11 @@ def test_only_one_order_is_an_image():
 
 def test_without_its_main_parts_it_would_be_a_mixture():
     for missing in range(3):
-        assert is_refused(pack(release(1)[:missing] + release(1)[missing + 1 :]))
+        rest = release(1)[:missing] + release(1)[missing + 1 :]
+        assert is_refused(pack(rest))
+        module = WHOLE[missing].rpartition(".")[0]
+        assert not is_refused(pack(sorted(rest + [(module + ".py", b"")])))
+        assert is_refused(pack(sorted(rest + [(module + ".txt", b"")])))
 
 
 def test_as_many_files_as_a_board_can_list():

@@ -3,8 +3,8 @@
 from update_bench import GOLDEN_ID, MOUNT, STRANGER, Meter, Update, codes, damage, pack, release
 
 from meter_firmware import update
-from meter_firmware.slots import ATTEMPTS, GOLDEN, MAX_FAILED, Slots
-from meter_protocol import events
+from meter_firmware.slots import ATTEMPTS, GOLDEN, MAX_CRASHES, MAX_FAILED, Slots
+from meter_protocol import cbor, events
 
 FIRST = Update(5, pack(release(1)))
 SECOND = Update(6, pack(release(2)))
@@ -56,6 +56,34 @@ def test_a_trial_has_so_much_time():
     assert meter.boot().running == GOLDEN
     meter.life.turn()
     assert codes(meter.chain) == [events.UPDATE_ROLLED_BACK]
+
+
+def test_the_time_of_a_trial_begins_anew_with_every_receipt():
+    """What waited before the boot is receipted first, and may be a gateway's work of hours."""
+    meter = Meter()
+    meter.install(FIRST)
+    services = meter.life.services
+    for sequence in range(5):
+        services.unreceipted = (b"epoch", sequence)
+        meter.life.turn()
+        services.now_ms += update.HEALTH_MS - 1
+        meter.life.turn()
+        assert not meter.life.updater.restart_wanted
+    services.now_ms += 1
+    meter.life.turn()
+    assert meter.life.updater.restart_wanted
+
+
+def test_a_rolled_back_image_comes_again_under_a_new_manifest():
+    meter = Meter().update(FIRST)
+    meter.install(SECOND)
+    for _ in range(ATTEMPTS):
+        meter.boot()
+    meter.life.turn()
+    assert meter.life.refused(SECOND.manifest) == "update_health"
+    again = Update(7, SECOND.image)
+    meter.update(again)
+    assert meter.boot().software_id == SECOND.digest == again.digest
 
 
 def test_a_receipt_in_the_last_boot_is_enough():
@@ -159,6 +187,64 @@ def test_without_a_boot_state_the_golden_copy_runs():
         meter.life.slots._memory.write("state", state)
         assert meter.boot().running == GOLDEN
     assert meter.life.refused(FIRST.manifest) is None
+
+
+def test_a_boot_state_of_another_form_is_none():
+    meter = Meter().update(FIRST)
+    whole = cbor.loads(meter.life.slots._memory.read("state"))
+    assert len(whole) == 9
+    states = [7, {1: 1}, whole[:-1], whole + [1], [2] + whole[1:]]
+    others = (None, "c", b"x", [], [1], [b"x"], [[b"x"]], [[]], ["a", 1, 2, 3], [[99, b"", ""]])
+    for at in range(9):
+        fits = (None,) if at in (1, 2, 3) else ([],) if at > 6 else (b"x",) if at == 5 else ()
+        states += [whole[:at] + [other] + whole[at + 1 :] for other in others if other not in fits]
+    states += [whole[:1] + [[slot] + whole[1][1:]] + whole[2:] for slot in ("c", "../a", "golden", "")]
+    for state in states:
+        meter.life.slots._memory.write("state", cbor.dumps(state))
+        assert Slots(MOUNT + "/update").active is None, state
+        life = meter.boot()
+        assert life.running == GOLDEN
+        life.turn()
+        assert life.refused(SECOND.manifest) is None
+        life.turn()
+
+
+# Crashes
+
+
+def crash():
+    with open(MOUNT + "/update/crashes", "ab") as file:
+        file.write(b"x")
+
+
+def test_proven_software_that_crashes_at_every_boot_is_left():
+    meter = Meter().update(FIRST).update(SECOND)
+    for left, runs in ((FIRST.digest, SECOND.digest), (GOLDEN_ID, FIRST.digest)):
+        for _ in range(MAX_CRASHES):
+            assert meter.boot().software_id == runs
+            crash()
+        assert meter.boot().software_id == left
+    meter.life.turn()
+    said = [details for code, details in meter.chain if code == events.UPDATE_ROLLED_BACK]
+    assert said == [
+        {events.SOFTWARE_ID: SECOND.digest, events.REASON: "update_health"},
+        {events.SOFTWARE_ID: FIRST.digest, events.REASON: "update_health"},
+    ]
+    # It had proven its health once, so the cause may be gone: it is tried again when it is offered again.
+    meter.update(SECOND)
+    assert meter.boot().software_id == SECOND.digest
+
+
+def test_a_boot_that_reaches_the_gateway_counts_its_crashes_anew():
+    meter = Meter().update(FIRST)
+    for _ in range(3):
+        for _ in range(MAX_CRASHES - 2):
+            assert meter.boot().software_id == FIRST.digest
+            crash()
+        meter.boot()
+        meter.prove()
+        crash()
+    assert meter.boot().software_id == FIRST.digest
 
 
 def test_the_list_of_failures_is_bounded():

@@ -1,5 +1,6 @@
 """What the updater takes and refuses, and what it asks for and when."""
 
+import asyncio
 import os
 
 from update_bench import IMAGE_BYTES, MOUNT, STRANGER, Meter, Update, damage, pack, refusals, release
@@ -67,10 +68,36 @@ def test_only_forward_unless_the_authority_says_so():
 
 def test_what_was_taken_back_does_not_come_again():
     meter = Meter().update(SECOND).update(Update(5, pack(release(1)), downgrade_from=6))
-    assert meter.life.slots.floor == 5
+    assert meter.life.slots.floor == 6
     assert meter.boot().refused(SECOND.manifest) == "update_not_newer"
     assert meter.life.slots.previous is None
     assert meter.life.refused(Update(7, pack(release(2))).manifest) is None
+
+
+def test_nothing_between_comes_again_either():
+    third = Update(7, pack(release(3)))
+    back = Update(5, pack(release(1)), downgrade_from=7)
+    meter = Meter().update(FIRST).update(SECOND).update(third).update(back)
+    for lost in (None, "a", "b"):
+        if lost is not None and meter.life.running == lost:
+            damage("board.mpy", lost)
+            assert meter.boot().running == GOLDEN
+        for offer in (FIRST, SECOND, third):
+            assert meter.life.refused(offer.manifest) == "update_not_newer", lost
+    # What the authority went back to may be fetched anew, and what is newer than all.
+    meter.update(back)
+    assert meter.life.refused(third.manifest) == "update_not_newer"
+    meter.update(Update(8, pack(release(4))))
+    assert meter.life.refused(back.manifest) == "update_not_newer"
+
+
+def test_a_way_back_is_held_against_the_highest_that_was_ever_proven():
+    meter = Meter().update(FIRST).update(SECOND)
+    damage("board.mpy", meter.life.running)
+    assert meter.boot().software_id == FIRST.digest
+    old = Update(4, pack(release(3)), downgrade_from=5)
+    assert meter.life.refused(old.manifest) == "update_not_newer"
+    assert meter.life.refused(SECOND.manifest) is None
 
 
 def test_a_newer_offer_takes_the_place_of_one_on_its_way():
@@ -264,3 +291,115 @@ def test_a_flash_without_room_refuses_and_goes_on():
         meter.life.fetch(SECOND)
         assert meter.life.updater.restart_wanted
     assert len(reached) > 2, reached
+
+
+def breaking(function, error):
+    """`function` as it is when the flash, or the memory, fails once."""
+    failures = [error]
+
+    def wrapper(*arguments):
+        if failures:
+            raise failures.pop()
+        return function(*arguments)
+
+    return wrapper
+
+
+def test_a_download_that_cannot_be_read_is_fetched_again():
+    meter = Meter()
+    life = meter.life
+    life.refused(FIRST.manifest)
+    life.updater._staging.read = breaking(life.updater._staging.read, OSError(84))
+    life.fetch(FIRST)
+    assert life.services.asked.pop() == (FIRST.digest, 0)
+    life.updater._asked = None
+    life.fetch(FIRST)
+    assert life.updater.restart_wanted
+    assert meter.boot().software_id == FIRST.digest
+
+
+def test_an_installation_that_fails_is_not_begun_again_at_every_boot():
+    for error, reason in (
+        (OSError(5), "update_image"),
+        (OSError(28), "update_space"),
+        (MemoryError(), "update_space"),
+    ):
+        meter = Meter()
+        life = meter.life
+        life.refused(FIRST.manifest)
+        life.updater._fill = breaking(life.updater._fill, error)
+        life.fetch(FIRST)
+        assert not life.updater.restart_wanted
+        life.turn()
+        assert refusals(meter) == [reason]
+        assert meter.boot().updater._staging.received == 0
+        assert meter.life.refused(FIRST.manifest) == reason
+        assert meter.life.refused(SECOND.manifest) is None
+
+
+def test_a_chunk_that_cannot_be_written_ends_the_download():
+    meter = Meter()
+    life = meter.life
+    life.refused(FIRST.manifest)
+    life.turn()
+    life.updater._staging.add = breaking(life.updater._staging.add, OSError(5))
+    assert life.chunk_refused(FIRST.chunk(0)) == "update_image"
+    life.turn()
+    assert refusals(meter) == ["update_image"]
+
+
+def test_an_offer_that_cannot_be_written_is_refused():
+    meter = Meter()
+    meter.life.updater._staging.begin = breaking(meter.life.updater._staging.begin, OSError(5))
+    assert meter.life.refused(FIRST.manifest) == "update_image"
+    assert refusals(meter) == ["update_image"]
+    assert meter.life.refused(FIRST.manifest) is None
+
+
+def test_an_image_is_given_up_though_its_remains_cannot_be_removed():
+    meter = Meter()
+    life = meter.life
+    life.refused(FIRST.manifest)
+    copy = life.updater._copy
+
+    async def copy_and_break(path, start, length):
+        await copy(path, start, length)
+        life.slots.emptying = breaking(life.slots.emptying, OSError(5))
+        raise OSError(5)
+
+    life.updater._copy = copy_and_break
+    life.fetch(FIRST)
+    life.turn()
+    assert refusals(meter) == ["update_image"]
+    meter.boot()
+    assert meter.life.refused(SECOND.manifest) is None
+    meter.life.fetch(SECOND)
+    assert meter.boot().software_id == SECOND.digest
+
+
+def test_the_loop_turns_while_an_image_is_installed():
+    image = pack(release(1, 2500))
+    meter = Meter().update(Update(1, image)).update(Update(2, image))
+    offer = Update(3, pack(release(3, 2500)))
+    life = meter.life
+    life.refused(offer.manifest)
+    turns = []
+
+    async def others():
+        while True:
+            turns.append(1)
+            await asyncio.sleep_ms(0)
+
+    async def fetch():
+        task = asyncio.create_task(others())
+        while not life.updater.restart_wanted:
+            for _, index in life.services.asked:
+                life.updater.take_chunk(offer.chunk(index))
+            life.services.asked.clear()
+            del turns[:]
+            await life.updater._turn()
+        task.cancel()
+
+    asyncio.run(fetch())
+    # Each file that is removed; each chunk verified; each 2 KiB copied; each 1 KiB read back, twice.
+    assert len(turns) >= 3 + len(offer.chunks) + 3 * 2 + 2 * 3 * 3, len(turns)

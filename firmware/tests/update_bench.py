@@ -1,7 +1,7 @@
 """A meter that only updates itself: loader, slots and updater on a flash that the test owns, beside a chain.
 
-The chain is a list that no power cut reaches; keys are real, and a signature that was checked once is remembered,
-because the same few are checked thousands of times.
+The chain is a list that keeps what was said before a power cut, and takes nothing after it. Keys are real, and a
+signature that was checked once is remembered, because the same few are checked thousands of times.
 """
 
 import asyncio
@@ -110,12 +110,14 @@ class Services:
 
     thumbprint = METER.thumbprint
 
-    def __init__(self, chain):
+    def __init__(self, chain, device):
         self.chain = chain
+        self._device = device
         self.now_ms = 0
         self.connected = True
         self.has_room = True
         self.receipted = False
+        self.unreceipted = None
         self.asked = []
         self.tried = 0
 
@@ -137,6 +139,8 @@ class Services:
 
     def say(self, code, details):
         self.tried += 1
+        if getattr(self._device, "dead", False):
+            raise OSError(5)
         if self.has_room:
             self.chain.append((code, details))
         return self.has_room
@@ -144,6 +148,9 @@ class Services:
     def refuse(self, raw, reason):
         details = {events.REASON: reason, events.DIGEST: hashlib.sha256(raw).digest()}
         return self.say(events.UPDATE_REFUSED, details)
+
+    def first_unreceipted(self):
+        return self.unreceipted
 
     def boot_is_receipted(self):
         return self.receipted
@@ -155,15 +162,15 @@ class Life:
     def __init__(self, device, chain):
         blockdev.mount(device, MOUNT)
         try:
-            self._boot(chain)
+            self._boot(chain, device)
         except OSError:
             power_off()
             raise
 
-    def _boot(self, chain):
+    def _boot(self, chain, device):
         self.chain = chain
         self.running = Slots(MOUNT + "/update").choose(SITE)
-        self.services = Services(chain)
+        self.services = Services(chain, device)
         self.updater = Updater(SITE, MOUNT + "/update", self.running, self.services)
         files = self.updater.files()
         self.software_id = GOLDEN_ID if self.running == GOLDEN else software.software_id(files)
