@@ -16,7 +16,7 @@ from meter_protocol.quantities import BY_NAME
 from meter_protocol.schema import is_options
 
 MAX_NAME = 32
-"""Of an indication in a channel (SPEC §5.3)."""
+"""Of an indication in a channel (SPEC §8.1)."""
 
 EXPONENTS = (-18, 18)
 
