@@ -1,4 +1,4 @@
-"""Why a meter refused what it was given: the codes of SPEC §11.3, in words for the person who sent it."""
+"""Why a meter refused what it was given, and why its key failed: SPEC §11.3 and §11.4 in words for people."""
 
 from meter_gateway.reasons import Meaning
 
@@ -21,7 +21,8 @@ METER_REASONS: dict[str, Meaning] = {
         "The set's version is not newer than that in force.", "参数集版本不高于现行版本。"
     ),
     "parameters_sample_period": Meaning(
-        "The sample period does not divide the interval.", "采样周期不能整除时段。"
+        "The sample period does not divide the interval, or is shorter than an instrument's own.",
+        "采样周期不能整除时段，或短于仪表自身的测量周期。",
     ),
     "parameters_no_channel": Meaning("The set has no channel.", "参数集没有通道。"),
     "parameters_bus": Meaning(
@@ -46,9 +47,37 @@ METER_REASONS: dict[str, Meaning] = {
         "The image is not that of the manifest, or holds what no image may.",
         "映像与清单不符，或含有不允许的内容。",
     ),
-    "update_space": Meaning("The flash has no room for the image.", "闪存空间不足。"),
+    "update_space": Meaning("The flash or the memory has no room for the image.", "闪存或内存空间不足。"),
     "update_unsolicited": Meaning("The meter did not ask for this chunk.", "表计并未请求该分块。"),
     "update_health": Meaning(
-        "The new software did not prove its health in time.", "新软件未在期限内通过健康检查。"
+        "The software did not prove its health in time, or ended in an error at every boot later.",
+        "软件未在期限内通过健康检查，或此后每次启动均出错。",
     ),
+    "no_response": Meaning("The secure element does not answer.", "安全芯片无应答。"),
+    "crc": Meaning("The secure element's answers come damaged.", "与安全芯片的通信有误码。"),
+    "busy": Meaning("The secure element never finished a command.", "安全芯片一直未完成命令。"),
+    "watchdog": Meaning("The secure element fell asleep over a command.", "安全芯片在执行命令时休眠。"),
+    "execution_failed": Meaning("The secure element refused a command.", "安全芯片拒绝执行命令。"),
+    "wrong_device": Meaning("It is another chip than the board's software is for.", "芯片型号与软件不符。"),
+    "config_not_locked": Meaning("The secure element's configuration is not locked.", "安全芯片的配置区未锁定。"),
+    "config_not_written": Meaning(
+        "The secure element did not take its configuration.", "安全芯片的配置未能写入。"
+    ),
+    "data_not_locked": Meaning("The secure element's data are not locked.", "安全芯片的数据区未锁定。"),
+    "slot_not_private": Meaning("The slot does not hold a private key.", "该槽不是私钥槽。"),
+    "slot_not_p256": Meaning("The slot's key is not of P-256.", "该槽的密钥不是 P-256。"),
+    "slot_readable": Meaning("The key could be read.", "密钥可被读出。"),
+    "slot_writable": Meaning("The key could be written.", "密钥可被写入。"),
+    "slot_cannot_sign": Meaning("The key may not sign what comes from outside.", "该密钥不允许对外部数据签名。"),
+    "slot_limited": Meaning("The key's use is limited.", "该密钥的使用次数受限。"),
+    "slot_needs_authorisation": Meaning(
+        "The key needs an authorisation that a meter has not.", "使用该密钥需要表计不具备的授权。"
+    ),
+    "slot_public_key_hidden": Meaning("The public key cannot be had.", "无法取得公钥。"),
+    "slot_empty": Meaning("There is no key in the slot.", "该槽没有密钥。"),
+    "native_missing": Meaning("The board's image has no native signing.", "板卡固件不含原生签名模块。"),
+    "key_damaged": Meaning("The key's file is damaged.", "密钥文件已损坏。"),
+    "public_key_changed": Meaning("The key is not the one that the board has had.", "密钥不是板卡原有的密钥。"),
+    "self_test_sign": Meaning("A signature came out wrong.", "签名结果错误。"),
+    "self_test_verify": Meaning("The check of a signature came out wrong.", "验签结果错误。"),
 }

@@ -215,8 +215,8 @@ def test_reasons_are_told_in_both_languages(filled, state: str, reason: str) -> 
     assert f"[{reason}]" in status(filled)
     assert f"[{reason}]" in status(filled, "zh")
     if reason == "update_space":
-        assert "[update_space] The flash has no room for the image." in status(filled)
-        assert "[update_space] 闪存空间不足。" in status(filled, "zh")
+        assert "[update_space] The flash or the memory has no room for the image." in status(filled)
+        assert "[update_space] 闪存或内存空间不足。" in status(filled, "zh")
 
 
 def with_reason(gateway, state: str, reason: str) -> None:
