@@ -20,6 +20,8 @@ _KTY_OKP = 1
 _KTY_EC2 = 2
 _CRV_P256 = 1
 _CRV_ED25519 = 6
+_P256_PRIME = b"\xff\xff\xff\xff\0\0\0\1" + bytes(12) + b"\xff" * 12
+"""FIPS 186-5: 2^256 - 2^224 + 2^192 + 2^96 - 1."""
 
 
 def encode_p256(public: bytes) -> bytes:
@@ -38,7 +40,8 @@ def encode_ed25519(public: bytes) -> bytes:
 def decode(cose_key: bytes) -> "tuple[int, bytes]":
     """(COSE algorithm, public key bytes): x || y for ES256, the 32 bytes of RFC 8032 for EdDSA.
 
-    Whether the bytes are a point of the curve is for the cryptographic library to say.
+    Whether the bytes are a point of the curve is for the cryptographic library to say. It may reduce a coordinate
+    that is not below the prime; here that is refused, or one key would have several thumbprints.
     """
     members = cbor.loads(cose_key, MAX_SIZE)
     if not isinstance(members, dict):
@@ -54,7 +57,8 @@ def decode(cose_key: bytes) -> "tuple[int, bytes]":
         return cose.EDDSA, x
     y = members.get(_Y)
     if kind == (_KTY_EC2, _CRV_P256) and len(members) == 4 and isinstance(y, bytes) and len(y) == 32:
-        return cose.ES256, x + y
+        if x < _P256_PRIME and y < _P256_PRIME:
+            return cose.ES256, x + y
     raise ProtocolError("cose_key")
 
 

@@ -35,7 +35,11 @@ def or_null(strategy: Strategy) -> Strategy:
     return st.none() | strategy
 
 
-cose_keys = exactly(64).map(keys.encode_p256) | exactly(32).map(keys.encode_ed25519)
+# The first byte keeps a coordinate below the prime.
+coordinates = exactly(31).map(lambda rest: b"\x7f" + rest)
+cose_keys = st.tuples(coordinates, coordinates).map(lambda both: keys.encode_p256(both[0] + both[1])) | exactly(
+    32
+).map(keys.encode_ed25519)
 
 statuses = st.integers(0, 2047)
 faults = st.integers(1, 2047)

@@ -57,7 +57,8 @@ def test_vectors_of_keys() -> None:
     for vector in VECTORS["keys"]:
         assert cddl_accepts("cose-key", bytes.fromhex(vector["cose_key"]))
     for vector in VECTORS["refused"]:
-        if vector["decoder"] == "key" and vector["reason"] == "cose_key":
+        is_prime = vector["name"].endswith("that is the prime")
+        if vector["decoder"] == "key" and vector["reason"] == "cose_key" and not is_prime:
             assert not cddl_accepts("cose-key", bytes.fromhex(vector["bytes"][0][0])), vector["name"]
 
 

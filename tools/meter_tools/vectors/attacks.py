@@ -11,7 +11,7 @@ from meter_protocol import cbor, cose, merkle
 from meter_protocol import types as t
 from meter_tools.vectors.annotated import head
 from meter_tools.vectors.field_attacks import changed, payload_attacks, uplink_attacks
-from meter_tools.vectors.scenario import P256_ORDER, Attack, Scenario, Sealed, raw_signature
+from meter_tools.vectors.scenario import P256_ORDER, P256_PRIME, Attack, Scenario, Sealed, raw_signature
 
 
 def refused(scenario: Scenario) -> list[dict[str, Any]]:
@@ -197,6 +197,8 @@ def key_attacks(scenario: Scenario) -> Iterator[Attack]:
         ("compressed point", ec2, {-3: True}),
         ("x of 31 bytes", ec2, {-2: bytes(31)}),
         ("no y", ec2, {-3: ...}),
+        ("x that is the prime", ec2, {-2: P256_PRIME.to_bytes(32, "big")}),
+        ("y that is the prime", ec2, {-3: P256_PRIME.to_bytes(32, "big")}),
         ("OKP on P-256", okp, {-1: 1}),
         ("X25519", okp, {-1: 4}),
         ("symmetric", {1: 4, -1: bytes(32)}, {}),

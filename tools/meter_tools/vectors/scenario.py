@@ -19,6 +19,7 @@ Parts = list[tuple[bytes, int]]
 Attack = tuple[str, str, bytes | Parts, str]
 """Decoder, name, bytes (or pieces and how often each is repeated) and the reason for the refusal."""
 
+P256_PRIME = 2**256 - 2**224 + 2**192 + 2**96 - 1
 P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 START_MS = 1767225600000  # 2026-01-01T00:00:00Z
 INTERVAL_MS = 900000
