@@ -56,9 +56,10 @@ def decode(cose_key: bytes) -> "tuple[int, bytes]":
     if kind == (_KTY_OKP, _CRV_ED25519) and len(members) == 3:
         return cose.EDDSA, x
     y = members.get(_Y)
-    if kind == (_KTY_EC2, _CRV_P256) and len(members) == 4 and isinstance(y, bytes) and len(y) == 32:
-        if x < _P256_PRIME and y < _P256_PRIME:
-            return cose.ES256, x + y
+    if kind != (_KTY_EC2, _CRV_P256) or len(members) != 4 or not isinstance(y, bytes) or len(y) != 32:
+        raise ProtocolError("cose_key")
+    if x < _P256_PRIME and y < _P256_PRIME:
+        return cose.ES256, x + y
     raise ProtocolError("cose_key")
 
 
