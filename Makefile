@@ -7,7 +7,7 @@ CARBONMETER := .venv/bin/carbonmeter
 VENV_PYTHON := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-firmware lint bench pins clean
+.PHONY: help setup demo test test-firmware lint bench bench-board pins clean
 
 help: ## list the targets
 	@echo 'carbonmeter: signed readings from a meter board to a verified uplink'
@@ -34,6 +34,9 @@ lint: setup ## what make test does before its tests
 
 bench: setup ## the gateway's rate beside OpenSSL's; ARGS='...' for the benchmark
 	@$(VENV_PYTHON) -m meter_tools.bench $(ARGS)
+
+bench-board: setup ## what signing and an interval cost on the emulated board, in instructions and bytes
+	@$(VENV_PYTHON) -m meter_tools.bench.board $(ARGS)
 
 pins: setup ## renew constraints.txt from pyproject.toml
 	@bash tools/pin
