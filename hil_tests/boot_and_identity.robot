@@ -10,8 +10,9 @@ The First Message Is The Identity On The Label
     Wait For Sealed Message    identity    sequence=0    serial=HIL-0001
     Console Should Show The Label
 
-A Software Key Says That It Is One
-    Wait For Sealed Message    identity    key_protection=software    certificate=none
+The Identity Says How Its Key Is Kept
+    ${protection} =    Key Protection Of Board
+    Wait For Sealed Message    identity    key_protection=${protection}    certificate=none
 
 Every Boot Is An Event In The Chain
     ${identity} =    Wait For Sealed Message    identity

@@ -81,6 +81,10 @@ class Bench:
     def _note_change(self) -> None:
         self._changed_ms = now_ms()
 
+    @keyword
+    def key_protection_of_board(self) -> str:
+        return self._board.key_protection
+
     # Power and console
 
     @keyword

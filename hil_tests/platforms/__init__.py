@@ -30,6 +30,9 @@ class PlatformError(Exception):
 class Board(Protocol):
     """A board with its flash in a folder; it is made without power."""
 
+    key_protection: str
+    """As its identity must state it: software, native or secure element."""
+
     def power_on(self) -> None: ...
 
     def cut_power(self) -> None:

@@ -19,6 +19,8 @@ FIRMWARE = ":".join([".frozen", *(str(PROJECT / part) for part in ("protocol", "
 
 
 class Board:
+    key_protection = "software"
+
     def __init__(self, folder: Path, wiring: Wiring) -> None:
         micropython = interpreter()
         if micropython is None:

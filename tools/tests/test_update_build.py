@@ -45,4 +45,4 @@ def test_the_command(image: bytes, tmp_path: Path) -> None:
     assert out.read_bytes() == image
     assert done.stdout.strip().endswith(hashlib.sha256(image).hexdigest())
     done = CliRunner().invoke(app, ["update", "build", "--board", "none", "--out", str(out)])
-    assert (done.exit_code, "no board none; known: unix" in done.stderr) == (2, True)
+    assert (done.exit_code, "no board none; known: emulated_stm32, unix" in done.stderr) == (2, True)

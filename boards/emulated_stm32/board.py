@@ -1,0 +1,105 @@
+"""The emulated STM32: the firmware as on a board without a network, on a STM32F405 that is QEMU's.
+
+Two RS-485 lines and a serial line to the gateway are UARTs; the flash is a chip of 4 MiB. README.md beside this
+file has the wiring.
+"""
+
+import os
+
+import board_base
+import chip
+from machine import UART, WDT
+
+from meter_firmware import monotonic
+from meter_firmware.board_clock import BoardClock
+from meter_firmware.buses.serial_bus import SerialBus
+from meter_firmware.links.backoff import Backoff
+from meter_firmware.links.serial import SerialLink
+from meter_firmware.links.uart import Uart
+from meter_firmware.memory import Memory
+from meter_firmware.modbus import ModbusMaster
+from meter_firmware.modbus_line import StreamLine
+from meter_firmware.native_module import module as native
+from meter_firmware.signers import key_file
+from meter_firmware.signers.native import NativeSigner
+from meter_firmware.signers.software import SoftwareSigner
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    Bus = ModbusMaster | SerialBus
+
+LINK_UART = 2
+MODBUS_UART = 3
+SERIAL_UART = 4
+LINK_BAUD = 115200
+BUS_BAUD = 9600
+SERIAL_TIMEOUT_MS = 2000
+WATCHDOG_MS = 10000
+"""Longer than any one step of the firmware, on a busy host too: a signature in Python is the longest."""
+
+
+class EmulatedStm32:
+    maker = "carbonmeter"
+    model = "emulated_stm32"
+
+    def __init__(self) -> None:
+        factory = board_base.factory()
+        self.serial: str = factory[0]
+        self._authority_keys: "list[bytes]" = factory[1]
+        self.journal_bytes = board_base.JOURNAL_BYTES
+        self.update_site = board_base.update_site()
+        self.image_region = chip.image()
+        self.clock = BoardClock()
+        self._watchdog = WDT(0, WATCHDOG_MS)
+        self._buses: "dict[str, Bus]" = {
+            "modbus0": ModbusMaster(StreamLine(Uart(UART(MODBUS_UART, BUS_BAUD))), "rtu"),
+            "serial0": SerialBus(StreamLine(Uart(UART(SERIAL_UART, BUS_BAUD))), SERIAL_TIMEOUT_MS),
+        }
+
+    def link_ms(self) -> int:
+        return monotonic.now_ms()
+
+    def random(self, size: int) -> bytes:
+        return os.urandom(size)
+
+    def say(self, line: str) -> None:
+        print(line)
+
+    def mount(self) -> str:
+        return board_base.mount()
+
+    def make_signer(self, memory: Memory) -> "NativeSigner | SoftwareSigner":
+        """The key is made here, on first boot, and stays here."""
+        private = key_file.private_key(memory, self.random)
+        return SoftwareSigner(private) if native is None else NativeSigner(private)
+
+    def authority_keys(self) -> "list[bytes]":
+        return self._authority_keys
+
+    def software_files(self) -> "list[tuple[str, str]]":
+        """The golden copy is frozen: it lies in the image region."""
+        return []
+
+    def bus(self, name: str) -> "Bus":
+        return self._buses[name]
+
+    def make_link(self, kid: bytes) -> SerialLink:
+        return SerialLink(Uart(UART(LINK_UART, LINK_BAUD)).open, Backoff(_random_below))
+
+    def feed_watchdog(self) -> None:
+        self._watchdog.feed()
+
+    def finished(self) -> bool:
+        """A board runs until its power is cut."""
+        return False
+
+    def drained_late(self) -> bool:
+        return False
+
+
+def board() -> EmulatedStm32:
+    return EmulatedStm32()
+
+
+def _random_below(limit: int) -> int:
+    return int.from_bytes(os.urandom(4), "big") % limit

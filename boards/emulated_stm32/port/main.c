@@ -1,0 +1,45 @@
+// Runs the frozen main.py. It returns only when the board is done; whatever it raises ends the emulator.
+
+#include "py/gc.h"
+#include "py/mphal.h"
+#include "py/runtime.h"
+#include "py/stackctrl.h"
+#include "shared/runtime/gchelper.h"
+
+#include "semihosting.h"
+
+// For the frames between the check and what they call.
+#define STACK_MARGIN (1024)
+
+static int run(void) {
+    nlr_buf_t nlr;
+    if (nlr_push(&nlr) == 0) {
+        mp_import_name(MP_QSTR_main, mp_const_none, MP_OBJ_NEW_SMALL_INT(0));
+        nlr_pop();
+        return 0;
+    }
+    mp_obj_print_exception(&mp_plat_print, MP_OBJ_FROM_PTR(nlr.ret_val));
+    return EXIT_FAILED;
+}
+
+int main(void) {
+    console_init();
+    virtual_time_init();
+    mp_stack_set_top(&_stack_top);
+    mp_stack_set_limit((mp_uint_t)((char *)&_stack_top - (char *)&_stack_limit) - STACK_MARGIN);
+    gc_init(&_heap_start, &_heap_end);
+    mp_init();
+    semihosting_exit(run());
+}
+
+void gc_collect(void) {
+    gc_collect_start();
+    gc_helper_collect_regs_and_stack();
+    gc_collect_end();
+}
+
+void nlr_jump_fail(void *value) {
+    static const char said[] = "exception outside of every handler\r\n";
+    console_write(said, sizeof(said) - 1);
+    semihosting_exit(EXIT_FAULT);
+}

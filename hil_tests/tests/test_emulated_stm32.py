@@ -1,0 +1,222 @@
+"""The shipping image in QEMU: that it runs at all, and what only this platform can show.
+
+The Robot suites run on it as on any other: robot --variable PLATFORM:qemu.
+"""
+
+import os
+import random
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hil_tests.keywords import channels
+from hil_tests.keywords.gateway import Gateway
+from hil_tests.keywords.instruments import InstrumentBus
+from hil_tests.keywords.signing import SigningKey
+from hil_tests.keywords.verification import Message
+from hil_tests.platforms import PlatformError, Wiring, qemu
+from meter_protocol import fields as f
+from meter_protocol import types as t
+from meter_tools import board_build, toolchain, upstream
+
+SERIAL = "QEMU-0001"
+PATIENCE_S = 20
+SHOWN_WH = 123456789
+
+
+@pytest.fixture(scope="session")
+def image() -> Path:
+    try:
+        toolchain.want(toolchain.EMULATOR, board_build.OUTPUT / qemu.BOARD / "toolchain.log")
+        return board_build.build(qemu.BOARD).elf
+    except (toolchain.ToolchainError, upstream.SourceError) as error:
+        pytest.skip(f"the image is missing: {error}")
+
+
+class Site:
+    """A meter in QEMU, its instruments and its gateway."""
+
+    def __init__(self, folder: Path) -> None:
+        self.gateway = Gateway()
+        self.instruments = InstrumentBus(channels.INSTRUMENTS)
+        self.instruments.show(channels.ENERGY_METER, "active_energy_import", [SHOWN_WH])
+        self.instruments.show(channels.CO2_SENSOR, "co2_fraction", [421])
+        authority_keys = (self.gateway.authority.cose_key,)
+        self.folder = folder
+        self.board = qemu.Board(
+            folder, Wiring(SERIAL, authority_keys, self.gateway.link.port, self.instruments.port)
+        )
+
+    def close(self) -> None:
+        self.board.cut_power()
+        self.gateway.link.close()
+        self.instruments.close()
+
+    def parameters(self) -> dict[int, Any]:
+        return self.gateway.about_meter() | {
+            f.SET_VERSION: 1,
+            f.INTERVAL_S: 1,
+            f.SAMPLE_PERIOD_MS: 500,
+            f.INSTRUMENTS: channels.instruments(),
+            f.CHANNELS: channels.channels(),
+            f.RECEIPT_KEYS: [self.gateway.receipt_key.cose_key],
+            f.CLOCK_KEYS: [self.gateway.clock_key.cose_key],
+        }
+
+    def provision(self) -> None:
+        self.gateway.send(self.gateway.authority.seal(t.PARAMETER_SET, self.parameters()))
+
+    def message(self, wanted: Callable[[Message], bool], what: str) -> Message:
+        def look() -> Message | None:
+            return next((message for message in self.gateway.chain.messages if wanted(message)), None)
+
+        return self.gateway.wait_for(look, PATIENCE_S, what, self.board.check)
+
+    def message_after(self, count: int) -> Message:
+        return self.message(lambda message: message.sequence >= count, f"message {count}")
+
+    def boot(self, number: int) -> Message:
+        return self.message(lambda message: message.named.get("boot") == number, f"boot {number}")
+
+    def regular_readings(self, at_least: int = 1) -> Message:
+        """The one of that number, from 1."""
+
+        def look() -> Message | None:
+            found = [message for message in self.gateway.chain.messages if message.named.get("kind") == "regular"]
+            return found[at_least - 1] if len(found) >= at_least else None
+
+        return self.gateway.wait_for(look, PATIENCE_S, "regular readings", self.board.check)
+
+
+@pytest.fixture
+def site(tmp_path: Path, image: Path) -> Iterator[Site]:
+    opened = Site(tmp_path)
+    yield opened
+    opened.close()
+
+
+def wait_until(condition: Callable[[], bool], what: str, timeout_s: float = PATIENCE_S) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, f"no {what} in {timeout_s} s"
+        time.sleep(0.02)
+
+
+def signal_emulator(site: Site, number: signal.Signals) -> None:
+    assert site.board.pid
+    os.kill(site.board.pid, number)
+
+
+def check_until_it_objects(site: Site) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while time.monotonic() < deadline:
+        site.board.check()
+        time.sleep(0.02)
+
+
+def test_the_label_on_the_console_is_the_key_that_signs(site: Site) -> None:
+    site.board.power_on()
+    identity = site.message(lambda message: message.name == "identity", "identity")
+    assert identity.fields[f.MODEL] == qemu.BOARD
+    label = f"meter {SERIAL} thumbprint {site.gateway.chain.thumbprint.hex()}"
+    wait_until(lambda: label in site.board.console(), label)
+
+
+def test_an_energy_is_sealed_exactly_and_kept_until_its_receipt(site: Site) -> None:
+    site.board.power_on()
+    site.boot(1)
+    site.gateway.sends_receipts = False
+    site.provision()
+    sealed = site.regular_readings()
+    assert sealed.fields[f.READINGS][channels.ENERGY] == [0, channels.RATIO * SHOWN_WH]
+
+    site.board.cut_power()
+    again = len(site.gateway.arrivals)
+    site.board.power_on()
+    site.boot(2)
+    assert sealed.raw in [message.raw for message in site.gateway.arrivals[again:]]
+
+    site.gateway.send(site.gateway.receipt())
+    site.regular_readings(at_least=3)
+    site.board.cut_power()
+    freed = len(site.gateway.arrivals)
+    site.board.power_on()
+    site.boot(3)
+    assert sealed.raw not in [message.raw for message in site.gateway.arrivals[freed:]]
+    site.gateway.check()
+
+
+def test_what_comes_while_the_board_computes_waits_in_the_line(site: Site) -> None:
+    """Each forged set costs it a verification, and of 16 it takes a pause; the true set comes only once."""
+    site.board.power_on()
+    site.boot(1)
+    forged = SigningKey().seal(t.PARAMETER_SET, site.parameters(), kid=site.gateway.authority.kid)
+    for _ in range(12):
+        site.gateway.send(forged)
+    site.provision()
+    site.regular_readings()
+
+
+def test_a_write_that_is_cut_is_done_as_far_as_was_asked(site: Site) -> None:
+    """The first operation erases, which does not show on a new chip; the second one writes."""
+    site.board.power_on(cut_at=(1, 7))
+    wait_until(lambda: site.board.is_cut, "power cut")
+    written = (site.folder / "flash.bin").read_bytes().rstrip(b"\xff")
+    assert 0 < len(written) <= 7
+
+
+def test_power_that_fails_inside_a_flash_operation_costs_nothing_that_was_sent(site: Site) -> None:
+    """From the first operation on a chip that was never used to those of the journal."""
+    moments = random.Random(405)
+    site.board.power_on()
+    site.boot(1)
+    site.provision()
+    site.regular_readings()
+    site.board.cut_power()
+    for _ in range(8):
+        site.board.power_on(cut_at=(moments.randrange(30), moments.randrange(200)))
+        wait_until(lambda: site.board.is_cut, "power cut")
+        sealed = len(site.gateway.chain.messages)
+        site.board.power_on()
+        site.message_after(sealed)
+        site.board.cut_power()
+    site.gateway.check()
+
+
+@pytest.mark.parametrize("operation", [0, 1, 2, 3, 5, 8])
+def test_power_that_fails_in_the_first_boot_leaves_a_meter(site: Site, operation: int) -> None:
+    site.board.power_on(cut_at=(operation, 7))
+    wait_until(lambda: site.board.is_cut, "power cut")
+    site.board.power_on()
+    site.boot(1)
+    site.board.check()
+
+
+def test_a_firmware_that_hangs_is_reset_by_its_watchdog(site: Site) -> None:
+    """QEMU is stopped for longer than the watchdog waits; to the board that is a loop that did not turn."""
+    site.board.power_on()
+    site.boot(1)
+    signal_emulator(site, signal.SIGSTOP)
+    time.sleep(11)
+    signal_emulator(site, signal.SIGCONT)
+    site.boot(2)
+    assert "watchdog" in site.board.console()
+
+
+def test_a_firmware_that_fails_is_no_failure_of_the_emulator(site: Site) -> None:
+    (site.folder / "factory.cbor").write_bytes(b"\xff")
+    site.board.power_on()
+    with pytest.raises(AssertionError, match=r"the firmware failed(.|\n)*ProtocolError"):
+        check_until_it_objects(site)
+
+
+def test_an_emulator_that_dies_is_no_failure_of_the_firmware(site: Site) -> None:
+    site.board.power_on()
+    site.boot(1)
+    signal_emulator(site, signal.SIGABRT)
+    with pytest.raises(PlatformError, match="ended with code -6"):
+        check_until_it_objects(site)
