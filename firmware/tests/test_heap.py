@@ -2,7 +2,8 @@
 
 The whole firmware runs as the .mpy files that boards run, in a heap that holds its code and 64 KiB counted in
 32-bit words besides ("w" in MicroPython's heapsize: twice that on a 64-bit host, whose objects are twice as
-large). A heap that is too small or too fragmented ends the run. On a board the code lies in flash or beside it.
+large). A heap that is too small or too fragmented ends the run. On a board the code lies in flash or beside it;
+what the modules define as they are loaded is counted with the code here, and is measured on the emulated board.
 The hundred thousand are run in a larger heap, which is swept less often, and only with EXHAUSTIVE set.
 """
 
