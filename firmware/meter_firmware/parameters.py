@@ -12,7 +12,7 @@ from meter_firmware.sensors.driver import REGISTER
 from meter_protocol import fields as f
 from meter_protocol import types as t
 from meter_protocol.errors import ProtocolError
-from meter_protocol.quantities import BY_NAME
+from meter_protocol.quantity_codes import code_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def _check_channel(channel: "dict[int, Any]", driver: "type[Driver]") -> None:
     if name not in driver.INDICATIONS:
         raise ProtocolError("parameters_indication")
     quantity, exponent, modulus, kind = driver.INDICATIONS[name]
-    if quantity not in BY_NAME or BY_NAME[quantity].code != channel[f.CHANNEL_QUANTITY]:
+    if code_of(quantity) != channel[f.CHANNEL_QUANTITY]:
         raise ProtocolError("parameters_quantity")
     if exponent != channel[f.CHANNEL_EXPONENT] or modulus != channel[f.CHANNEL_MODULUS]:
         raise ProtocolError("parameters_scale")
