@@ -10,9 +10,7 @@ count must be does not hang on it: `pulses_until` counts periods.
 
 import asyncio
 import contextlib
-import json
 import random
-import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +18,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field
 
 from meter_tools.simulator.clock import Clock, FileClock, real_clock
+from meter_tools.simulator.stand_alone import serve_until_ended
 
 FROM_NOW_ON = 0xFFFFFFFFFFFFFFFF
 Edge = tuple[int, int, int]
@@ -123,13 +122,7 @@ class _Configuration(BaseModel):
 async def run(configuration: _Configuration) -> None:
     clock = FileClock(configuration.clock_file) if configuration.clock_file else real_clock
     simulator = PulseSimulator(configuration.contacts, clock)
-    server = await asyncio.start_server(simulator.serve, "127.0.0.1", configuration.port)
-    print(json.dumps({"simulator": "ready", "port": server.sockets[0].getsockname()[1]}), flush=True)
-    stopped = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
-    await stopped.wait()
-    server.close()
+    await serve_until_ended(simulator.serve, configuration.port)
 
 
 if __name__ == "__main__":

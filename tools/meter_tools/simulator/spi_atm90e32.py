@@ -11,14 +11,13 @@ energy register stays full; a word is garbled on the line, never in the chip.
 
 import asyncio
 import contextlib
-import json
-import signal
 import sys
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from meter_tools.simulator.clock import Clock, FileClock, real_clock
+from meter_tools.simulator.stand_alone import serve_until_ended
 
 LAST_SPI_DATA = 0x78
 CRC_DIGEST = 0x7A
@@ -196,13 +195,7 @@ class _Configuration(BaseModel):
 async def run(configuration: _Configuration) -> None:
     clock = FileClock(configuration.clock_file) if configuration.clock_file else real_clock
     simulator = SpiSimulator([Chip(load) for load in configuration.chips], clock)
-    server = await asyncio.start_server(simulator.serve, "127.0.0.1", configuration.port)
-    print(json.dumps({"simulator": "ready", "port": server.sockets[0].getsockname()[1]}), flush=True)
-    stopped = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
-    await stopped.wait()
-    server.close()
+    await serve_until_ended(simulator.serve, configuration.port)
 
 
 if __name__ == "__main__":
