@@ -6,16 +6,12 @@ on a board. As there, a call blocks until the bytes have moved. One request, one
     request  operation (1), address (1), count to read (2), length (2), bytes to write
     reply    0 done, 1 not acknowledged (1), length (2), bytes read
 
-Big-endian. A connection that fails or is late is closed, so that no late reply is taken for the next one, and
-is opened again by the next request.
+Big-endian.
 """
 
 import errno
-import socket
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
+from exchange import Exchange
 
 WRITE, READ, WRITE_READ = 1, 2, 3
 RESET, READ_BYTE, WRITE_BYTE, SEARCH = 16, 17, 18, 19
@@ -24,43 +20,15 @@ DONE = 0
 ROM_LENGTH = 8
 
 
-class Wire:
-    def __init__(self, host: str, tcp_port: int, timeout_s: float = 1.0) -> None:
-        self._where = (host, tcp_port)
-        self._timeout_s = timeout_s
-        self._socket: "Any" = None
-
+class Wire(Exchange):
     def ask(self, operation: int, address: int, count: int, content: bytes) -> bytes:
         """What was read; OSError where nobody acknowledged or the line failed."""
         header = (operation, address, count >> 8, count & 0xFF, len(content) >> 8, len(content) & 0xFF)
-        try:
-            if self._socket is None:
-                self._open()
-            self._socket.write(bytes(header) + content)
-            status, high, low = self._receive(3)
-            said = self._receive(high << 8 | low)
-        except OSError:
-            self.close()
-            raise
+        status, high, low = self.tell(bytes(header) + content, 3)
+        said = self.more(high << 8 | low)
         if status != DONE:
             raise OSError(errno.EIO)
         return said
-
-    def close(self) -> None:
-        if self._socket is not None:
-            self._socket.close()
-            self._socket = None
-
-    def _open(self) -> None:
-        self._socket = socket.socket()
-        self._socket.settimeout(self._timeout_s)
-        self._socket.connect(socket.getaddrinfo(self._where[0], self._where[1])[0][-1])
-
-    def _receive(self, length: int) -> bytes:
-        received: bytes = self._socket.read(length) if length else b""
-        if received is None or len(received) != length:
-            raise OSError(errno.ECONNRESET)
-        return received
 
 
 class RemoteI2c:

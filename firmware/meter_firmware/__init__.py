@@ -5,9 +5,10 @@ The package splits by idea; import the module you need:
     app              the wiring: run(board) is all that the loader calls
     meter            the sampling loop; metering has its pure rules, last_sealed what a reboot continues from
     sensors          one file per instrument; instrument and modbus, modbus_line reach them
-    sealing          the Signer seam; p256 is ES256 in pure Python, for boards that have nothing better yet
+    sealing          what is built on the Signer seam; signers has the keys, p256 is ES256 in pure Python
     parameters       the sealed set that says what is measured; software says which firmware measures it
-    chain_log        number, seal and journal one message
+    chain_log        number, seal and journal one message; read_back is for what is there already
+    refusals         what the chain is told of sets and manifests that were refused
     journal          what was sealed is kept here until the gateway has proven that it has it
     journal_*        its parts: record, segments, index, reader, recovery, head
     update           offers, downloads, trials; image, update_manifest, staging, slots, update_services: its parts

@@ -13,22 +13,22 @@ If the flash fails, or something here is wrong, `run` raises: a board starts ane
 
 import asyncio
 import gc
-import hashlib
 
 from meter_firmware import parameters, sealing, sensors, signer_boot, software
 from meter_firmware.chain_log import ChainLog
 from meter_firmware.clock import MeterClock
 from meter_firmware.delivery import Delivery
 from meter_firmware.inbox import Inbox
-from meter_firmware.journal import Journal, JournalError
+from meter_firmware.journal import Journal
 from meter_firmware.memory import Memory
 from meter_firmware.meter import Meter
+from meter_firmware.refusals import Refusals
 from meter_firmware.signers.signer import SignerError
 from meter_firmware.slots import GOLDEN
 from meter_firmware.update import Updater
 from meter_firmware.update_services import UpdateServices
 from meter_firmware.watchdog import Watchdog
-from meter_protocol import cose, events, messages
+from meter_protocol import events
 from meter_protocol import fields as f
 from meter_protocol import types as t
 from meter_protocol.errors import ProtocolError
@@ -46,14 +46,10 @@ TIME_HOLD_MS = 500
 RESERVE_BYTES = 16384
 """Of the journal: the largest parameter set can replace a gateway that is lost although the journal is full."""
 
-REFUSAL_EVENT_MS = 600000
-"""Refused parameter sets become events at most this often: forged ones must not fill the journal."""
-
 DAMAGE_EVENT_MS = 60000
 """Damaged segments are told together, and while the journal is full it is not tried oftener."""
 
 MAX_SEGMENTS_TOLD = 64
-
 
 RESTART_DRAIN_MS = 30000
 """Before it tries new software, a meter waits so long for the receipts of what it has sealed."""
@@ -109,13 +105,13 @@ class App:
         self._inbox = Inbox(consumers, board.link_ms)
         self._link.receive = self._inbox.receive
         self._watchdog = Watchdog()
-        self._refusal_said_ms: "int | None" = None
+        self._refusals = Refusals(self._log, events.PARAMETERS_REFUSED, board.link_ms)
         self._damage_tried_ms: "int | None" = None
         self._asked_ms = 0
         board.clock.holds = self._awaits_time
-        self._boot(journal)
+        self._boot()
 
-    def _boot(self, journal: "Journal") -> None:
+    def _boot(self) -> None:
         board, log, updater = self._board, self._log, self._updater
         files = None if updater is None else updater.files()
         software_id = software.software_id(board.software_files() if files is None else files, board.image_region)
@@ -135,16 +131,16 @@ class App:
         log.open(identity, board.random, now)
         self._say_damage()
         failure = signer_boot.noted_failure(self._memory)
-        if failure is not None and self._note(events.SELF_TEST_FAILED, {events.REASON: failure}, now):
+        if failure is not None and log.event_if_room(events.SELF_TEST_FAILED, {events.REASON: failure}, now):
             signer_boot.forget_failure(self._memory)
-        stored, replaced = log.parameters(), log.previous_parameters()
+        stored = log.parameters()
         current = None
         if stored is not None:
             try:
                 current = self._open_set(stored, None).fields
             except ProtocolError as error:
                 self._say_refused(stored, error.reason)
-        self._meter.start(current, None if replaced is None else _replaced_set(replaced))
+        self._meter.start(current, log.previous_parameters())
         board.say("meter " + board.serial + " thumbprint " + self._sealer.thumbprint.hex())
 
     async def run(self) -> None:
@@ -309,24 +305,17 @@ class App:
 
     def _open_set(self, raw: bytes, newest_version: "int | None") -> sealing.SealedMessage:
         keys, thumbprint = self._board.authority_keys(), self._sealer.thumbprint
-        opened = parameters.open_set(raw, keys, thumbprint, newest_version)
-        for instrument in opened.fields[f.INSTRUMENTS]:
-            driver = sensors.driver_class(instrument[f.INSTRUMENT_DRIVER], instrument[f.INSTRUMENT_OPTIONS])
-            try:
-                fits = self._board.bus(instrument[f.INSTRUMENT_BUS]).KIND == driver.BUS
-            except KeyError:
-                fits = False
-            if not fits:
-                raise ProtocolError("parameters_bus")
-        return opened
+        return parameters.open_set(raw, keys, thumbprint, newest_version, self._kind_of_bus)
+
+    def _kind_of_bus(self, name: str) -> "str | None":
+        try:
+            kind: str = self._board.bus(name).KIND
+        except KeyError:
+            return None
+        return kind
 
     def _say_refused(self, raw: bytes, reason: str) -> None:
-        now_ms = self._board.link_ms()
-        if self._refusal_said_ms is not None and now_ms - self._refusal_said_ms < REFUSAL_EVENT_MS:
-            return
-        self._refusal_said_ms = now_ms
-        details = {events.REASON: reason, events.DIGEST: hashlib.sha256(raw).digest()}
-        self._note(events.PARAMETERS_REFUSED, details, self._board.clock.ticks_ms())
+        self._refusals.say(raw, reason, self._board.clock.ticks_ms())
         self._delivery.notify()
 
     # The journal
@@ -334,8 +323,7 @@ class App:
     def _tend_journal(self) -> None:
         """Read on where the boot stopped; damage that is met there or at any other read belongs in the chain."""
         self._log.journal.inspect()
-        if self._log.journal.undeclared:
-            self._say_damage()
+        self._say_damage()
 
     def _say_damage(self) -> None:
         """Once: the journal marks what was told. A power cut just between the two tells it again."""
@@ -344,27 +332,10 @@ class App:
         if not found or (self._damage_tried_ms is not None and now_ms - self._damage_tried_ms < DAMAGE_EVENT_MS):
             return
         self._damage_tried_ms = now_ms
-        if self._note(events.JOURNAL_QUARANTINED, {events.SEGMENTS: found}, self._board.clock.ticks_ms()):
+        details = {events.SEGMENTS: found}
+        if self._log.event_if_room(events.JOURNAL_QUARANTINED, details, self._board.clock.ticks_ms()):
             self._log.journal.declare(found)
             self._delivery.notify()
-
-    def _note(self, code: int, details: "dict[int, Any]", now: int) -> bool:
-        """An event that is not worth the reserve of a full journal; whether there was room."""
-        try:
-            self._log.event(code, details, now, False)
-        except JournalError as error:
-            if error.reason != "journal_full":
-                raise
-            return False
-        return True
-
-
-def _replaced_set(raw: bytes) -> "dict[int, Any] | None":
-    """None if only newer software knows it. It was verified when it came; nothing is measured by it any more."""
-    try:
-        return messages.decode(t.PARAMETER_SET, cose.split(raw).payload)
-    except ProtocolError:
-        return None
 
 
 async def _one_turn(tasks: "list[asyncio.Task[None]]") -> None:

@@ -8,9 +8,10 @@ Where the journal has no room for them they wait, and the next append says them 
 restarted while its journal is full still delivers, gets its receipts and goes on.
 """
 
-from meter_firmware.journal import JournalError
+from meter_firmware import read_back
+from meter_firmware.journal import JournalError, must_be_full
 from meter_firmware.last_sealed import LastSealed, last_sealed
-from meter_protocol import cbor, chain, cose, events, messages
+from meter_protocol import cbor, chain, cose, events
 from meter_protocol import fields as f
 from meter_protocol import types as t
 from meter_protocol.errors import ProtocolError
@@ -24,8 +25,10 @@ if TYPE_CHECKING:
     from meter_firmware.memory import Memory
     from meter_firmware.sealing import SealedMessage, Sealer
 
-    # epoch, hash of its identity, software that ran last, and the head that was lost when it was opened
-    Known = tuple[bytes, bytes, bytes, tuple[bytes, int, bytes] | None]
+    # epoch and sequence of the last head known before an epoch was opened, and why that one was left
+    Left = tuple[bytes, int, str]
+    # epoch, hash of its identity, software that ran last, and what was left for it
+    Known = tuple[bytes, bytes, bytes, Left | None]
 
 _EPOCH_FILE = "epoch"
 _PARAMETERS_FILE = "parameters"
@@ -53,8 +56,7 @@ class ChainLog:
         self._identity_hash = b""
         self._context = chain.NO_CONTEXT
         self._parameters_hash: "bytes | None" = None
-        self._last_known: "tuple[bytes, int, bytes] | None" = None
-        self._epoch_reason = "head_unproven"
+        self._left: "Left | None" = None
         # What has to be in the chain before anything else, in this order; each takes the present ticks.
         self._unsaid: "list[Callable[[int], None]]" = []
 
@@ -70,12 +72,12 @@ class ChainLog:
             self._begin_epoch("head_unproven", identity, random)
         elif not has_preimages:
             self._begin_epoch("parameters_lost", identity, random)
-        elif not _is_known(head[2]):
+        elif not read_back.opened(head[2])[0]:
             # Newer software sealed it, before this one was gone back to.
             self._begin_epoch("head_unproven", identity, random)
         else:
             self._resume(head, known)
-        if self._last_known is not None and self.sequence < 1:
+        if self._left is not None and self.sequence < 1:
             self._unsaid.append(self._say_epoch_opened)
         self._take_up_parameters(head)
         # Of several boots while the journal is full one is said from the reserve, which would not do for all.
@@ -84,8 +86,7 @@ class ChainLog:
         try:
             self._catch_up(ticks)
         except JournalError as error:
-            if error.reason != "journal_full":
-                raise
+            must_be_full(error)
 
     def last_sealed(self) -> LastSealed:
         return last_sealed(self.journal, self.epoch, self.sequence)
@@ -124,6 +125,15 @@ class ChainLog:
     def event(self, code: int, details: "dict[int, Any]", ticks: int, reserved: bool = True) -> None:
         self.append(t.EVENT, {f.EVENT_CODE: code, f.DETAILS: details}, ticks, reserved)
 
+    def event_if_room(self, code: int, details: "dict[int, Any]", ticks: int, reserved: bool = False) -> bool:
+        """An event whose absence a full journal excuses; whether there was room."""
+        try:
+            self.event(code, details, ticks, reserved)
+        except JournalError as error:
+            must_be_full(error)
+            return False
+        return True
+
     def apply_parameters(self, sealed_set: "SealedMessage", ticks: int) -> None:
         """Put an opened set into the chain and into force, so that a power cut leaves one of the two states."""
         replaced = self._memory.read(_PARAMETERS_FILE)
@@ -138,16 +148,24 @@ class ChainLog:
 
     def parameters(self) -> "bytes | None":
         """The set in force; None also if its bytes are no message any more, as after damage of the flash."""
-        return self._read_set(_PARAMETERS_FILE)
+        stored = self._memory.read(_PARAMETERS_FILE)
+        try:
+            if stored is not None:
+                cose.split(stored)
+        except ProtocolError:
+            return None
+        return stored
 
-    def previous_parameters(self) -> "bytes | None":
-        """The set that the one in force replaced."""
-        return self._read_known(_PREVIOUS_FILE, t.PARAMETER_SET)
+    def previous_parameters(self) -> "dict[int, Any] | None":
+        """The fields of the set that the one in force replaced; nothing is measured by it any more."""
+        typ, fields = read_back.opened(self._memory.read(_PREVIOUS_FILE) or b"")
+        return fields if typ == t.PARAMETER_SET else None
 
     # Receipts
 
     def last_receipt(self) -> "bytes | None":
-        return self._read_known(_RECEIPT_FILE, t.RECEIPT)
+        stored = self._memory.read(_RECEIPT_FILE)
+        return stored if read_back.opened(stored or b"")[0] == t.RECEIPT else None
 
     def keep_receipt(self, raw: bytes) -> None:
         try:
@@ -164,8 +182,8 @@ class ChainLog:
             self._unsaid.pop(0)
 
     def _begin_epoch(self, reason: str, identity: "dict[int, Any]", random: "Callable[[int], bytes]") -> None:
-        self._last_known = self.journal.last_head_known
-        self._epoch_reason = reason
+        last = self.journal.last_head_known
+        self._left = None if last is None else (last[0], last[1], reason)
         self._unsaid.append(lambda now: self._open_epoch(identity, random, now))
 
     def _open_epoch(self, identity: "dict[int, Any]", random: "Callable[[int], bytes]", ticks: int) -> None:
@@ -183,21 +201,21 @@ class ChainLog:
         self._renew_context()
 
     def _say_epoch_opened(self, ticks: int) -> None:
-        assert self._last_known is not None
-        last_epoch, last_sequence = self._last_known[:2]
+        assert self._left is not None
+        last_epoch, last_sequence, reason = self._left
         lost = self.journal.read(last_epoch, last_sequence)
         details = {
             events.LAST_EPOCH: last_epoch,
             events.LAST_SEQUENCE: last_sequence,
-            events.LAST_HASH: None if lost is None else _hash_of(lost),
+            events.LAST_HASH: None if lost is None else read_back.hash_of(lost),
             events.LAST_RECEIPT: self.last_receipt(),
-            events.REASON: self._epoch_reason,
+            events.REASON: reason,
         }
         self._say(events.EPOCH_OPENED, details, ticks)
 
     def _say_parameters(self, stored: bytes, ticks: int) -> None:
         self._say(events.PARAMETERS_APPLIED, {events.PARAMETER_SET: stored}, ticks)
-        self._parameters_hash = _hash_of(stored)
+        self._parameters_hash = read_back.hash_of(stored)
         self._renew_context()
 
     def _say_boot(self, software_id: bytes, reserved: bool, ticks: int) -> None:
@@ -219,11 +237,10 @@ class ChainLog:
 
     def _resume(self, head: "tuple[bytes, int, bytes]", known: "Known") -> None:
         self.epoch, self.sequence, raw = head
-        sign1 = cose.split(raw)
-        newest = messages.decode(sign1.typ, sign1.payload)
+        newest = read_back.opened(raw)[1]
         self.boot = newest[f.BOOT]
-        self._previous = chain.message_hash(sign1.protected, sign1.payload)
-        _, self._identity_hash, self._software_id, self._last_known = known
+        self._previous = read_back.hash_of(raw)
+        _, self._identity_hash, self._software_id, self._left = known
         if _is_boot(raw):
             # Power was cut before the file followed.
             self._software_id = newest[f.DETAILS][events.SOFTWARE_ID]
@@ -249,7 +266,7 @@ class ChainLog:
             # A new epoch holds the preimages of its own context digests.
             self._unsaid.append(lambda now: self._say_parameters(stored, now))
             return
-        self._parameters_hash = _hash_of(stored)
+        self._parameters_hash = read_back.hash_of(stored)
         self._renew_context()
 
     def _finish_parameters(self, head: "tuple[bytes, int, bytes] | None") -> None:
@@ -267,71 +284,24 @@ class ChainLog:
     def _read_epoch(self) -> "Known | None":
         stored = self._memory.read(_EPOCH_FILE)
         try:
-            epoch, identity_hash, software_id, last_known = cbor.loads(stored or b"")
+            epoch, identity_hash, software_id, left = cbor.loads(stored or b"")
         except (ProtocolError, ValueError, TypeError):
             # Never written, or damaged: then the head cannot be proven.
             return None
-        return epoch, identity_hash, software_id, last_known
+        return epoch, identity_hash, software_id, left
 
     def _write_epoch(self) -> None:
-        known = [self.epoch, self._identity_hash, self._software_id, self._last_known]
+        known = [self.epoch, self._identity_hash, self._software_id, self._left]
         stored = cbor.dumps(known)
         if stored != self._memory.read(_EPOCH_FILE):
             self._memory.write(_EPOCH_FILE, stored)
 
-    def _read_known(self, name: str, typ: str) -> "bytes | None":
-        """A message of this type that this software understands; None also if its bytes are no such one."""
-        stored = self._memory.read(name)
-        try:
-            if stored is None or cose.split(stored).typ != typ:
-                return None
-            messages.decode(typ, cose.split(stored).payload)
-        except ProtocolError:
-            return None
-        return stored
-
-    def _read_set(self, name: str) -> "bytes | None":
-        stored = self._memory.read(name)
-        try:
-            if stored is not None:
-                cose.split(stored)
-        except ProtocolError:
-            return None
-        return stored
-
-
-def _hash_of(raw: bytes) -> bytes:
-    sign1 = cose.split(raw)
-    return chain.message_hash(sign1.protected, sign1.payload)
-
-
-def _is_known(raw: bytes) -> bool:
-    """Whether this software understands a message; that of a newer one it need not."""
-    try:
-        sign1 = cose.split(raw)
-        messages.decode(sign1.typ, sign1.payload)
-    except ProtocolError:
-        return False
-    return True
-
-
-def _event_in(raw: bytes) -> "dict[int, Any] | None":
-    """The fields of an event; None of anything else, or of an event that this software does not know."""
-    try:
-        sign1 = cose.split(raw)
-        return messages.decode(sign1.typ, sign1.payload) if sign1.typ == t.EVENT else None
-    except ProtocolError:
-        return None
-
 
 def _is_boot(raw: bytes) -> bool:
-    fields = _event_in(raw)
-    return fields is not None and bool(fields[f.EVENT_CODE] == events.BOOT)
+    event = read_back.event_in(raw)
+    return event is not None and event[0] == events.BOOT
 
 
 def _applied_set_in(raw: bytes) -> "bytes | None":
-    fields = _event_in(raw)
-    if fields is None:
-        return None
-    applied: "bytes | None" = fields[f.DETAILS].get(events.PARAMETER_SET)
-    return applied
+    event = read_back.event_in(raw)
+    return None if event is None else event[1].get(events.PARAMETER_SET)

@@ -8,9 +8,9 @@ and the same bytes are sent again, at growing distances.
 import asyncio
 import hashlib
 
-from meter_firmware import sealing
+from meter_firmware import read_back, sealing
 from meter_firmware.links import LinkError
-from meter_protocol import chain, cose, events
+from meter_protocol import events
 from meter_protocol import fields as f
 from meter_protocol import types as t
 
@@ -171,7 +171,7 @@ class Delivery:
                 return "not_for_us"
             place = (fields[f.EPOCH], fields[f.SEQUENCE])
             stored = self._journal.read(place[0], place[1])
-            if stored is None or _hash_of(stored) != fields[f.HASH]:
+            if stored is None or read_back.hash_of(stored) != fields[f.HASH]:
                 return "receipt_not_ours"
             return "receipt_stale" if self._is_stale(place) else None
 
@@ -295,8 +295,3 @@ class Delivery:
         if first is None or (first[0] == place[0] and place[1] < first[1]):
             return True
         return place[1] <= self._receipted.get(place[0], -1)
-
-
-def _hash_of(raw: bytes) -> bytes:
-    sign1 = cose.split(raw)
-    return chain.message_hash(sign1.protected, sign1.payload)

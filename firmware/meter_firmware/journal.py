@@ -89,6 +89,12 @@ class JournalError(FirmwareError):
     """
 
 
+def must_be_full(error: JournalError) -> None:
+    """A full journal is lived with; a failing flash is left to a reboot, which recovers what is there."""
+    if error.reason != "journal_full":
+        raise error
+
+
 def segment_bytes_for(capacity_bytes: int) -> int:
     segment_bytes = _SMALLEST_SEGMENT
     while segment_bytes * _MAX_SEGMENTS < capacity_bytes:

@@ -4,10 +4,10 @@ A regular message holds every channel, so only what was sealed from the newest o
 is only about some channels, and after a change of parameters there may be no reading yet.
 """
 
-from meter_protocol import cose, events, messages
+from meter_firmware import read_back
+from meter_protocol import events
 from meter_protocol import fields as f
 from meter_protocol import types as t
-from meter_protocol.errors import ProtocolError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class LastSealed:
         self.overflow: "dict[int, int | None] | None" = None
 
     def take(self, raw: bytes) -> None:
-        typ, fields = _opened(raw)
+        typ, fields = read_back.opened(raw)
         if typ == t.READINGS:
             self.readings.update(fields[f.READINGS])
             self.ended_ms = None if fields[f.CLOCK_STATUS] == f.CLOCK_RELATIVE else fields[f.TIME_MS]
@@ -67,14 +67,5 @@ def last_sealed(journal: "Journal", epoch: bytes, sequence: int) -> LastSealed:
 
 
 def _holds_every_channel(raw: bytes) -> bool:
-    typ, fields = _opened(raw)
+    typ, fields = read_back.opened(raw)
     return typ == t.READINGS and bool(fields[f.KIND] != f.KIND_OUTAGE)
-
-
-def _opened(raw: bytes) -> "tuple[str, dict[int, Any]]":
-    """Type and fields; a message that only newer software knows is of no type."""
-    try:
-        sign1 = cose.split(raw)
-        return sign1.typ, messages.decode(sign1.typ, sign1.payload)
-    except ProtocolError:
-        return "", {}

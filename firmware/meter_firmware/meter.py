@@ -10,7 +10,7 @@ import asyncio
 
 from meter_firmware import parameters
 from meter_firmware.instrument import Instrument
-from meter_firmware.journal import JournalError
+from meter_firmware.journal import JournalError, must_be_full
 from meter_firmware.metering import MeanChannel, RegisterChannel
 from meter_firmware.overflow import Overflow
 from meter_protocol import events
@@ -292,7 +292,7 @@ class Meter:
         try:
             self._overflow.say_clock_set(details, now)
         except JournalError as error:
-            _must_be_full(error)
+            must_be_full(error)
         self._on_sealed()
         if is_step:
             self._open_interval(now)
@@ -308,7 +308,7 @@ class Meter:
             try:
                 self._log.apply_parameters(opened, now)
             except JournalError as error:
-                _must_be_full(error)
+                must_be_full(error)
                 applied = False
         if self._new_set is opened:
             self._new_set = None
@@ -370,7 +370,7 @@ class Meter:
             self._overflow.end(now, reserved)
             self._log.append(t.READINGS, body, now, reserved)
         except JournalError as error:
-            _must_be_full(error)
+            must_be_full(error)
             for channel_id in readings:
                 channel = self._channels[channel_id]
                 if isinstance(channel, RegisterChannel):
@@ -383,14 +383,9 @@ class Meter:
         self._on_sealed()
         return True
 
-    def _event(self, code: int, details: "dict[int, Any]", now: int, reserved: bool = False) -> bool:
-        try:
-            self._log.event(code, details, now, reserved)
-        except JournalError as error:
-            _must_be_full(error)
-            return False
-        self._on_sealed()
-        return True
+    def _event(self, code: int, details: "dict[int, Any]", now: int, reserved: bool = False) -> None:
+        if self._log.event_if_room(code, details, now, reserved):
+            self._on_sealed()
 
     def _totals(self) -> "dict[int, int | None]":
         totals: "dict[int, int | None]" = {}
@@ -399,9 +394,3 @@ class Meter:
             if isinstance(channel, RegisterChannel):
                 totals[channel_id] = channel.total
         return totals
-
-
-def _must_be_full(error: JournalError) -> None:
-    """A full journal is lived with; a failing flash is left to a reboot, which recovers what is there."""
-    if error.reason != "journal_full":
-        raise error

@@ -17,6 +17,7 @@ sixteen.
 
 import hashlib
 
+from meter_firmware import low_s
 from meter_firmware.low_s import N as _N
 
 TYPE_CHECKING = False
@@ -67,12 +68,10 @@ def verify(public: bytes, digest: bytes, signature: bytes) -> bool:
     Steps of FIPS 186-5 §6.4.2: (1) lengths; (2) r and s in [1, n-1], and s in its lower half; (3) the key is
     a point on the curve; (4) R = (z/s) G + (r/s) Q; (5) R is not infinity and its x is r modulo n.
     """
-    if len(public) != 2 * _SIZE or len(digest) != _SIZE or len(signature) != 2 * _SIZE:
+    if len(public) != 2 * _SIZE or len(digest) != _SIZE or not low_s.accepts(signature):
         return False
     r = _int(signature[:_SIZE])
     s = _int(signature[_SIZE:])
-    if not 1 <= r < _N or not 1 <= s <= _N // 2:
-        return False
     q = (_int(public[:_SIZE]), _int(public[_SIZE:]))
     if not _on_curve(q):
         return False

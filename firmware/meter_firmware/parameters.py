@@ -16,7 +16,7 @@ from meter_protocol.quantity_codes import code_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, Callable
 
     from meter_firmware.sensors.driver import Driver
 
@@ -25,9 +25,16 @@ MAX_VALUE = 1 << 61
 
 
 def open_set(
-    raw: bytes, authority_keys: "list[bytes]", thumbprint: bytes, current_version: "int | None"
+    raw: bytes,
+    authority_keys: "list[bytes]",
+    thumbprint: bytes,
+    current_version: "int | None",
+    kind_of_bus: "Callable[[str], str | None]",
 ) -> sealing.SealedMessage:
-    """The opened set, or ProtocolError with the reason for its refusal."""
+    """The opened set, or ProtocolError with the reason for its refusal.
+
+    `kind_of_bus` knows the board's buses by name, and gives None where there is none.
+    """
 
     def objection(fields: "dict[int, Any]") -> "str | None":
         if fields[f.METER] != thumbprint:
@@ -37,12 +44,18 @@ def open_set(
         return None
 
     sealed = sealing.open_sealed(raw, t.PARAMETER_SET, authority_keys, objection)
-    check_content(sealed.fields)
+    drivers = check_content(sealed.fields)
+    for instrument, driver in zip(sealed.fields[f.INSTRUMENTS], drivers):
+        if kind_of_bus(instrument[f.INSTRUMENT_BUS]) != driver.BUS:
+            raise ProtocolError("parameters_bus")
     return sealed
 
 
-def check_content(fields: "dict[int, Any]") -> None:
-    """What the schema cannot say: the parts of a set must fit each other and this firmware's drivers."""
+def check_content(fields: "dict[int, Any]") -> "list[type[Driver]]":
+    """What the schema cannot say: the parts of a set must fit each other and this firmware's drivers.
+
+    The drivers, of each instrument its own.
+    """
     drivers = []
     if fields[f.INTERVAL_S] * 1000 % fields[f.SAMPLE_PERIOD_MS]:
         raise ProtocolError("parameters_sample_period")
@@ -60,6 +73,7 @@ def check_content(fields: "dict[int, Any]") -> None:
         raise ProtocolError("parameters_no_channel")
     for channel in fields[f.CHANNELS]:
         _check_channel(channel, drivers[channel[f.CHANNEL_INSTRUMENT]])
+    return drivers
 
 
 def _check_channel(channel: "dict[int, Any]", driver: "type[Driver]") -> None:

@@ -83,6 +83,9 @@ class Slots:
     def manifest(self, slot: str) -> "bytes | None":
         return self._memory.read(slot + ".manifest")
 
+    def is_on_trial(self, slot: str) -> bool:
+        return self.trial is not None and self.trial.slot == slot
+
     def reason_of_failure(self, manifest_digest: bytes) -> "str | None":
         for digest, reason in self.failed:
             if digest == manifest_digest:

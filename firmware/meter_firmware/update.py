@@ -79,8 +79,6 @@ class Updater:
         self._moved_ms = services.link_ms()
         self._unreceipted: "tuple[bytes, int] | None" = None
         self._is_proven = False
-        trial = self._slots.trial
-        self._on_trial = trial is not None and trial.slot == running
         self.restart_wanted = False
 
     def files(self) -> "list[tuple[str, str]] | None":
@@ -104,6 +102,10 @@ class Updater:
             self._offer = open_manifest(raw, self._site)
         except ProtocolError:
             self._staging.end()
+
+    @property
+    def _on_trial(self) -> bool:
+        return self._slots.is_on_trial(self._running)
 
     async def run(self) -> None:
         while True:
@@ -330,7 +332,6 @@ class Updater:
             self._slots.forget_crashes()
             if self._on_trial:
                 self._slots.confirm()
-                self._on_trial = False
                 self._wake.set()
         elif self._on_trial and now_ms - self._moved_ms >= HEALTH_MS:
             self._slots.roll_back("update_health")

@@ -70,7 +70,7 @@ def _choose(root: str) -> "tuple[str, bool]":
         # An OSError: what was decided could not be kept. This is for the golden copy to deal with.
         sys.print_exception(error)
         return GOLDEN, False
-    return running, slots.trial is not None and slots.trial.slot == running
+    return running, slots.is_on_trial(running)
 
 
 def _enter(folder: str) -> None:

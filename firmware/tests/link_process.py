@@ -3,7 +3,7 @@
 Its first line of input is a JSON object, because MicroPython takes no argument of more than 255 bytes. The
 process hands over `frames` frames, each as often as it takes, waits until as many have come back as `expect`
 says, and writes one JSON object per line: what was handed over, each trouble, and a summary at the end.
-test_links_real_broker.py plays the other side.
+test_links_*.py play the other side.
 """
 
 import asyncio

@@ -234,7 +234,7 @@ class Bench:
         self.log.open(identity, os.urandom, self.ticks.now)
         self._link_ms = 0
         self.meter = Meter(self.log, self.clock, self.ticks, self.link_ms, self._driver_of, self._notify)
-        self.meter.start(_fields(self.log.parameters()), _fields(self.log.previous_parameters()))
+        self.meter.start(_fields(self.log.parameters()), self.log.previous_parameters())
         return self
 
     def power_off(self):
@@ -303,6 +303,29 @@ class Bench:
             if reading is not None:
                 found.append((fields[f.KIND], fields[f.TIME_MS], fields[f.DURATION_MS], reading))
         return found
+
+
+def energy_bench(opened=None, start_ms=NOON, **journal):
+    """A meter with parameters and one instrument, which counts 60,000 an hour, 15,000 a quarter."""
+    bench = Bench(**journal)
+    bench.instruments = [bench.energy_meter()]
+    bench.boot(start_ms)
+    bench.apply(opened or parameter_set())
+    return bench
+
+
+def bench_of_two():
+    """The same with two such instruments, each the register of one channel."""
+    bench = Bench()
+    bench.instruments = [bench.energy_meter(), bench.energy_meter(serial="B1")]
+    bench.boot()
+    bench.apply(
+        parameter_set(
+            channels=[channel(1, "energy"), channel(2, "energy", index=1)],
+            instruments=[instrument(), instrument("B1", address=2)],
+        )
+    )
+    return bench
 
 
 def _fields(raw):

@@ -11,6 +11,12 @@ from typing import Any
 
 PROJECT = Path(__file__).parents[2]
 
+NONSENSE = {"short_reply", "bad_crc", "bad_header", "wrong_function", "trailing_bytes", "wrong_unit"}
+"""The reasons that drivers give for an instrument that talks nonsense."""
+
+LATE = {"no_response", "wrong_transaction"}
+"""What is said as well where the nonsense comes late, or late again."""
+
 
 class Bench:
     """A simulator process and a MicroPython process, connected."""

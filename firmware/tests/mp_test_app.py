@@ -21,8 +21,8 @@ from update_bench import SITE, Update, pack, release
 
 from meter_firmware import verification
 from meter_firmware.journal import JournalError
-from meter_firmware.update_services import REFUSAL_EVENT_MS
-from meter_firmware.watchdog import LATE_LIMIT_MS
+from meter_firmware.refusals import REFUSAL_EVENT_MS
+from meter_firmware.watchdog import LATE_LIMIT_MS, STALLED_LIMIT_MS
 from meter_protocol import events
 from meter_protocol import fields as f
 from meter_protocol import types as t
@@ -329,3 +329,40 @@ def test_the_watchdog_is_fed_only_while_samples_are_taken():
     assert fed[0] > 3, "a sample that takes its time is no fault"
     assert fed[2] == fed[1], "a loop that samples no more is not healthy, however busy it is"
     assert board.fed > fed[2] + 3, "and it was, once it went on"
+
+
+def test_the_watchdog_is_fed_only_while_what_waits_is_tried_or_the_link_is_down():
+    bench = commissioned().boot()
+    board = bench.board
+    hangs = asyncio.Event()
+    fed = []
+
+    async def send(frame):
+        await hangs.wait()
+        return False
+
+    def much_later():
+        board.real_ms += STALLED_LIMIT_MS
+
+    def lose_the_link():
+        board.wire.connected = False
+
+    def regain_it_with_nothing_to_send():
+        board.wire.connected = True
+        assert bench.say(bench.receipt()) == []
+
+    def note():
+        fed.append(board.fed)
+
+    board.wire.send = send
+    bench.run(
+        board.clock.now,
+        *(note, note, much_later, note, note),
+        *(lose_the_link, note),
+        *(regain_it_with_nothing_to_send, much_later, note, note),
+        hangs.set,
+    )
+    assert fed[1] > fed[0], "a message that waits for its turn is no fault"
+    assert fed[3] == fed[2], "a link that takes nothing for half an hour is not healthy, though samples go on"
+    assert fed[4] > fed[3], "and without a link there is nothing to try"
+    assert fed[6] > fed[5], "nor when everything has its receipt"

@@ -20,8 +20,8 @@ from app_bench import (
 )
 from meter_bench import MINUTE, NOON
 
-from meter_firmware import app as app_module
 from meter_firmware.journal import JournalError
+from meter_firmware.refusals import REFUSAL_EVENT_MS
 from meter_protocol import cose, events
 from meter_protocol import fields as f
 from meter_protocol import types as t
@@ -198,7 +198,7 @@ def test_refusals_are_said_at_a_bounded_rate():
     for version in range(50):
         bench.say(parameter_set(version, STRANGER))
     assert bench.log.sequence == before + 1
-    bench.board.real_ms += app_module.REFUSAL_EVENT_MS
+    bench.board.real_ms += REFUSAL_EVENT_MS
     bench.say(parameter_set(7, STRANGER))
     assert bench.log.sequence == before + 2
 
@@ -211,7 +211,7 @@ def test_refusals_do_not_eat_the_reserve():
     except JournalError:
         before = bench.log.sequence
     for version in range(5):
-        bench.board.real_ms += app_module.REFUSAL_EVENT_MS
+        bench.board.real_ms += REFUSAL_EVENT_MS
         assert bench.say(parameter_set(version, STRANGER)) == ["unknown_key"]
     assert bench.log.sequence == before
 

@@ -285,3 +285,19 @@ def test_a_damaged_epoch_file_is_a_lost_head():
         assert log.epoch != epoch
         epoch = log.epoch
     _check_chain(_everything(log))
+
+
+def test_why_an_epoch_was_opened_outlives_a_cut_between_its_first_two_messages():
+    for cut in range(3):
+        flash = Flash()
+        _, memory = flash.boot()
+        # No event of the chain holds this set.
+        memory.write("parameters", b"\xff")
+        _boot_that_is_cut(flash, cut)
+        log, _ = flash.boot()
+        opened = [
+            fields[f.DETAILS]
+            for _, fields, _ in _everything(log)
+            if fields.get(f.EVENT_CODE) == events.EPOCH_OPENED
+        ]
+        assert [details[events.REASON] for details in opened] == ["parameters_lost"], cut

@@ -190,6 +190,22 @@ def test_the_amplifier_holds_more_than_a_fault_and_no_more_than_it_must():
 def test_the_setting_of_the_published_example():
     assert current_loop.setting(0, 1) == 0xC383
     assert current_loop.setting(3, 5) == 0xFB83
+    # Fresh from a reset the chip has the same settings, but for AIN0 against AIN1: 8583h.
+    assert current_loop.setting(0, 2) == 0x8583 | current_loop.INPUT_TO_GROUND
+
+
+def test_the_published_steps_of_the_converter():
+    assert [step for _, step in current_loop.RANGES] == [
+        187500000,
+        125000000,
+        62500000,
+        31250000,
+        15625000,
+        7812500,
+    ]
+    assert [1000 * full_scale for full_scale, _ in current_loop.RANGES] == [
+        32768 * step for _, step in current_loop.RANGES
+    ]
 
 
 ROW = ["flue_pressure", "differential_pressure", 0, 100000, -1, 0, 10000]

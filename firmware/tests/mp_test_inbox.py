@@ -57,6 +57,9 @@ def test_sizes_and_counts_are_bounded_before_anything_is_looked_at():
     assert _reasons(inbox, tiny * (MAX_MESSAGES + 1)) == {"cose_too_many_messages": 1}
     assert _reasons(inbox, b"") == {}
     assert calls == []
+    assert _reasons(inbox, _message() * MAX_MESSAGES) == {}
+    assert len(calls) == MAX_MESSAGES
+    assert "cose_too_large" not in _reasons(inbox, bytes(MAX_INBOUND))
 
 
 class Line:

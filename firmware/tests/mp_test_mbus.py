@@ -216,6 +216,10 @@ def test_what_does_not_fit_is_refused_and_real4_is_rounded():
     # 0.123 kWh as REAL4 are 442.8 kJ: it is rounded after it has become joules, not before.
     heat = mbus.define([["record", "h", "heat", 3]]).ROWS
     assert mbus.convert(records_of("05066de7fb3d"), heat) == ({"h": 443}, {})
+    # Halves go to the even integer, as everywhere: 0.5, 1.5, 2.5, -0.5 and -2.5 W.
+    power = mbus.define([["record", "p", "thermal_power", 0]]).ROWS
+    for text, value in (("0000003f", 0), ("0000c03f", 2), ("00002040", 2), ("000000bf", 0), ("000020c0", -2)):
+        assert mbus.convert(records_of("052b" + text), power) == ({"p": value}, {}), text
 
 
 def test_units_of_flow_and_pressure():

@@ -2,7 +2,18 @@
 
 import asyncio
 
-from meter_bench import HOUR, MINUTE, NOON, Bench, channel, check_times, instrument, parameter_set, silent
+from meter_bench import (
+    HOUR,
+    MINUTE,
+    NOON,
+    Bench,
+    bench_of_two,
+    channel,
+    check_times,
+    energy_bench,
+    parameter_set,
+    silent,
+)
 
 from meter_firmware.instrument_error import InstrumentError
 from meter_protocol import events
@@ -14,17 +25,8 @@ MISSED = f.STATUS_MISSED_SAMPLES
 GAP = f.STATUS_GAP_BEFORE
 
 
-def _bench(opened=None, start_ms=NOON, **journal):
-    """One instrument that counts 60,000 an hour, 15,000 a quarter."""
-    bench = Bench(**journal)
-    bench.instruments = [bench.energy_meter()]
-    bench.boot(start_ms)
-    bench.apply(opened or parameter_set())
-    return bench
-
-
 def test_intervals_end_at_multiples_of_the_interval():
-    bench = _bench().run(HOUR)
+    bench = energy_bench().run(HOUR)
     assert [(fields[f.KIND], fields[f.TIME_MS] - NOON, fields[f.DURATION_MS]) for fields in bench.readings()] == [
         (OUTAGE, 0, None),
         (REGULAR, QUARTER, QUARTER),
@@ -36,7 +38,7 @@ def test_intervals_end_at_multiples_of_the_interval():
 
 
 def test_totals_telescope_from_where_the_register_began():
-    bench = _bench().run(HOUR)
+    bench = energy_bench().run(HOUR)
     assert [reading for _, _, _, reading in bench.of(1)] == [
         [GAP, 1000],
         [0, 16000],
@@ -48,7 +50,7 @@ def test_totals_telescope_from_where_the_register_began():
 
 
 def test_an_interval_that_began_between_boundaries_is_partial():
-    bench = _bench(start_ms=NOON + 7 * MINUTE + 1234).run(30 * MINUTE, False)
+    bench = energy_bench(start_ms=NOON + 7 * MINUTE + 1234).run(30 * MINUTE, False)
     first, second = bench.of(1)[1:3]
     assert first == (PARTIAL, NOON + QUARTER, 8 * MINUTE - 1234, [0, 1000 + 7979])
     assert second[:3] == (REGULAR, NOON + 2 * QUARTER, QUARTER)
@@ -57,13 +59,13 @@ def test_an_interval_that_began_between_boundaries_is_partial():
 
 
 def test_an_orderly_end_seals_every_register_as_it_is():
-    bench = _bench().run(QUARTER + 5 * MINUTE + 30000)
+    bench = energy_bench().run(QUARTER + 5 * MINUTE + 30000)
     kind, end, duration, reading = bench.of(1)[-1]
     assert (kind, end - NOON, duration, reading) == (PARTIAL, QUARTER + 330000, 330000, [0, 21500])
 
 
 def test_an_orderly_end_at_a_boundary_seals_no_empty_interval():
-    bench = _bench().run(QUARTER)
+    bench = energy_bench().run(QUARTER)
     assert [entry[0] for entry in bench.of(1)] == [OUTAGE, REGULAR]
 
 
@@ -84,7 +86,7 @@ def test_without_a_clock_intervals_count_from_boot():
 
 
 def test_a_silent_instrument_gives_null_readings_and_then_one_outage():
-    bench = _bench()
+    bench = energy_bench()
     meter = bench.instruments[0]
     bench.ticks.at(QUARTER + MINUTE + 1, lambda: setattr(meter, "fault", silent()))
     bench.ticks.at(3 * QUARTER + 4 * MINUTE + 1, lambda: setattr(meter, "fault", None))
@@ -105,7 +107,7 @@ def test_a_silent_instrument_gives_null_readings_and_then_one_outage():
 
 
 def test_an_instrument_that_returns_at_a_boundary_leaves_no_good_zero_behind():
-    bench = _bench()
+    bench = energy_bench()
     meter = bench.instruments[0]
     bench.ticks.at(QUARTER + 1, lambda: setattr(meter, "fault", silent()))
     bench.ticks.at(3 * QUARTER - 1, lambda: setattr(meter, "fault", None))
@@ -116,15 +118,7 @@ def test_an_instrument_that_returns_at_a_boundary_leaves_no_good_zero_behind():
 
 
 def test_an_outage_lasts_as_long_as_its_own_register_was_missing():
-    bench = Bench()
-    bench.instruments = [bench.energy_meter(), bench.energy_meter(serial="B1")]
-    bench.boot()
-    bench.apply(
-        parameter_set(
-            channels=[channel(1, "energy"), channel(2, "energy", index=1)],
-            instruments=[instrument(), instrument("B1", address=2)],
-        )
-    )
+    bench = bench_of_two()
     first, second = bench.instruments
     bench.ticks.at(MINUTE, lambda: setattr(first, "fault", silent()))
     bench.ticks.at(QUARTER + MINUTE, lambda: setattr(second, "fault", silent()))
@@ -139,15 +133,7 @@ def test_an_outage_lasts_as_long_as_its_own_register_was_missing():
 
 
 def test_registers_that_went_missing_at_different_times_come_back_in_different_outages():
-    bench = Bench()
-    bench.instruments = [bench.energy_meter(), bench.energy_meter(serial="B1")]
-    bench.boot()
-    bench.apply(
-        parameter_set(
-            channels=[channel(1, "energy"), channel(2, "energy", index=1)],
-            instruments=[instrument(), instrument("B1", address=2)],
-        )
-    )
+    bench = bench_of_two()
     first, second = bench.instruments
     bench.ticks.at(MINUTE, lambda: setattr(first, "fault", silent()))
     bench.ticks.at(QUARTER + MINUTE, lambda: setattr(second, "fault", silent()))
@@ -165,7 +151,7 @@ def test_registers_that_went_missing_at_different_times_come_back_in_different_o
 
 
 def test_an_instrument_that_is_silent_from_boot_has_an_outage_of_unknown_length():
-    bench = _bench().run(QUARTER, False)
+    bench = energy_bench().run(QUARTER, False)
     bench.ticks.pass_to(HOUR)
     bench.instruments[0].fault = silent()
     bench.boot(NOON + HOUR)
@@ -189,7 +175,7 @@ def test_a_register_that_was_never_read_has_no_total():
 
 def test_nonsense_is_a_bad_response():
     for reason in ("bad_crc", "wrong_length", "modbus_exception", "trailing_bytes"):
-        bench = _bench()
+        bench = energy_bench()
         fail = bench.instruments[0].fail
         bench.ticks.at(1, lambda fail=fail, reason=reason: fail(InstrumentError(reason)))
         bench.run(QUARTER)
@@ -197,15 +183,7 @@ def test_nonsense_is_a_bad_response():
 
 
 def test_a_bug_in_a_driver_costs_its_own_readings_only():
-    bench = Bench()
-    bench.instruments = [bench.energy_meter(), bench.energy_meter(serial="B1")]
-    bench.boot()
-    bench.apply(
-        parameter_set(
-            channels=[channel(1, "energy"), channel(2, "energy", index=1)],
-            instruments=[instrument(), instrument("B1", address=2)],
-        )
-    )
+    bench = bench_of_two()
     broken = bench.instruments[0]
     bench.ticks.at(1, lambda: setattr(broken, "fault", IndexError("bytes index out of range")))
     bench.run(QUARTER)
@@ -214,7 +192,7 @@ def test_a_bug_in_a_driver_costs_its_own_readings_only():
 
 
 def test_what_an_instrument_does_not_have_is_told_from_what_it_cannot_have():
-    bench = _bench(parameter_set(channels=[channel(1, "energy"), channel(2, "power", f.CHANNEL_MEAN)]))
+    bench = energy_bench(parameter_set(channels=[channel(1, "energy"), channel(2, "power", f.CHANNEL_MEAN)]))
     meter = bench.instruments[0]
     read = meter.read
 
@@ -231,7 +209,7 @@ def test_what_an_instrument_does_not_have_is_told_from_what_it_cannot_have():
 
 
 def test_another_instrument_in_its_place_adds_nothing():
-    bench = _bench(parameter_set(period_ms=5000))
+    bench = energy_bench(parameter_set(period_ms=5000))
     other = bench.energy_meter(start=999000, serial="Z9")
 
     def swap():
@@ -255,7 +233,7 @@ def test_another_instrument_in_its_place_adds_nothing():
 
 def test_an_instrument_is_asked_who_it_is_whenever_it_could_have_been_exchanged():
     # Sampled once in a quarter: an exchange takes less, and nobody would see a silence.
-    bench = _bench(parameter_set(period_ms=QUARTER))
+    bench = energy_bench(parameter_set(period_ms=QUARTER))
     meter = bench.instruments[0]
     other = bench.energy_meter(start=999000)
 
@@ -266,7 +244,7 @@ def test_an_instrument_is_asked_who_it_is_whenever_it_could_have_been_exchanged(
     bench.run(3 * QUARTER)
     assert bench.of(1)[2][3] == [MISSED | f.STATUS_WRONG_INSTRUMENT, None, 16000, 16000]
     # Sampled every second it cannot have been, and is asked once.
-    bench = _bench(parameter_set(interval_s=60, period_ms=1000)).run(5 * MINUTE)
+    bench = energy_bench(parameter_set(interval_s=60, period_ms=1000)).run(5 * MINUTE)
     assert bench.instruments[0].identified == 1
 
 
@@ -289,7 +267,7 @@ def test_a_register_that_wraps_goes_on():
 
 
 def test_a_register_that_is_set_back_adds_nothing_and_is_said_once():
-    bench = _bench()
+    bench = energy_bench()
     meter = bench.instruments[0]
     back = 20 * MINUTE
 
@@ -311,7 +289,7 @@ def test_a_register_that_is_set_back_adds_nothing_and_is_said_once():
 
 
 def test_an_instrument_whose_register_jumps_about_fills_no_journal():
-    bench = _bench()
+    bench = energy_bench()
     meter = bench.instruments[0]
     state = [1]
 
@@ -341,7 +319,7 @@ def test_a_total_that_no_message_could_hold_is_none():
 
 
 def test_samples_that_a_slow_instrument_cost_are_expected_all_the_same():
-    bench = _bench()
+    bench = energy_bench()
     bench.instruments[0].delay_ms = 150000
     bench.run(QUARTER + 1)
     kind, _, _, reading = bench.of(2)[0]
@@ -349,7 +327,7 @@ def test_samples_that_a_slow_instrument_cost_are_expected_all_the_same():
 
 
 def test_a_loop_that_is_always_late_leaves_the_others_their_turn():
-    bench = _bench(parameter_set(interval_s=60, period_ms=1))
+    bench = energy_bench(parameter_set(interval_s=60, period_ms=1))
     bench.instruments[0].delay_ms = 5
     bench.ticks.sleep_until = _late_clock(bench.ticks)
     turns = []
@@ -381,7 +359,7 @@ def _late_clock(ticks):
 
 
 def test_an_instrument_slower_than_the_interval_makes_long_intervals_that_say_so():
-    bench = _bench(parameter_set(interval_s=60, period_ms=10000))
+    bench = energy_bench(parameter_set(interval_s=60, period_ms=10000))
     meter = bench.instruments[0]
     bench.ticks.at(MINUTE + 1, lambda: setattr(meter, "delay_ms", 150000))
     bench.ticks.at(3 * MINUTE, lambda: setattr(meter, "delay_ms", 0))

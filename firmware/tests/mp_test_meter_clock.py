@@ -1,20 +1,12 @@
 """What the clock does to intervals: none contains a step, none overlaps another, and a slew leaves them alone."""
 
-from meter_bench import HOUR, MINUTE, NOON, Bench, channel, check_times, parameter_set, silent
+from meter_bench import HOUR, MINUTE, NOON, channel, check_times, energy_bench, parameter_set, silent
 
 from meter_protocol import events
 from meter_protocol import fields as f
 
 REGULAR, OUTAGE, PARTIAL = f.KIND_REGULAR, f.KIND_OUTAGE, f.KIND_PARTIAL
 QUARTER = 15 * MINUTE
-
-
-def _bench(clock_ms=NOON, opened=None):
-    bench = Bench()
-    bench.instruments = [bench.energy_meter()]
-    bench.boot(clock_ms)
-    bench.apply(opened or parameter_set())
-    return bench
 
 
 def _increments(bench, number=1):
@@ -30,7 +22,7 @@ def _increments(bench, number=1):
 
 
 def test_the_first_time_closes_the_interval_and_begins_another_scale():
-    bench = _bench(None)
+    bench = energy_bench(start_ms=None)
     bench.ticks.at(20 * MINUTE + 10000, lambda: bench.set_clock(NOON + 3 * MINUTE))
     bench.run(20 * MINUTE + 10000 + 12 * MINUTE + QUARTER)
     assert _increments(bench) == [
@@ -52,7 +44,7 @@ def test_the_first_time_closes_the_interval_and_begins_another_scale():
 
 
 def test_a_step_back_measures_the_hour_again_and_no_quantity_twice():
-    bench = _bench()
+    bench = energy_bench()
     bench.ticks.at(HOUR + 5 * MINUTE, lambda: bench.set_clock(NOON + 5 * MINUTE))
     bench.run(HOUR + QUARTER)
     assert _increments(bench)[-2:] == [
@@ -63,7 +55,7 @@ def test_a_step_back_measures_the_hour_again_and_no_quantity_twice():
 
 
 def test_a_step_forward_over_boundaries():
-    bench = _bench()
+    bench = energy_bench()
     bench.ticks.at(5 * MINUTE, lambda: bench.set_clock(NOON + 4 * HOUR + 3 * MINUTE))
     bench.run(20 * MINUTE)
     assert _increments(bench)[1:3] == [
@@ -73,7 +65,7 @@ def test_a_step_forward_over_boundaries():
 
 
 def test_a_step_closes_an_interval_that_had_no_sample_yet():
-    bench = _bench(opened=parameter_set(period_ms=QUARTER))
+    bench = energy_bench(parameter_set(period_ms=QUARTER))
     bench.ticks.at(QUARTER + 5 * MINUTE, lambda: bench.set_clock(NOON + HOUR))
     bench.run(QUARTER + 5 * MINUTE + QUARTER)
     assert _increments(bench)[2:] == [
@@ -83,7 +75,7 @@ def test_a_step_closes_an_interval_that_had_no_sample_yet():
 
 
 def test_a_step_right_at_a_boundary_makes_no_empty_interval():
-    bench = _bench()
+    bench = energy_bench()
     # The meter wakes for its boundary, and finds the correction when it comes back.
     bench.instruments[0].delay_ms = 0
     bench.ticks.at(QUARTER, lambda: bench.set_clock(NOON + HOUR))
@@ -94,7 +86,7 @@ def test_a_step_right_at_a_boundary_makes_no_empty_interval():
 
 def test_a_slew_leaves_the_interval_and_its_samples_alone():
     for slew_ms in (999, 1, -1, -999):
-        bench = _bench()
+        bench = energy_bench()
         set_clock, utc_ms = bench.set_clock, NOON + 7 * MINUTE + 300 + slew_ms
         bench.ticks.at(7 * MINUTE + 300, lambda set_clock=set_clock, utc_ms=utc_ms: set_clock(utc_ms))
         bench.run(2 * QUARTER - slew_ms)
@@ -107,7 +99,7 @@ def test_a_slew_leaves_the_interval_and_its_samples_alone():
 
 
 def test_a_slew_over_a_boundary_does_not_miss_it():
-    bench = _bench()
+    bench = energy_bench()
     bench.ticks.at(QUARTER - 300, lambda: bench.set_clock(NOON + QUARTER + 500))
     bench.run(2 * QUARTER)
     assert bench.of(1)[1][:3] == (REGULAR, NOON + QUARTER + 500, QUARTER - 300)
@@ -115,7 +107,7 @@ def test_a_slew_over_a_boundary_does_not_miss_it():
 
 
 def test_a_slew_back_over_a_boundary_makes_no_tiny_interval():
-    bench = _bench()
+    bench = energy_bench()
     bench.ticks.at(QUARTER + 300, lambda: bench.set_clock(NOON + QUARTER - 500))
     bench.run(3 * QUARTER)
     assert [entry[:3] for entry in bench.of(1)[1:3]] == [
@@ -126,7 +118,7 @@ def test_a_slew_back_over_a_boundary_makes_no_tiny_interval():
 
 
 def test_many_slews_in_one_interval_add_up():
-    bench = _bench()
+    bench = energy_bench()
     for minute in range(1, 10):
         # 900 ms forward each time
         bench.ticks.at(
@@ -138,7 +130,7 @@ def test_many_slews_in_one_interval_add_up():
 
 
 def test_a_correction_that_comes_while_an_instrument_is_read_waits_its_turn():
-    bench = _bench()
+    bench = energy_bench()
     meter = bench.instruments[0]
     bench.ticks.at(5 * MINUTE - 1, lambda: setattr(meter, "delay_ms", 4000))
     bench.ticks.at(5 * MINUTE + 2000, lambda: bench.set_clock(NOON + HOUR))
@@ -151,7 +143,7 @@ def test_a_correction_that_comes_while_an_instrument_is_read_waits_its_turn():
 
 
 def test_clock_and_parameters_at_the_same_moment():
-    bench = _bench()
+    bench = energy_bench()
 
     def both():
         bench.set_clock(NOON + HOUR)
@@ -169,7 +161,7 @@ def test_clock_and_parameters_at_the_same_moment():
 
 
 def test_two_corrections_before_the_loop_turns_are_one():
-    bench = _bench()
+    bench = energy_bench()
 
     def twice():
         bench.set_clock(NOON + HOUR)
@@ -182,7 +174,7 @@ def test_two_corrections_before_the_loop_turns_are_one():
 
 
 def test_a_step_while_the_instrument_is_silent_keeps_the_outage_whole():
-    bench = _bench()
+    bench = energy_bench()
     meter = bench.instruments[0]
     bench.ticks.at(QUARTER + 1, lambda: setattr(meter, "fault", silent()))
     bench.ticks.at(QUARTER + 5 * MINUTE, lambda: bench.set_clock(NOON + 5 * HOUR))
@@ -195,7 +187,7 @@ def test_a_step_while_the_instrument_is_silent_keeps_the_outage_whole():
 
 
 def test_uncertainty_and_status_of_each_message_are_those_of_its_moment():
-    bench = _bench(None)
+    bench = energy_bench(start_ms=None)
     bench.ticks.at(QUARTER + 1, lambda: bench.set_clock(NOON, f.CLOCK_INFORMATIVE, 40))
     bench.run(QUARTER + 1 + HOUR)
     assert [fields[f.CLOCK_STATUS] for fields in bench.readings()] == [3, 3, 3, 1, 1, 1, 1]

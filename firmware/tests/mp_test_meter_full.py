@@ -3,7 +3,7 @@
 The meter can always be restarted meanwhile, and it goes on as soon as receipts come.
 """
 
-from meter_bench import HOUR, MINUTE, NOON, Bench, channel, check_times, parameter_set, silent
+from meter_bench import HOUR, MINUTE, NOON, channel, check_times, energy_bench, parameter_set, silent
 
 from meter_firmware.journal import JournalError
 from meter_protocol import events
@@ -18,11 +18,8 @@ RESERVE = 4 * SEGMENT
 
 def _bench(opened=None):
     """Counts 1,000 a minute, and has an interval of a minute. About 60 messages fit."""
-    bench = Bench(CAPACITY, segment_bytes=SEGMENT, reserve_bytes=RESERVE)
-    bench.instruments = [bench.energy_meter()]
-    bench.boot()
-    bench.apply(opened or parameter_set(interval_s=60))
-    return bench
+    journal = {"journal_bytes": CAPACITY, "segment_bytes": SEGMENT, "reserve_bytes": RESERVE}
+    return energy_bench(opened or parameter_set(interval_s=60), **journal)
 
 
 def _full(bench=None):

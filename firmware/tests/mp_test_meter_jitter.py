@@ -1,6 +1,6 @@
 """How late the samples of an interval were, and what a mean channel says of jumps between them."""
 
-from meter_bench import MINUTE, Bench, channel, instrument, parameter_set, silent
+from meter_bench import MINUTE, bench_of_two, channel, energy_bench, parameter_set, silent
 
 from meter_protocol import fields as f
 
@@ -9,25 +9,16 @@ QUARTER = 15 * MINUTE
 MISSED = f.STATUS_MISSED_SAMPLES
 
 
-def _bench(opened=None):
-    """One instrument that counts 60,000 an hour, asked every minute."""
-    bench = Bench()
-    bench.instruments = [bench.energy_meter()]
-    bench.boot()
-    bench.apply(opened or parameter_set())
-    return bench
-
-
 def _jitters(bench):
     return [(fields[f.KIND], fields[f.JITTER_MS]) for fields in bench.readings()]
 
 
 def test_samples_on_time_have_no_jitter():
-    assert _jitters(_bench().run(2 * QUARTER)) == [(OUTAGE, 0), (REGULAR, 0), (REGULAR, 0)]
+    assert _jitters(energy_bench().run(2 * QUARTER)) == [(OUTAGE, 0), (REGULAR, 0), (REGULAR, 0)]
 
 
 def test_an_interval_says_by_how_much_its_latest_sample_was_late():
-    bench = _bench()
+    bench = energy_bench()
     punctual = bench.ticks.sleep_until
     late_ms = {2 * MINUTE: 40, 7 * MINUTE: 250, 9 * MINUTE: 90, QUARTER + MINUTE: 3}
 
@@ -42,15 +33,7 @@ def test_an_interval_says_by_how_much_its_latest_sample_was_late():
 
 
 def test_the_last_of_several_slow_instruments_is_the_latest():
-    bench = Bench()
-    bench.instruments = [bench.energy_meter(), bench.energy_meter(serial="B1")]
-    bench.boot()
-    bench.apply(
-        parameter_set(
-            channels=[channel(1, "energy"), channel(2, "energy", index=1)],
-            instruments=[instrument(), instrument("B1", address=2)],
-        )
-    )
+    bench = bench_of_two()
     for slow in bench.instruments:
         slow.delay_ms = 300
     bench.run(QUARTER + MINUTE)
@@ -58,7 +41,7 @@ def test_the_last_of_several_slow_instruments_is_the_latest():
 
 
 def test_an_outage_inside_an_interval_has_no_jitter_and_takes_none_away():
-    bench = _bench()
+    bench = energy_bench()
     meter = bench.instruments[0]
     bench.ticks.at(MINUTE + 1, lambda: setattr(meter, "fault", silent()))
     bench.ticks.at(QUARTER + MINUTE + 1, lambda: setattr(meter, "delay_ms", 700))
@@ -69,7 +52,7 @@ def test_an_outage_inside_an_interval_has_no_jitter_and_takes_none_away():
 
 
 def test_a_missed_slot_is_missed_and_the_next_sample_is_on_time():
-    bench = _bench()
+    bench = energy_bench()
     meter = bench.instruments[0]
     bench.ticks.at(5 * MINUTE, lambda: setattr(meter, "delay_ms", 90000))
     bench.ticks.at(6 * MINUTE, lambda: setattr(meter, "delay_ms", 0))
@@ -79,7 +62,9 @@ def test_a_missed_slot_is_missed_and_the_next_sample_is_on_time():
 
 
 def test_a_jump_of_a_mean_channel_is_what_its_parameters_say():
-    bench = _bench(parameter_set(channels=[channel(2, "power", f.CHANNEL_MEAN, max_step=5000, extremes=True)]))
+    bench = energy_bench(
+        parameter_set(channels=[channel(2, "power", f.CHANNEL_MEAN, max_step=5000, extremes=True)])
+    )
     values = bench.instruments[0].values
     bench.ticks.at(QUARTER + MINUTE, lambda: values.__setitem__("power", lambda ticks: 65000))
     bench.ticks.at(2 * QUARTER + MINUTE, lambda: values.__setitem__("power", lambda ticks: 59999))

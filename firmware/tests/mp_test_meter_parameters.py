@@ -1,6 +1,17 @@
 """Changes of parameters and boots: registers go on from where they were sealed, by the set that sealed them."""
 
-from meter_bench import HOUR, MINUTE, NOON, Bench, channel, check_times, instrument, parameter_set, silent
+from meter_bench import (
+    HOUR,
+    MINUTE,
+    NOON,
+    Bench,
+    channel,
+    check_times,
+    energy_bench,
+    instrument,
+    parameter_set,
+    silent,
+)
 
 from meter_firmware.journal import JournalError
 from meter_protocol import events
@@ -11,20 +22,11 @@ QUARTER = 15 * MINUTE
 GAP = f.STATUS_GAP_BEFORE
 
 
-def _bench(opened=None, start_ms=NOON, **journal):
-    """One instrument that counts 60,000 an hour, 15,000 a quarter."""
-    bench = Bench(**journal)
-    bench.instruments = [bench.energy_meter()]
-    bench.boot(start_ms)
-    bench.apply(opened or parameter_set())
-    return bench
-
-
 # Change of parameters
 
 
 def test_a_new_ratio_counts_from_the_moment_of_the_change():
-    bench = _bench()
+    bench = energy_bench()
     bench.ticks.at(20 * MINUTE + 30000, lambda: bench.apply(parameter_set(2, [channel(1, "energy", ratio=80)])))
     bench.run(2 * QUARTER)
     entries = bench.of(1)
@@ -39,7 +41,7 @@ def test_a_new_ratio_counts_from_the_moment_of_the_change():
 def test_after_a_power_cut_the_state_is_read_under_the_ratio_it_was_sealed_with():
     """What the register counted is never scaled by the wrong ratio."""
     for delay_ms in (0, 1, MINUTE, QUARTER):
-        bench = _bench(parameter_set(1, [channel(1, "energy", ratio=10)]))
+        bench = energy_bench(parameter_set(1, [channel(1, "energy", ratio=10)]))
         # Right at a boundary: the newest reading was sealed without its raw value.
         bench.ticks.at(
             QUARTER, lambda apply=bench.apply: apply(parameter_set(2, [channel(1, "energy", ratio=80)]))
@@ -54,7 +56,7 @@ def test_after_a_power_cut_the_state_is_read_under_the_ratio_it_was_sealed_with(
 
 
 def test_a_change_at_a_boundary_seals_the_state_although_the_interval_is_empty():
-    bench = _bench(parameter_set(1, [channel(1, "energy", ratio=10)]))
+    bench = energy_bench(parameter_set(1, [channel(1, "energy", ratio=10)]))
     meter = bench.instruments[0]
     read = meter.read
 
@@ -77,7 +79,7 @@ def test_a_change_at_a_boundary_seals_the_state_although_the_interval_is_empty()
 
 
 def test_a_set_that_comes_during_a_change_is_the_next():
-    bench = _bench()
+    bench = energy_bench()
     meter = bench.instruments[0]
 
     def first():
@@ -97,7 +99,7 @@ def test_a_set_that_comes_during_a_change_is_the_next():
 
 
 def test_a_set_that_finds_no_room_after_the_interval_was_closed_begins_another():
-    bench = _bench()
+    bench = energy_bench()
 
     def full(opened, ticks):
         raise JournalError("journal_full")
@@ -198,7 +200,7 @@ def _operations_of_a_change(cut):
 
 
 def test_an_exchanged_instrument_under_a_new_set_begins_its_own_total():
-    bench = _bench()
+    bench = energy_bench()
     other = bench.energy_meter(start=100, serial="Z9")
 
     def exchange():
@@ -213,7 +215,7 @@ def test_an_exchanged_instrument_under_a_new_set_begins_its_own_total():
 
 
 def test_an_exchange_is_not_forgotten_over_a_power_cut():
-    bench = _bench()
+    bench = energy_bench()
     other = bench.energy_meter(start=100, serial="Z9")
     other.fault = silent()
 
@@ -231,7 +233,7 @@ def test_an_exchange_is_not_forgotten_over_a_power_cut():
 
 def test_a_channel_that_vanishes_leaves_the_others_alone():
     channels = [channel(1, "energy"), channel(2, "power", f.CHANNEL_MEAN), channel(3, "energy", ratio=2)]
-    bench = _bench(parameter_set(1, channels))
+    bench = energy_bench(parameter_set(1, channels))
     bench.ticks.at(QUARTER + MINUTE, lambda: bench.apply(parameter_set(2, channels[2:])))
     bench.run(2 * QUARTER)
     assert sorted(bench.readings()[-1][f.READINGS]) == [3]
@@ -239,7 +241,7 @@ def test_a_channel_that_vanishes_leaves_the_others_alone():
 
 
 def test_the_same_id_may_be_a_mean_now():
-    bench = _bench(parameter_set(1, [channel(1, "energy")]))
+    bench = energy_bench(parameter_set(1, [channel(1, "energy")]))
     bench.ticks.at(QUARTER + MINUTE, lambda: bench.apply(parameter_set(2, [channel(1, "power", f.CHANNEL_MEAN)])))
     bench.run(QUARTER + 2 * MINUTE, False)
     bench.boot(NOON + QUARTER + 2 * MINUTE)
@@ -248,7 +250,7 @@ def test_the_same_id_may_be_a_mean_now():
 
 
 def test_a_change_while_a_gap_is_open_keeps_its_beginning():
-    bench = _bench()
+    bench = energy_bench()
     meter = bench.instruments[0]
     bench.ticks.at(MINUTE, lambda: setattr(meter, "fault", silent()))
     bench.ticks.at(QUARTER + MINUTE, lambda: bench.apply(parameter_set(2, [channel(1, "energy", ratio=2)])))
@@ -264,7 +266,7 @@ def test_a_change_while_a_gap_is_open_keeps_its_beginning():
 
 
 def test_a_power_cut_inside_an_interval_loses_no_quantity():
-    bench = _bench().run(QUARTER + 7 * MINUTE, False)
+    bench = energy_bench().run(QUARTER + 7 * MINUTE, False)
     bench.ticks.pass_to(HOUR + 3 * MINUTE)
     bench.boot(NOON + HOUR + 3 * MINUTE)
     bench.run(HOUR + QUARTER)
@@ -277,7 +279,7 @@ def test_a_power_cut_inside_an_interval_loses_no_quantity():
 
 
 def test_boots_in_a_row_without_a_reading_keep_the_registers():
-    bench = _bench().run(QUARTER, False)
+    bench = energy_bench().run(QUARTER, False)
     bench.instruments[0].fault = silent()
     for boot in range(5):
         bench.boot(NOON + QUARTER + boot * MINUTE)

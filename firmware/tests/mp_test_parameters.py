@@ -8,11 +8,12 @@ from meter_protocol import fields as f
 from meter_protocol.errors import ProtocolError
 
 KEYS = [AUTHORITY.cose_key]
+KIND_OF_BUS = {"bus0": "modbus", "bus1": "pulse"}.get
 
 
 def _reason(version=2, current=1, sealer=AUTHORITY, **other):
     try:
-        parameters.open_set(parameter_set(version, sealer, **other), KEYS, METER.thumbprint, current)
+        parameters.open_set(parameter_set(version, sealer, **other), KEYS, METER.thumbprint, current, KIND_OF_BUS)
     except ProtocolError as error:
         return error.reason
     return None
@@ -32,7 +33,7 @@ def same(before, after, number):
 
 
 def test_a_set_that_fits_is_opened_whole():
-    opened = parameters.open_set(parameter_set(2), KEYS, METER.thumbprint, 1)
+    opened = parameters.open_set(parameter_set(2), KEYS, METER.thumbprint, 1, KIND_OF_BUS)
     assert opened.fields[f.SET_VERSION] == 2
     assert opened.raw == parameter_set(2)
     assert len(opened.hash) == 32

@@ -58,6 +58,16 @@ def test_a_trial_has_so_much_time():
     assert codes(meter.chain) == [events.UPDATE_ROLLED_BACK]
 
 
+def test_what_is_proven_may_go_without_receipts():
+    meter = Meter().update(FIRST)
+    life = meter.boot()
+    life.services.now_ms = 100 * update.HEALTH_MS
+    life.turn()
+    assert not life.updater.restart_wanted
+    assert meter.boot().software_id == FIRST.digest
+    assert codes(meter.chain) == [events.FIRMWARE_UPDATED]
+
+
 def test_the_time_of_a_trial_begins_anew_with_every_receipt():
     """What waited before the boot is receipted first, and may be a gateway's work of hours."""
     meter = Meter()

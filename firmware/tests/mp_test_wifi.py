@@ -118,6 +118,17 @@ async def test_a_radio_that_fails_again_and_again_is_restarted():
         assert station.said[index : index + 4] == ["off", "on", "reconnects 0", "connect"]
 
 
+async def test_a_network_that_was_joined_between_failures_is_no_reason_to_restart_the_radio():
+    """A count that no success ends would switch off a radio that works, at every third dip of a year."""
+    station, _, wifi = _target(([NOT_FOUND] * (RESTART_RADIO_AFTER - 1) + [GOT_IP]) * 3)
+    for _ in range(3):
+        station.state = NOT_FOUND
+        for _ in range(RESTART_RADIO_AFTER - 1):
+            assert await _reason(wifi) == "wifi_not_found"
+        assert await wifi.open() == "stream"
+    assert "off" not in station.said
+
+
 async def test_under_a_link_it_is_tried_for_ever_at_random_distances():
     """The link's own back-off is between the attempts; nothing raises out of it."""
     _, _, wifi = _target([NOT_FOUND, "busy"] * 20, 50)

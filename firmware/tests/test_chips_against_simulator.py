@@ -5,7 +5,7 @@ Virtual time: a sensor that needs five seconds for a value needs five of the clo
 
 import socket
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -36,9 +36,7 @@ from meter_tools.simulator.faults import Fault
 
 @pytest.fixture
 def bench(tmp_path: Path, micropython: Path) -> Iterator[Bench]:
-    with ExitStack() as stack:
-        bench = Bench(tmp_path, micropython)
-        stack.callback(bench.close)
+    with closing(Bench(tmp_path, micropython)) as bench:
         yield bench
 
 

@@ -1,28 +1,24 @@
 """Every register map of the gateway: its file as an instrument, its rows in the driver on MicroPython."""
 
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
-from modbus_bench import Bench
+from modbus_bench import LATE, NONSENSE, Bench
 
 from meter_gateway.register_map import RegisterMap, built_in_maps, load_register_map
 from meter_gateway.units import UNITS
 from meter_tools.simulator.faults import Fault, write_fault_file
 
 MAPS = {path.stem: load_register_map(path) for path in built_in_maps()}
-NONSENSE = {"short_reply", "bad_crc", "bad_header", "wrong_function", "trailing_bytes", "wrong_unit"}
-LATE = {"no_response", "wrong_transaction"}
 
 
 @pytest.fixture
 def bench(tmp_path: Path, micropython: Path) -> Iterator[Bench]:
-    with ExitStack() as stack:
-        bench = Bench(tmp_path, micropython)
-        stack.callback(bench.close)
+    with closing(Bench(tmp_path, micropython)) as bench:
         yield bench
 
 

@@ -5,12 +5,12 @@ the driver says comes from the other side of a real line.
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
-from modbus_bench import PROJECT, Bench
+from modbus_bench import LATE, NONSENSE, PROJECT, Bench
 
 from meter_tools.simulator.clock import write_clock_file
 from meter_tools.simulator.faults import Fault, write_fault_file
@@ -78,16 +78,10 @@ FIXED = {
 }
 UNITS = {"djsf1352": 5, "energy64": 1, "pzem004t": 2, "sdm630": 4, "senseair_s8": 254, "tuf2000": 3}
 
-NONSENSE = {"short_reply", "bad_crc", "bad_header", "wrong_function", "trailing_bytes", "wrong_unit"}
-LATE = {"no_response", "wrong_transaction"}
-"""What is said as well where the nonsense comes late, or late again."""
-
 
 @pytest.fixture
 def bench(tmp_path: Path, micropython: Path) -> Iterator[Bench]:
-    with ExitStack() as stack:
-        bench = Bench(tmp_path, micropython)
-        stack.callback(bench.close)
+    with closing(Bench(tmp_path, micropython)) as bench:
         yield bench
 
 

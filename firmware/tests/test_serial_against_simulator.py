@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -158,9 +158,7 @@ class Bench:
 
 @pytest.fixture
 def bench(tmp_path: Path, micropython: Path) -> Iterator[Bench]:
-    with ExitStack() as stack:
-        bench = Bench(tmp_path, micropython)
-        stack.callback(bench.close)
+    with closing(Bench(tmp_path, micropython)) as bench:
         yield bench
 
 

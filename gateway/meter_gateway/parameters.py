@@ -5,18 +5,17 @@ refuse and this side can know is refused here, naming file, key and remedy. What
 drivers, their exponents and moduli) it says itself, in a signed `parameters_refused` event.
 """
 
-import difflib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from cryptography.hazmat.primitives.asymmetric import ed25519
 from pydantic import BeforeValidator, Field
 
 from meter_gateway.config import Files
 from meter_gateway.model import Fields
 from meter_gateway.register_map import (
     DRIVER,
+    Quantity,
     RegisterMap,
     Row,
     built_in_maps,
@@ -24,23 +23,15 @@ from meter_gateway.register_map import (
     load_register_map,
 )
 from meter_gateway.sealing import Sealer
-from meter_gateway.traceability.authority import load_authority_key
+from meter_gateway.traceability.authority import encode_public_key, load_authority_key
 from meter_gateway.validated_toml import ConfigError, Table, problem, read
 from meter_protocol import fields as f
-from meter_protocol import keys, schema
+from meter_protocol import schema
 from meter_protocol import types as t
 from meter_protocol.errors import EncodeError
 from meter_protocol.quantities import BY_NAME
 
 _KINDS = {"register": f.CHANNEL_REGISTER, "mean": f.CHANNEL_MEAN}
-
-
-def _quantity(value: Any) -> Any:
-    if value in BY_NAME:
-        return value
-    close = difflib.get_close_matches(str(value), sorted(BY_NAME), 1)
-    remedy = f"did you mean {close[0]}?" if close else f"known: {', '.join(sorted(BY_NAME))}"
-    raise problem(f'"{value}" is not a known quantity', remedy)
 
 
 def _thumbprint(value: Any) -> Any:
@@ -57,7 +48,6 @@ def _thumbprint(value: Any) -> Any:
 
 Thumbprint = Annotated[bytes, BeforeValidator(_thumbprint)]
 Name = Annotated[str, Field(min_length=1, max_length=32)]
-Quantity = Annotated[str, BeforeValidator(_quantity)]
 ChannelId = Annotated[int, Field(ge=1, le=0xFFFF)]
 
 
@@ -149,11 +139,7 @@ def seal_parameters(path: Path, fields: Fields, authority: Sealer) -> bytes:
 
 def load_public_key(path: Path) -> bytes:
     """COSE_Key of a public key in PEM; ConfigError if it is none that this protocol knows."""
-    key = load_authority_key(path)[1]
-    if isinstance(key, ed25519.Ed25519PublicKey):
-        return keys.encode_ed25519(key.public_bytes_raw())
-    numbers = key.public_numbers()
-    return keys.encode_p256(numbers.x.to_bytes(32, "big") + numbers.y.to_bytes(32, "big"))
+    return encode_public_key(load_authority_key(path)[1])
 
 
 def _check(path: Path, file: ParameterFile) -> None:

@@ -24,7 +24,6 @@ DRIVER = "register_map"
 BUILT_IN = Path(__file__).parent / "register_maps"
 
 FUNCTIONS = {"holding": 3, "input": 4}
-FLOATS = ("float32", "float64")
 MAX_INT64 = 2**63 - 1
 
 

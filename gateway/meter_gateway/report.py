@@ -163,7 +163,7 @@ def _detail(name: str, value: Any, say: Texts) -> str:
     if name == "drift_ppb":
         return say("detail.drift", ppm=decimal_text(value, -3))
     if name == "reason":
-        return f"[{value}] {say.reason(value)}"
+        return say.coded_reason(value)
     if name in ("last_receipt", "parameter_set", "time_reply"):
         return say("detail.bytes", count=len(value))
     if isinstance(value, bytes):

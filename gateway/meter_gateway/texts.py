@@ -74,6 +74,10 @@ class Texts:
         meaning = REASONS.get(code) or METER_REASONS.get(code)
         return code if meaning is None else (meaning.en, meaning.zh)[self._index]
 
+    def coded_reason(self, code: str) -> str:
+        """The stable code, and what it means."""
+        return f"[{code}] {self.reason(code)}"
+
 
 def language_of(environment: Mapping[str, str]) -> Language:
     """The language that the environment asks for (POSIX: LC_ALL before LC_MESSAGES before LANG)."""

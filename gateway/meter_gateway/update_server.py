@@ -11,13 +11,14 @@
 """
 
 import hashlib
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 
 from meter_gateway import decode, offers
 from meter_gateway.model import Fields, GatewayTime, ImageRequest
 from meter_gateway.offers import Offer, Offers
+from meter_gateway.rate import Bucket, Rates
 from meter_protocol import events as ev
 from meter_protocol import fields as f
 from meter_protocol import keys
@@ -35,26 +36,8 @@ BURST_OF_ALL = 512
 CHUNKS_PER_S_OF_ALL = 128
 """Each costs a signature on the event loop."""
 
-MAX_BUCKETS = 4096
 _SEEN_LAG = 10_000
 """How many messages may have to be looked at again after a restart."""
-
-
-class Bucket:
-    """Tokens that come back with time."""
-
-    def __init__(self, burst: int, per_s: float, now_s: float) -> None:
-        self._burst, self._per_s = burst, per_s
-        self._tokens: float = burst
-        self._filled_s = now_s
-
-    def take(self, now_s: float) -> bool:
-        self._tokens = min(self._burst, self._tokens + (now_s - self._filled_s) * self._per_s)
-        self._filled_s = now_s
-        if self._tokens < 1:
-            return False
-        self._tokens -= 1
-        return True
 
 
 @dataclass(slots=True)
@@ -85,8 +68,8 @@ class UpdateServer:
         self._seal = seal
         self._monotonic = monotonic
         self._pending: dict[bytes, Pending] = {}
-        self._buckets: OrderedDict[bytes, Bucket] = OrderedDict()
-        self._bucket_of_all = Bucket(BURST_OF_ALL, CHUNKS_PER_S_OF_ALL, monotonic())
+        self._rates: Rates[bytes] = Rates(BURST, CHUNKS_PER_S)
+        self._rate_of_all = Bucket(BURST_OF_ALL, CHUNKS_PER_S_OF_ALL, BURST_OF_ALL, monotonic())
         self.requests: Counter[str] = Counter()
         """Image requests by what became of them: answered, unsolicited, too_fast."""
 
@@ -180,22 +163,13 @@ class UpdateServer:
         if pending is None or not chunk:
             self.requests["unsolicited"] += 1
             return None
-        if not self._bucket(request.kid, now_s).take(now_s) or not self._bucket_of_all.take(now_s):
+        if not self._rates.take(request.kid, 1, now_s) or not self._rate_of_all.take(1, now_s):
             self.requests["too_fast"] += 1
             return None
         pending.asked_s = now_s
         pending.asked[request.index // 8] |= 1 << request.index % 8
         self.requests["answered"] += 1
         return self._seal(t.IMAGE_CHUNK, _chunk(request, chunk, now))
-
-    def _bucket(self, kid: bytes, now_s: float) -> Bucket:
-        bucket = self._buckets.get(kid)
-        if bucket is None:
-            bucket = self._buckets[kid] = Bucket(BURST, CHUNKS_PER_S, now_s)
-            if len(self._buckets) > MAX_BUCKETS:
-                self._buckets.popitem(last=False)
-        self._buckets.move_to_end(kid)
-        return bucket
 
 
 def after_event(offer: Offer, digest: bytes, is_begun: bool, fields: Fields) -> tuple[str, str | None]:

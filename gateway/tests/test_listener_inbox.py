@@ -2,8 +2,9 @@
 
 import asyncio
 
-from meter_gateway.listener.inbox import MAX_PEERS, Inbox, message_count
+from meter_gateway.listener.inbox import Inbox, message_count
 from meter_gateway.model import Received
+from meter_gateway.rate import MAX_PEERS
 from meter_protocol import cose
 
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -146,19 +145,9 @@ async def test_an_echo_and_an_absent_value(start: Serve) -> None:
     writer.close()
 
 
-async def test_a_pty_carries_the_same_bytes(start: Serve) -> None:
+async def test_a_pty_carries_the_same_bytes(start: Serve, ask_over_pty: Callable[..., Awaitable[str]]) -> None:
     simulation = await start(fixed("mhz19", co2_fraction=608), bus={"pty": True})
-    path = simulation.buses["bus"].pty
-    assert path is not None
-    device = os.open(path, os.O_RDWR | os.O_NOCTTY)
-    try:
-        os.write(device, bytes.fromhex("FF0186000000000079"))
-        reply = b""
-        while len(reply) < 9:
-            reply += await asyncio.to_thread(os.read, device, 9)
-        assert reply.hex().upper() == "FF86026047000000D1"
-    finally:
-        os.close(device)
+    assert await ask_over_pty(simulation, "FF0186000000000079", 9) == "FF86026047000000D1"
 
 
 @pytest.mark.parametrize(

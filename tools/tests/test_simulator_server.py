@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import socket
 import subprocess
 import sys
@@ -34,8 +33,10 @@ METER = fixed("meter", "energy64", 1, active_energy_import=70000, active_power=-
 async def start() -> AsyncIterator[Serve]:
     running: list[Simulation] = []
 
-    async def start(*instruments: dict[str, Any], framing: str = "tcp", **more: Any) -> Simulation:
-        bus = {"name": "bus", "framing": framing, "instruments": instruments}
+    async def start(
+        *instruments: dict[str, Any], framing: str = "tcp", pty: bool = False, **more: Any
+    ) -> Simulation:
+        bus = {"name": "bus", "framing": framing, "pty": pty, "instruments": instruments}
         simulation = await serve(Configuration.model_validate({"bus": [bus], **more}))
         running.append(simulation)
         return simulation
@@ -156,21 +157,9 @@ async def test_a_slow_reply_is_that_of_its_own_request(start: Serve) -> None:
     assert replies == ["00020000000701030400011171", "00010000000701030400011170"]
 
 
-async def test_a_pty_carries_the_same_bytes(start: Serve) -> None:
-    bus = {"name": "bus", "framing": "rtu", "pty": True, "instruments": [ROOM]}
-    simulation = await serve(Configuration.model_validate({"bus": [bus]}))
-    path = simulation.buses["bus"].pty
-    assert path is not None
-    device = os.open(path, os.O_RDWR | os.O_NOCTTY)
-    try:
-        os.write(device, bytes.fromhex("FE0400030001D5C5"))
-        reply = b""
-        while len(reply) < 7:
-            reply += await asyncio.to_thread(os.read, device, 7)
-        assert reply.hex().upper() == "FE04020190ACD8"
-    finally:
-        os.close(device)
-        await simulation.close()
+async def test_a_pty_carries_the_same_bytes(start: Serve, ask_over_pty: Callable[..., Awaitable[str]]) -> None:
+    simulation = await start(ROOM, framing="rtu", pty=True)
+    assert await ask_over_pty(simulation, "FE0400030001D5C5", 7) == "FE04020190ACD8"
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
     line_bus         what every bus over a byte stream has in common; modbus.py stands on it too
     serial_bus       any other protocol of requests and replies over a byte stream
+    chip_bus         what i2c and onewire have in common
+    i2c, onewire     chips that are called by their address
     spi              chips that a board selects one by one
     pulse            contacts that are counted
 

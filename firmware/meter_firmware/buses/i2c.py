@@ -1,16 +1,12 @@
 """An I2C bus: a controller like MicroPython's machine.I2C, and who may use it when.
 
-Bytes move at once and block for as long as they take on the wire (20 bytes at 50 kHz: 4 ms); waiting for a chip
-is the driver's, by `ticks`. An exchange of several steps runs inside `async with bus`, so that no other
-instrument speaks between a command and its answer.
+Bytes move at once and block for as long as they take on the wire (20 bytes at 50 kHz: 4 ms).
 
 A board sets the speed to what its slowest chip bears, and its controller's timeout to more than any chip
 stretches the clock (SCD30: 150 ms; machine.I2C waits 50 ms unless told otherwise).
 """
 
-import asyncio
-
-from meter_firmware.buses.ticks import Ticks
+from meter_firmware.buses.chip_bus import ChipBus
 from meter_firmware.instrument_error import InstrumentError
 
 TYPE_CHECKING = False
@@ -24,19 +20,12 @@ if TYPE_CHECKING:
         def writeto_mem(self, address: int, register: int, content: bytes) -> None: ...
 
 
-class I2cBus:
+class I2cBus(ChipBus):
     KIND = "i2c"
 
     def __init__(self, controller: "Controller", ticks: "Any" = None) -> None:
-        self.ticks: "Any" = Ticks() if ticks is None else ticks
+        super().__init__(ticks)
         self._controller = controller
-        self._lock = asyncio.Lock()
-
-    async def __aenter__(self) -> None:
-        await self._lock.acquire()
-
-    async def __aexit__(self, *_: object) -> None:
-        self._lock.release()
 
     def write(self, address: int, frame: bytes) -> None:
         try:

@@ -5,9 +5,7 @@ no error of its own: an absent device is a line that stays high (bytes FF), a sh
 00 for ever; both mean that nobody answered, and the CRC of what the device says proves the rest.
 """
 
-import asyncio
-
-from meter_firmware.buses.ticks import Ticks
+from meter_firmware.buses.chip_bus import ChipBus
 from meter_firmware.instrument_error import InstrumentError
 
 TYPE_CHECKING = False
@@ -43,19 +41,12 @@ def rom_code(digits: str) -> "bytes | None":
     return code if len(digits) == 16 and len(code) == 8 and code[0] and crc8(code) == 0 else None
 
 
-class OneWireBus:
+class OneWireBus(ChipBus):
     KIND = "onewire"
 
     def __init__(self, controller: "Controller", ticks: "Any" = None) -> None:
-        self.ticks: "Any" = Ticks() if ticks is None else ticks
+        super().__init__(ticks)
         self._controller = controller
-        self._lock = asyncio.Lock()
-
-    async def __aenter__(self) -> None:
-        await self._lock.acquire()
-
-    async def __aexit__(self, *_: object) -> None:
-        self._lock.release()
 
     def select(self, rom: bytes) -> None:
         """Reset, and speak to this device from here on."""

@@ -23,6 +23,7 @@ from meter_firmware import monotonic
 from meter_firmware.instrument_error import InstrumentError
 from meter_firmware.sensors.atm90e32_setup import METER_EN, Setup
 from meter_firmware.sensors.driver import REGISTER, SAMPLE, Driver, identity
+from meter_firmware.sensors.words import twos_complement
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -115,10 +116,9 @@ def convert(words: "dict[int, int]") -> "Values":
     values: "Values" = {}
     for name, register, is_signed in WORDS:
         word = words[register]
-        values[name] = word - 0x10000 if is_signed and word & 0x8000 else word
+        values[name] = twos_complement(word, 16) if is_signed else word
     for name, high, low in POWERS:
-        both = words[high] << 16 | words[low]
-        values[name] = POWER_WEIGHT * (both - (1 << 32) if both >> 31 else both)
+        values[name] = POWER_WEIGHT * twos_complement(words[high] << 16 | words[low], 32)
     return values
 
 

@@ -19,6 +19,7 @@ Where this is known from: atm90e32.py.
 """
 
 from meter_firmware.instrument_error import InstrumentError
+from meter_firmware.sensors.settings import is_int, refuse_unless, settings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -59,26 +60,20 @@ FINEST_EXPONENT = -9
 
 
 def _named(options: "Rows | None") -> "dict[str, list[Any]]":
-    known = ["max_power", "meter_constant", "mains_hz", "wiring", "amplifier"] + [word[0] for word in WORDS]
-    named: "dict[str, list[Any]]" = {}
-    for row in options or []:
-        if not row or row[0] not in known or row[0] in named:
-            raise InstrumentError("options")
-        named[row[0]] = row[1:]
-    return named
+    known = ("max_power", "meter_constant", "mains_hz", "wiring", "amplifier") + tuple([word[0] for word in WORDS])
+    found = settings(options, known)
+    return {name: found[name][0] for name in known if found[name]}
 
 
 def _one(named: "dict[str, list[Any]]", name: str, default: "Any") -> "Any":
     values = named.get(name, [default])
-    if len(values) != 1:
-        raise InstrumentError("options")
+    refuse_unless(len(values) == 1)
     return values[0]
 
 
 def _number(value: "Any", lowest: int, highest: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not lowest <= value <= highest:
-        raise InstrumentError("options")
-    return value
+    refuse_unless(is_int(value, lowest, highest))
+    return int(value)
 
 
 class Setup:
@@ -94,8 +89,7 @@ class Setup:
         self.words = [(METER_EN, 1)] + _mode(named, self.meter_constant)
         for name, registers, (lowest, highest), default in WORDS:
             values = named.get(name, [default] * 3)
-            if len(values) != 3:
-                raise InstrumentError("options")
+            refuse_unless(len(values) == 3)
             for register, value in zip(registers, values):
                 self.words.append((register, _number(value, lowest, highest) & 0xFFFF))
 
@@ -103,8 +97,7 @@ class Setup:
 def pl_constant(meter_constant: int) -> int:
     """PL_Constant = 450,000,000,000 / MC (AN46103); it must be whole and fit its two registers."""
     quotient, rest = divmod(PL_CONSTANT_DIVIDEND, meter_constant)
-    if rest or quotient > 0xFFFFFFFF:
-        raise InstrumentError("options")
+    refuse_unless(not rest and quotient <= 0xFFFFFFFF)
     return quotient
 
 
@@ -122,8 +115,7 @@ def _mode(named: "dict[str, list[Any]]", meter_constant: int) -> "Words":
     mains_hz = _one(named, "mains_hz", 50)
     wiring = _one(named, "wiring", "3p4w")
     amplifier = _one(named, "amplifier", 1)
-    if mains_hz not in (50, 60) or wiring not in WIRING or amplifier not in AMPLIFIER:
-        raise InstrumentError("options")
+    refuse_unless(mains_hz in (50, 60) and wiring in WIRING and amplifier in AMPLIFIER)
     return [
         (PL_CONST_H, constant >> 16),
         (PL_CONST_L, constant & 0xFFFF),

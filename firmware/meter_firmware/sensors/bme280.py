@@ -12,6 +12,7 @@ measured yet is a marker, 80000h or 8000h.
 from meter_firmware.instrument_error import InstrumentError
 from meter_firmware.sensors.driver import SAMPLE, Driver, identity, without_options, wrong_identity
 from meter_firmware.sensors.rounding import nearest
+from meter_firmware.sensors.words import twos_complement
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -128,12 +129,11 @@ def _u16(block: bytes, index: int) -> int:
 
 
 def _s16(block: bytes, index: int) -> int:
-    value = _u16(block, index)
-    return value - 0x10000 if value & 0x8000 else value
+    return twos_complement(_u16(block, index), 16)
 
 
 def _s8(value: int) -> int:
-    return value - 0x100 if value & 0x80 else value
+    return twos_complement(value, 8)
 
 
 def _towards_zero(numerator: int, denominator: int) -> int:

@@ -20,6 +20,8 @@ and must still be those that were written.
 from meter_firmware.instrument_error import InstrumentError
 from meter_firmware.sensors.driver import SAMPLE, Driver, identity, wrong_identity
 from meter_firmware.sensors.rounding import nearest
+from meter_firmware.sensors.settings import is_integer
+from meter_firmware.sensors.words import twos_complement
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -82,7 +84,7 @@ def _is_row(row: "list[Any]") -> bool:
         if not isinstance(word, str):
             return False
     for number in row[2:]:
-        if isinstance(number, bool) or not isinstance(number, int):
+        if not is_integer(number):
             return False
     _, _, pin, shunt, _, at_4_ma, at_20_ma = row
     return bool(0 <= pin <= 3 and shunt > 0 and amplifier(shunt) is not None and at_4_ma != at_20_ma)
@@ -158,8 +160,7 @@ class CurrentLoop(Driver):
                 if (found ^ wanted) & ~START:
                     raise InstrumentError("wrong_config")
                 if found & START:
-                    steps = self._word(CONVERSION)
-                    return steps - 0x10000 if steps & 0x8000 else steps
+                    return twos_complement(self._word(CONVERSION), 16)
                 await self._bus.ticks.pause_ms(MORE_MS)
         raise InstrumentError("not_ready")
 

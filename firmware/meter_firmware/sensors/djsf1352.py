@@ -19,9 +19,10 @@ commissioning: the two differ by a factor of ten. No source says what follows th
 modulus is claimed. The meter gives no serial number over Modbus.
 """
 
-from meter_firmware.instrument_error import InstrumentError
 from meter_firmware.modbus import READ_HOLDING
+from meter_firmware.sensors.bounded import bounded
 from meter_firmware.sensors.driver import REGISTER, SAMPLE, ModbusDriver, identity, wrong_identity
+from meter_firmware.sensors.settings import refuse_unless
 from meter_firmware.sensors.words import signed, unsigned
 
 TYPE_CHECKING = False
@@ -48,7 +49,7 @@ LIMITS: "Limits" = {
     "active_energy_export": (0, 0xFFFFFFFF),
 }
 
-ENERGY_EXPONENTS = (0, -1)
+BOUNDS = {"energy_exponent": (-1, 0, 0)}
 
 
 def convert(blocks: "list[bytes]") -> "Values":
@@ -99,11 +100,6 @@ def define(options: "list[list[Any]] | None") -> "type[ModbusDriver]":
 
 
 def _energy_exponent(options: "list[list[Any]] | None") -> int:
-    if options is None:
-        return 0
-    if len(options) != 1 or len(options[0]) != 2 or options[0][0] != "energy_exponent":
-        raise InstrumentError("options")
-    exponent = options[0][1]
-    if isinstance(exponent, bool) or not isinstance(exponent, int) or exponent not in ENERGY_EXPONENTS:
-        raise InstrumentError("options")
-    return exponent
+    # Rows that state nothing are a mistake: no file writes them.
+    refuse_unless(options is None or len(options) == 1)
+    return bounded(options, BOUNDS)["energy_exponent"]

@@ -19,6 +19,8 @@ import asyncio
 from meter_firmware.buses.onewire import crc8, rom_code
 from meter_firmware.instrument_error import InstrumentError
 from meter_firmware.sensors.driver import SAMPLE, Driver, identity, wrong_identity
+from meter_firmware.sensors.settings import refuse_unless, settings
+from meter_firmware.sensors.words import twos_complement
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -60,8 +62,7 @@ def convert(scratchpad: bytes) -> "int | None":
     if steps == POWER_UP_STEPS and scratchpad[6] == POWER_UP_BYTE_6:
         return None
     missing_bits = 3 - (scratchpad[4] >> 5 & 3)
-    steps = steps >> missing_bits << missing_bits
-    return 625 * (steps - 0x10000 if steps & 0x8000 else steps)
+    return 625 * twos_complement(steps >> missing_bits << missing_bits, 16)
 
 
 class Ds18b20(Driver):
@@ -150,12 +151,10 @@ class Ds18b20(Driver):
 def define(options: "list[list[Any]] | None") -> "type[Driver]":
     """The driver class of one ROM code, or of the only sensor there is."""
     rom = None
-    for row in options or []:
-        if rom is not None or len(row) != 2 or row[0] != "rom" or not isinstance(row[1], str):
-            raise InstrumentError("options")
-        rom = rom_code(row[1])
-        if rom is None or rom[0] != FAMILY:
-            raise InstrumentError("options")
+    for row in settings(options, ("rom",))["rom"]:
+        refuse_unless(len(row) == 1 and isinstance(row[0], str))
+        rom = rom_code(row[0])
+        refuse_unless(rom is not None and rom[0] == FAMILY)
     chosen = rom
 
     class Configured(Ds18b20):

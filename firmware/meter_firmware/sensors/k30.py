@@ -8,7 +8,7 @@ are those of the S8. What the K30 1 % cannot measure, above 10,000 ppm, is out o
 from meter_firmware.instrument_error import InstrumentError
 from meter_firmware.modbus import crc16
 from meter_firmware.sensors.driver import SAMPLE, Driver, identity, without_options
-from meter_firmware.sensors.senseair_s8 import STATUS_FAULTS
+from meter_firmware.sensors.senseair_s8 import status_faults
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -49,14 +49,6 @@ def convert(co2: bytes) -> int:
     return co2[0] << 8 | co2[1]
 
 
-def state_faults(status: int) -> "Faults":
-    """Any bit makes the value unusable; the lowest, most serious one gives the reason."""
-    for bit in range(len(STATUS_FAULTS)):
-        if status >> bit & 1:
-            return {"co2_fraction": STATUS_FAULTS[bit]}
-    return {}
-
-
 class K30(Driver):
     BUS = "serial"
     ADDRESSES = (ANY_SENSOR, ANY_SENSOR)
@@ -65,7 +57,7 @@ class K30(Driver):
 
     async def _measure(self) -> "tuple[Values, Faults]":
         status = await self._ram(ERROR_STATUS)
-        return {"co2_fraction": convert(await self._ram(CO2))}, state_faults(status[0])
+        return {"co2_fraction": convert(await self._ram(CO2))}, status_faults(status[0])
 
     async def _ram(self, place: "tuple[int, int]") -> bytes:
         content: bytes = await self._bus.exchange(request(place), lambda received: reply(received, place[1]))

@@ -8,7 +8,7 @@ Sources of the tables: EN 13757-3:2013 Tables 4-12; M-Bus Documentation Rev. 4.8
 
 from meter_firmware.instrument_error import InstrumentError
 from meter_firmware.sensors.bcd import bcd
-from meter_firmware.sensors.words import real4
+from meter_firmware.sensors.words import binary32
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -64,9 +64,6 @@ _FB = (
     ("power_w", 0x28, 0x29, 5),
 )
 
-_GUARD_DIGITS = 6
-"""Kept of a REAL4 until its factor has been applied, so that it is rounded once."""
-
 _CORRECTION = (0x70, 0x77, -6)
 _THOUSAND = 0x7D
 
@@ -114,14 +111,9 @@ class Record:
                 raise ValueError("resolution")
             return self.value * factor // steps
         if self.is_real:
-            fine = real4(self.value, shift + _GUARD_DIGITS)
-            return None if fine is None else _to_nearest(fine * factor, 10**_GUARD_DIGITS)
+            return binary32(self.value, factor * 10**shift)
         scaled: int = self.value * factor * 10**shift
         return scaled
-
-
-def _to_nearest(numerator: int, denominator: int) -> int:
-    return (2 * numerator + denominator) // (2 * denominator)
 
 
 class _Reader:

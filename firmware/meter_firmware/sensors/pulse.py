@@ -14,6 +14,7 @@ import time
 
 from meter_firmware.instrument_error import InstrumentError
 from meter_firmware.sensors.driver import REGISTER, Driver, identity
+from meter_firmware.sensors.settings import is_integer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def check(options: "list[Row] | None") -> "Row":
         if not isinstance(word, str):
             raise InstrumentError("options")
     for number in row[2:]:
-        if isinstance(number, bool) or not isinstance(number, int):
+        if not is_integer(number):
             raise InstrumentError("options")
     _, _, exponent, numerator, denominator, min_on_us, min_off_us, max_per_hour = row
     fits = (

@@ -22,7 +22,8 @@ as far as the instrument allows. The host writes these rows from a file with uni
 from meter_firmware.instrument_error import InstrumentError
 from meter_firmware.modbus import MAX_REGISTERS, READ_HOLDING, READ_INPUT
 from meter_firmware.sensors.driver import REGISTER, SAMPLE, ModbusDriver, identity, wrong_identity
-from meter_firmware.sensors.words import binary32, binary64, decimal, signed, text, unsigned
+from meter_firmware.sensors.settings import is_integer
+from meter_firmware.sensors.words import bcd, binary32, binary64, decimal, signed, text, unsigned
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -136,9 +137,9 @@ def _is_row(row: "list[Any]") -> bool:
     if len(row) == SERIAL_CELLS:
         return row[0] == "serial" and _is_place(row[1:4], True)
     if len(row) == IDENTITY_CELLS:
-        return row[0] == "identity" and _is_place(row[1:4]) and _is_number(row[4])
+        return row[0] == "identity" and _is_place(row[1:4]) and is_integer(row[4])
     if len(row) == CONDITION_CELLS:
-        return row[0] == "condition" and _is_place(row[1:4]) and _is_number(row[4]) and _is_number(row[5])
+        return row[0] == "condition" and _is_place(row[1:4]) and is_integer(row[4]) and is_integer(row[5])
     return False
 
 
@@ -147,7 +148,7 @@ def _is_indication(row: "list[Any]") -> bool:
     if not isinstance(name, str) or not isinstance(quantity, str) or not _is_place([function, address, kind]):
         return False
     for cell in (exponent, lowest, highest, multiplier):
-        if not _is_number(cell):
+        if not is_integer(cell):
             return False
     if lowest > highest or multiplier < 1:
         return False
@@ -155,12 +156,12 @@ def _is_indication(row: "list[Any]") -> bool:
         return True
     if lowest < 0:
         return False
-    return counting == REGISTER or (_is_number(counting) and bool(highest < counting))
+    return counting == REGISTER or (is_integer(counting) and bool(highest < counting))
 
 
 def _is_place(cells: "list[Any]", is_serial: bool = False) -> bool:
     function, address, kind = cells
-    if not isinstance(kind, str) or not _is_number(function) or not _is_number(address):
+    if not isinstance(kind, str) or not is_integer(function) or not is_integer(address):
         return False
     if function not in (READ_HOLDING, READ_INPUT):
         return False
@@ -171,10 +172,6 @@ def _is_place(cells: "list[Any]", is_serial: bool = False) -> bool:
     else:
         known = _plain(kind) in NUMBERS
     return known and bool(0 <= address <= 0x10000 - words_of(kind))
-
-
-def _is_number(cell: "Any") -> bool:
-    return isinstance(cell, int) and not isinstance(cell, bool)
 
 
 def _plain(kind: str) -> str:
@@ -238,16 +235,15 @@ def number(block: bytes, index: int, kind: str, multiplier: int) -> "int | None"
 
 def serial_number(block: bytes, index: int, kind: str) -> "str | None":
     """None where the instrument has none: blanks or zero. InstrumentError `wrong_identity` if it is unreadable."""
-    words = words_of(kind)
+    words, is_low = words_of(kind), _is_low(kind)
     if kind in TEXTS:
         serial = text(block, index, words)
         if serial is None:
             raise wrong_identity()
         return serial or None
     if not kind.startswith("bcd"):
-        return str(unsigned(block, index, words, _is_low(kind)) or "") or None
-    value = decimal(block, index, words, _is_low(kind))
-    if value is None:
+        return str(unsigned(block, index, words, is_low) or "") or None
+    digits = bcd(block, index, words, is_low)
+    if digits is None:
         raise wrong_identity()
-    digits = str(value)
-    return "0" * (4 * words - len(digits)) + digits if value else None
+    return digits if int(digits) else None

@@ -10,7 +10,8 @@ from meter_firmware.instrument_error import InstrumentError
 from meter_firmware.sensors.driver import SAMPLE, identity, without_options, wrong_identity
 from meter_firmware.sensors.rounding import nearest
 from meter_firmware.sensors.sensirion import SensirionDriver
-from meter_firmware.sensors.sensirion_words import words
+from meter_firmware.sensors.sensirion_words import command, words
+from meter_firmware.sensors.words import twos_complement
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -53,23 +54,19 @@ LIMITS: "Limits" = {
 
 def convert(words: "list[int]") -> "Values":
     """Millipascal, rounded to the nearest, and millidegrees, exactly."""
-    scale = words[2]
+    steps, scale = twos_complement(words[0], 16), words[2]
     return {
-        "differential_pressure": nearest(1000 * _signed(words[0]), scale) if scale in RANGE_PA else None,
-        "temperature": 5 * _signed(words[1]),
+        "differential_pressure": nearest(1000 * steps, scale) if scale in RANGE_PA else None,
+        "temperature": 5 * twos_complement(words[1], 16),
     }
 
 
 def state_faults(words: "list[int]") -> "Faults":
     """Beyond the range of this sensor's scale its specification ends."""
     range_pa = RANGE_PA.get(words[2])
-    if range_pa is not None and abs(_signed(words[0])) > range_pa * words[2]:
+    if range_pa is not None and abs(twos_complement(words[0], 16)) > range_pa * words[2]:
         return {"differential_pressure": "out_of_range"}
     return {}
-
-
-def _signed(word: int) -> int:
-    return word - 0x10000 if word & 0x8000 else word
 
 
 class Sdp8xx(SensirionDriver):
@@ -96,8 +93,8 @@ class Sdp8xx(SensirionDriver):
         ticks = self._bus.ticks
         await ticks.pause_ms(STOP_MS)
         async with self._bus:
-            self._bus.write(self._address, bytes((PREPARE_PRODUCT_NUMBER >> 8, PREPARE_PRODUCT_NUMBER & 0xFF)))
-            self._bus.write(self._address, bytes((PRODUCT_NUMBER >> 8, PRODUCT_NUMBER & 0xFF)))
+            self._bus.write(self._address, command(PREPARE_PRODUCT_NUMBER))
+            self._bus.write(self._address, command(PRODUCT_NUMBER))
             await ticks.pause_ms(WAIT_MS)
             number = words(self._bus.read(self._address, 18))
         if number[0] != FAMILY:

@@ -37,8 +37,11 @@ def convert(blocks: "list[bytes]") -> "Values":
 
 
 def state_faults(blocks: "list[bytes]") -> "Faults":
-    """Any bit of MeterStatus makes the value unusable; the lowest, most serious one gives the reason."""
-    status = unsigned(blocks[0], 0, 1)
+    return status_faults(unsigned(blocks[0], 0, 1))
+
+
+def status_faults(status: int) -> "Faults":
+    """Any bit of the status makes the value unusable; the lowest, most serious one gives the reason."""
     for bit in range(len(STATUS_FAULTS)):
         if status >> bit & 1:
             return {"co2_fraction": STATUS_FAULTS[bit]}

@@ -1,8 +1,8 @@
 """What the drivers of Sensirion's I2C sensors share: asking for words, and a sensor that measures by itself.
 
-A free-running sensor has a new value once a period. What it said last is what it indicates until MAX_AGE_MS
-after it was fetched (its period and a quarter, for its clock is not ours); from then on the value is not
-available, and is never repeated. A sensor without a new value for STALL_PERIODS has stopped measuring, as one
+A free-running sensor has a new value once a period. What it said last is what it indicates until a period
+and a quarter after it was fetched (its clock is not ours); from then on the value is not available, and is never
+repeated. A sensor without a new value for STALL_PERIODS has stopped measuring, as one
 does that lost its supply for a moment: it is an error, and whoever asks next begins with `identify`, which
 starts it again.
 """

@@ -27,6 +27,10 @@ def refuse_unless(is_right: bool) -> None:
         raise InstrumentError("options")
 
 
-def is_int(cell: "Any", lowest: int, highest: int) -> bool:
+def is_integer(cell: "Any") -> bool:
     """bool is an int on CPython only."""
-    return not isinstance(cell, bool) and isinstance(cell, int) and lowest <= cell <= highest
+    return isinstance(cell, int) and not isinstance(cell, bool)
+
+
+def is_int(cell: "Any", lowest: int, highest: int) -> bool:
+    return is_integer(cell) and bool(lowest <= cell <= highest)

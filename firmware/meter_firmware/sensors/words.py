@@ -1,9 +1,11 @@
 """Register bytes become integers: the word formats that instruments use, as pure integer arithmetic.
 
-Each function takes one block of register bytes (two a register, high byte first, as Modbus sends them) and the
-index of the first register. No float appears, not even for IEEE 754 registers: boards compute with single
-precision, and a value that is signed must be the same integer everywhere.
+Most take one block of register bytes (two a register, high byte first, as Modbus sends them) and the index of the
+first register; the others take the bits themselves. No float appears, not even for IEEE 754 registers: boards
+compute with single precision, and a value that is signed must be the same integer everywhere.
 """
+
+from meter_firmware.sensors.rounding import nearest
 
 NOT_AVAILABLE_U16 = 0xFFFF
 NOT_AVAILABLE_U32 = 0xFFFFFFFF
@@ -20,9 +22,12 @@ def unsigned(block: bytes, index: int, words: int, low_word_first: bool = False)
 
 
 def signed(block: bytes, index: int, words: int, low_word_first: bool = False) -> int:
-    """Two's complement."""
-    value = unsigned(block, index, words, low_word_first)
-    return value - (1 << 16 * words) if value >> (16 * words - 1) else value
+    return twos_complement(unsigned(block, index, words, low_word_first), 16 * words)
+
+
+def twos_complement(value: int, bits: int) -> int:
+    """The signed number that so many bits write."""
+    return value - (1 << bits) if value >> (bits - 1) else value
 
 
 def available(value: int, marker: int) -> "int | None":
@@ -39,26 +44,22 @@ def text(block: bytes, index: int, words: int) -> "str | None":
     return characters.decode()
 
 
-def bcd(block: bytes, index: int, words: int) -> "str | None":
+def bcd(block: bytes, index: int, words: int, low_word_first: bool = False) -> "str | None":
     """Packed decimal digits, high digit first; None if a nibble is no digit."""
+    value = unsigned(block, index, words, low_word_first)
     digits = ""
-    for byte in block[2 * index : 2 * (index + words)]:
-        if byte >> 4 > 9 or byte & 15 > 9:
+    for place in range(4 * words - 1, -1, -1):
+        digit = value >> 4 * place & 15
+        if digit > 9:
             return None
-        digits += "%02x" % byte
+        digits += str(digit)
     return digits
 
 
 def decimal(block: bytes, index: int, words: int, low_word_first: bool = False) -> "int | None":
     """The number that packed decimal digits write; None if a nibble is no digit."""
-    value = unsigned(block, index, words, low_word_first)
-    number = 0
-    for step in range(4 * words - 1, -1, -1):
-        digit = value >> 4 * step & 15
-        if digit > 9:
-            return None
-        number = 10 * number + digit
-    return number
+    digits = bcd(block, index, words, low_word_first)
+    return None if digits is None else int(digits)
 
 
 def real4(bits: int, decimals: int) -> "int | None":
@@ -95,14 +96,5 @@ def _binary(bits: int, multiplier: int, exponent_bits: int, fraction_bits: int) 
     if shift >= 0:
         scaled <<= shift
     else:
-        scaled = _shift_to_nearest(scaled, -shift)
+        scaled = nearest(scaled, 1 << -shift)
     return -scaled if bits >> (exponent_bits + fraction_bits) else scaled
-
-
-def _shift_to_nearest(value: int, bits: int) -> int:
-    quotient = value >> bits
-    rest = value - (quotient << bits)
-    half = 1 << (bits - 1)
-    if rest > half or (rest == half and quotient & 1):
-        quotient += 1
-    return quotient

@@ -110,7 +110,7 @@ def list_waiting(ctx: typer.Context, config: ConfigOption = None) -> None:
     if not states:
         term.print(term.say("parameters.none"))
     for thumbprint, state in states:
-        reason = state.removeprefix("refused: ")
+        reason = term.say.coded_reason(state.removeprefix("refused: "))
         text = (
             term.say("parameters.waiting") if state == "waiting" else term.say("parameters.refused", reason=reason)
         )

@@ -119,7 +119,7 @@ def told(error: Exception, say: Texts) -> str:
     if isinstance(error, StoreError) and say.language != "en" and say.knows(f"store.{error.reason}"):
         return f"{say(f'store.{error.reason}')} ({error})"
     if isinstance(error, Rejected):
-        return f"[{error.reason}] {say.reason(error.reason)}"
+        return say.coded_reason(error.reason)
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     return str(error)

@@ -23,7 +23,7 @@ from meter_gateway.update_server import chunks_asked
 from meter_gateway.values import time_text
 from meter_protocol import fields as f
 from meter_protocol import types as t
-from meter_protocol.schema import CHUNK_DIGEST_SIZE
+from meter_protocol.schema import CHUNK_DIGEST_SIZE, MAX_TEXT
 
 app = typer.Typer(
     no_args_is_help=True, help="Software updates: images, manifests, offers and what became of them."
@@ -72,7 +72,7 @@ def sign(
     """Sign an image's manifest with the update authority's key. Keep that key away from gateways."""
     term, content = terminal(ctx), image.read_bytes()
     images.parse(content)
-    if not 0 < len(version.encode()) <= images.MAX_NAME:
+    if not 0 < len(version.encode()) <= MAX_TEXT:
         raise Told("update.bad_version", version=version)
     now_ms = time.time_ns() // 1_000_000
     domain = images.vendor_id(vendor)
@@ -161,5 +161,4 @@ def _state(term: Terminal, entry: Offer) -> str:
     state = term.say(f"update.state_{entry.state}")
     if entry.reason is None:
         return state
-    reason = f"[{entry.reason}] {term.say.reason(entry.reason)}"
-    return term.say("layout.line", label=state, value=reason)
+    return term.say("layout.line", label=state, value=term.say.coded_reason(entry.reason))

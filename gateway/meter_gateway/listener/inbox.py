@@ -6,16 +6,13 @@ with, so what does not fit is dropped there and counted. Each peer has a rate, s
 """
 
 import asyncio
-from collections import Counter, OrderedDict, deque
+from collections import Counter, deque
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from meter_gateway.model import Received
+from meter_gateway.rate import Rates
 
 MAX_WAITING_BYTES = 32 * 1024 * 1024
-MAX_PEERS = 4096
-"""Peers whose rate is remembered, busiest last: MQTT topics can be invented, so this is bounded as well."""
-
 RATE_PAUSE_S = 0.05
 """Seconds that a line waits before it asks again for the rate that it has used up."""
 
@@ -33,24 +30,6 @@ def message_count(raw: bytes) -> int:
     return max(1, raw.count(_MESSAGE_START))
 
 
-@dataclass(slots=True)
-class Bucket:
-    """Token bucket (as in RFC 2697): `rate` messages a second, of which one second's may come at once."""
-
-    rate: float
-    tokens: float
-    at: float
-
-    def take(self, cost: int, now: float) -> bool:
-        self.tokens = min(self.rate, self.tokens + (now - self.at) * self.rate)
-        self.at = now
-        # A payload dearer than the whole bucket passes when the bucket is full, else it never could.
-        if self.tokens < min(cost, self.rate):
-            return False
-        self.tokens -= cost
-        return True
-
-
 class Inbox:
     """Belongs to one event loop; `monotonic` gives seconds."""
 
@@ -62,14 +41,13 @@ class Inbox:
         max_waiting_bytes: int = MAX_WAITING_BYTES,
     ) -> None:
         self._max_payload_bytes = max_payload_bytes
-        self._rate = float(messages_per_second)
         self._monotonic = monotonic
         self._max_waiting_bytes = max_waiting_bytes
         self._waiting: deque[tuple[Received, int]] = deque()
         self._waiting_bytes = 0
         self._arrived = asyncio.Event()
         self._room = asyncio.Event()
-        self._buckets: OrderedDict[str, Bucket] = OrderedDict()
+        self._rates: Rates[str] = Rates(messages_per_second, messages_per_second)
         self._is_closed = False
         self.dropped: Counter[str] = Counter()
         """Payloads that nobody looked at, by reason."""
@@ -80,7 +58,7 @@ class Inbox:
 
     @property
     def known_peers(self) -> int:
-        return len(self._buckets)
+        return len(self._rates)
 
     def offer(self, received: Received) -> bool:
         """Take it or drop it, at once."""
@@ -138,19 +116,9 @@ class Inbox:
         if self._waiting and self._waiting_bytes + size > self._max_waiting_bytes:
             return FULL
         count = message_count(received.raw)
-        if not self._bucket(received.peer).take(count, self._monotonic()):
+        if not self._rates.take(received.peer, count, self._monotonic()):
             return RATE
         self._waiting.append((received, count))
         self._waiting_bytes += size
         self._arrived.set()
         return None
-
-    def _bucket(self, peer: str) -> Bucket:
-        bucket = self._buckets.get(peer)
-        if bucket is None:
-            bucket = self._buckets[peer] = Bucket(self._rate, self._rate, self._monotonic())
-            if len(self._buckets) > MAX_PEERS:
-                self._buckets.popitem(last=False)
-        else:
-            self._buckets.move_to_end(peer)
-        return bucket

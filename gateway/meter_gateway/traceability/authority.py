@@ -31,14 +31,18 @@ def load_authority_key(path: Path, role: str | None = None) -> tuple[bytes, Auth
         key = load_pem_public_key(pem)
     except (ValueError, UnsupportedAlgorithm):
         raise ConfigError(path, "", "is not a PEM public key", "export it with: openssl pkey -pubout") from None
-    if isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, ec.SECP256R1):
-        numbers = key.public_numbers()
-        cose_key = keys.encode_p256(numbers.x.to_bytes(32, "big") + numbers.y.to_bytes(32, "big"))
-        return keys.kid_of(keys.thumbprint(cose_key)), key
+    is_p256 = isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, ec.SECP256R1)
+    if not isinstance(key, AuthorityKey) or not (is_p256 or isinstance(key, ed25519.Ed25519PublicKey)):
+        raise ConfigError(path, "", "is neither a P-256 nor an Ed25519 key", "use the authority's public key")
+    return keys.kid_of(keys.thumbprint(encode_public_key(key))), key
+
+
+def encode_public_key(key: AuthorityKey) -> bytes:
+    """As COSE_Key (SPEC §3.3)."""
     if isinstance(key, ed25519.Ed25519PublicKey):
-        cose_key = keys.encode_ed25519(key.public_bytes_raw())
-        return keys.kid_of(keys.thumbprint(cose_key)), key
-    raise ConfigError(path, "", "is neither a P-256 nor an Ed25519 key", "use the authority's public key")
+        return keys.encode_ed25519(key.public_bytes_raw())
+    numbers = key.public_numbers()
+    return keys.encode_p256(numbers.x.to_bytes(32, "big") + numbers.y.to_bytes(32, "big"))
 
 
 def is_signed(parts: cose.Sign1, authorities: AuthorityKeys) -> bool:

@@ -5,8 +5,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from meter_tools.simulator.chip_line import ChipServer, Device, FaultsNow, I2cLine, OneWire
+from meter_tools.simulator.chip_line import ChipServer, Device, I2cLine, OneWire
 from meter_tools.simulator.clock import Clock
+from meter_tools.simulator.faults import FaultsNow
 from meter_tools.simulator.i2c_ads1115 import Ads1115
 from meter_tools.simulator.i2c_bme280 import Bme280
 from meter_tools.simulator.i2c_chip import I2cChip, Source
@@ -32,7 +33,7 @@ class _Table(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-class ChipFixedSource(_Table):
+class FixedSource(_Table):
     kind: Literal["fixed"]
     values: dict[str, int | None]
 
@@ -57,7 +58,7 @@ class ChipConfiguration(_Table):
     address: int | None = Field(default=None, ge=0x08, le=0x77)
     """On I2C, where it is not the usual one."""
     serial: str | None = None
-    source: ChipFixedSource | StepsSource = Field(discriminator="kind")
+    source: FixedSource | StepsSource = Field(discriminator="kind")
 
 
 class ChipBusConfiguration(_Table):

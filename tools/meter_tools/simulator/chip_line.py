@@ -14,16 +14,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 
 from meter_tools.simulator.clock import Clock
-from meter_tools.simulator.faults import Fault
+from meter_tools.simulator.faults import Fault, FaultsNow
 from meter_tools.simulator.i2c_chip import I2cChip, Nack
 from meter_tools.simulator.onewire_ds18b20 import OneWireLine
-
-FaultsNow = Callable[[], Mapping[str, Fault]]
 
 DONE, REFUSED = 0, 1
 HEADER_LENGTH = 6

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field
 from meter_gateway.register_map import find_register_map, load_register_map
 from meter_gateway.validated_toml import ConfigError
 from meter_tools.simulator import generator, register_map
-from meter_tools.simulator.chip_configuration import ChipBusConfiguration
+from meter_tools.simulator.chip_configuration import ChipBusConfiguration, FixedSource
 from meter_tools.simulator.instruments import DEFAULT_SERIALS, KINDS, Identity, Kind, Values
 from meter_tools.simulator.serial_configuration import SerialBusConfiguration
 from meter_tools.simulator.trace import EPOCH, MS, Trace
@@ -55,11 +55,6 @@ class TraceSource(_Table):
     csv: ConfiguredPath
     map: ConfiguredPath | None = None
     days: int | None = Field(default=None, gt=0)
-
-
-class FixedSource(_Table):
-    kind: Literal["fixed"]
-    values: dict[str, int | None]
 
 
 class InstrumentConfiguration(_Table):
@@ -143,8 +138,7 @@ def _mapped(configuration: InstrumentConfiguration) -> Kind:
 
 def _plain_source(name: str, kind: Kind, source: GeneratorSource | FixedSource) -> Source:
     if isinstance(source, FixedSource):
-        fixed: Mapping[str, int | None] = dict(source.values)
-        return lambda _: fixed
+        return source
     start_utc_ms = (source.start.astimezone(UTC) - EPOCH) // MS
     match kind.name:
         case "energy64":

@@ -5,7 +5,7 @@ In a process of its own the simulator reads its faults from a JSON file, `{"inst
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -27,6 +27,9 @@ class Fault(BaseModel):
     delay_ms: int = 1000
     code: int = 4
 
+
+FaultsNow = Callable[[], Mapping[str, Fault]]
+"""By instrument."""
 
 _FAULTS = TypeAdapter(dict[str, Fault])
 

@@ -40,15 +40,24 @@ class Kind:
     encode: Callable[[Values, Identity], Words]
 
     def words(self, values: Values, identity: Identity) -> Words:
-        unknown = set(values) - set(self.indications)
-        if unknown:
-            raise ValueError(f"{self.name} has no indication {sorted(unknown)}; it has {sorted(self.indications)}")
-        shown: dict[str, int | None] = {}
-        for name, indication in self.indications.items():
-            value = values.get(name)
-            wraps = value is not None and indication.modulus is not None
-            shown[name] = value % indication.modulus if wraps else value  # type: ignore[operator]
-        return self.encode(shown, identity)
+        shown = wrapped(self.name, self.indications, values)
+        return self.encode({**dict.fromkeys(self.indications), **shown}, identity)
+
+
+def wrapped(kind: str, indications: Mapping[str, Indication], values: Values) -> Values:
+    """What registers show of these values: each within its modulus."""
+    unknown = set(values) - set(indications)
+    if unknown:
+        raise ValueError(f"{kind} has no indication {sorted(unknown)}; it has {sorted(indications)}")
+    return {
+        name: value if value is None or (modulus := indications[name].modulus) is None else value % modulus
+        for name, value in values.items()
+    }
+
+
+def coarse(value: int, steps: int) -> int:
+    """In units of so many steps, the rest dropped, towards zero."""
+    return value // steps if value >= 0 else -(-value // steps)
 
 
 def put(words: Words, function: int, address: int, value: int, count: int, low_first: bool = False) -> None:
@@ -199,7 +208,7 @@ def _encode_djsf1352(values: Values, _: Identity) -> Words:
     for name, address in shown.items():
         value, point = values[name] or 0, 0
         while not -0x8000 <= value <= 0x7FFF:
-            value, point = int(value / 10), point + 1
+            value, point = coarse(value, 10), point + 1
         put(words, HOLDING, address, value, 1)
         put(words, HOLDING, address + 1, point, 1)
     put(words, HOLDING, 4, int(any(values[name] is None for name in shown)), 1)

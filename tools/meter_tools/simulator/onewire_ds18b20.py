@@ -11,10 +11,10 @@ and the EEPROM are not simulated. No real chip was compared with it.
 """
 
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 
-from meter_tools.simulator.faults import Fault
+from meter_tools.simulator.faults import FaultsNow
 from meter_tools.simulator.i2c_chip import Source
 
 READ_ROM, MATCH_ROM, SKIP_ROM = 0x33, 0x55, 0xCC
@@ -69,7 +69,7 @@ class Ds18b20:
 class OneWireLine:
     """Devices by name; `faults` says which of them is at fault now."""
 
-    def __init__(self, devices: Mapping[str, Ds18b20], faults: Callable[[], Mapping[str, Fault]]) -> None:
+    def __init__(self, devices: Mapping[str, Ds18b20], faults: FaultsNow) -> None:
         self._devices = devices
         self._faults = faults
         self._absent: set[str] = set()

@@ -1,13 +1,12 @@
 """Buses of bytes in a simulator's configuration: which instruments, and what there is for them to measure."""
 
-from collections.abc import Callable, Mapping
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from meter_tools.simulator.chip_configuration import ChipFixedSource, StepsSource
+from meter_tools.simulator.chip_configuration import FixedSource, StepsSource
 from meter_tools.simulator.clock import Clock
-from meter_tools.simulator.faults import Fault
+from meter_tools.simulator.faults import FaultsNow
 from meter_tools.simulator.instruments import Identity
 from meter_tools.simulator.serial_server import SERIAL_KINDS, SerialServer, SerialStation
 
@@ -22,7 +21,7 @@ class SerialInstrumentConfiguration(_Table):
     unit: int = Field(default=1, ge=1, le=250)
     """Primary address of an M-Bus meter; the others are found by their serial number, or alone on a line."""
     serial: str | None = None
-    source: ChipFixedSource | StepsSource = Field(discriminator="kind")
+    source: FixedSource | StepsSource = Field(discriminator="kind")
 
 
 class SerialBusConfiguration(_Table):
@@ -37,9 +36,7 @@ class SerialBusConfiguration(_Table):
     instruments: list[SerialInstrumentConfiguration] = Field(min_length=1)
 
 
-def build_server(
-    configuration: SerialBusConfiguration, clock: Clock, faults: Callable[[], Mapping[str, Fault]]
-) -> SerialServer:
+def build_server(configuration: SerialBusConfiguration, clock: Clock, faults: FaultsNow) -> SerialServer:
     """ValueError says what does not fit."""
     stations: dict[str, SerialStation] = {}
     for entry in configuration.instruments:

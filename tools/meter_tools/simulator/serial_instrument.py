@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from meter_tools.simulator.instruments import Identity, Indication, Values
+from meter_tools.simulator.instruments import Identity, Indication, Values, wrapped
 
 
 class SerialInstrument(ABC):
@@ -57,15 +57,7 @@ class SerialKind:
 
     def shown(self, values: Values) -> Values:
         """What a register shows: its value within its modulus."""
-        unknown = set(values) - set(self.indications)
-        if unknown:
-            raise ValueError(f"{self.name} has no indication {sorted(unknown)}; it has {sorted(self.indications)}")
-        return {
-            name: value
-            if value is None or (modulus := self.indications[name].modulus) is None
-            else value % modulus
-            for name, value in values.items()
-        }
+        return wrapped(self.name, self.indications, values)
 
 
 def low_first(number: int, size: int) -> bytes:

@@ -7,7 +7,7 @@ the tests. Both keep to the frame count bit: asked again with the same, a meter 
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from meter_tools.simulator.instruments import Identity, Indication, Values
+from meter_tools.simulator.instruments import Identity, Indication, Values, coarse
 from meter_tools.simulator.serial_instrument import SerialInstrument, SerialKind, checksum, low_first
 
 ACK = b"\xe5"
@@ -118,7 +118,7 @@ def _bcd(dif: int, vif: int, value: int | None, size: int) -> bytes:
 
 
 def _coarse(value: int | None, steps: int) -> int | None:
-    return None if value is None else int(value / steps)
+    return None if value is None else coarse(value, steps)
 
 
 class HeatMeter(MbusMeter):
@@ -128,7 +128,7 @@ class HeatMeter(MbusMeter):
 
     def telegrams(self, values: Values) -> list[bytes]:
         difference = values.get("temperature_difference")
-        raw = -0x8000 if difference is None else int(difference / 10)
+        raw = -0x8000 if difference is None else coarse(difference, 10)
         records = (
             DATE
             + _bcd(0x0E, 0x03, _coarse(values.get("heat"), 36), 6)

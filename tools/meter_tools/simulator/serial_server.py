@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 from meter_tools.simulator import serial_cjt188, serial_co2, serial_dlt645, serial_mbus
 from meter_tools.simulator.clock import Clock
-from meter_tools.simulator.faults import Fault
+from meter_tools.simulator.faults import FaultsNow
 from meter_tools.simulator.instruments import Identity, Values
 from meter_tools.simulator.serial_instrument import SerialInstrument, SerialKind
 
@@ -44,9 +44,7 @@ class SerialStation:
 
 
 class SerialServer:
-    def __init__(
-        self, stations: list[SerialStation], faults: Callable[[], Mapping[str, Fault]], echo: bool = False
-    ) -> None:
+    def __init__(self, stations: list[SerialStation], faults: FaultsNow, echo: bool = False) -> None:
         self._stations = stations
         self._faults = faults
         self._echo = echo

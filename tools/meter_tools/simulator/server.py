@@ -9,7 +9,7 @@ slow reply keeps the transaction id and the register values of its own request.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
@@ -25,13 +25,11 @@ from meter_tools.simulator.chip_configuration import ChipBusConfiguration, build
 from meter_tools.simulator.chip_line import ChipServer
 from meter_tools.simulator.clock import Clock, FileClock, real_clock
 from meter_tools.simulator.configuration import BusConfiguration, Configuration, Source, build
-from meter_tools.simulator.faults import Fault, FaultFile
+from meter_tools.simulator.faults import Fault, FaultFile, FaultsNow
 from meter_tools.simulator.instruments import HOLDING, INPUT, Identity, Kind, Values
 from meter_tools.simulator.serial_configuration import SerialBusConfiguration, build_server
 from meter_tools.simulator.serial_pty import PtyLine, open_pty_line
 from meter_tools.simulator.serial_server import SerialServer
-
-FaultsNow = Callable[[], Mapping[str, Fault]]
 
 NOBODY = 0
 """pymodbus hands requests for unknown addresses to device 0; its replies are dropped."""
