@@ -180,7 +180,7 @@ async def test_it_comes_into_force_whatever_is_killed(site: UpdateSite) -> None:
             {"board.py": ("import board_base\n", "import board_base\nimport nothing_like_it\n")}, id="import"
         ),
         pytest.param(
-            {"meter_firmware/app.py": ("    def _boot(self,", "    raise MemoryError\n\n    def _boot(self,")},
+            {"meter_firmware/app.py": ("    def _boot(self)", "    raise MemoryError\n\n    def _boot(self)")},
             id="load",
         ),
         pytest.param(

@@ -206,7 +206,7 @@ async def test_a_refused_set_is_laid_down_with_the_meters_reason(gateway, connec
     sealed.write_bytes(AUTHORITY.seal(t.PARAMETER_SET, meter.parameter_set()))
     gateway.ask("parameters", "send", "SN-1", sealed)
     line.send(refused(meter, sealed.read_bytes()))
-    await until(lambda: "refused by the meter: parameters_driver" in gateway.ask("parameters", "list"))
+    await until(lambda: "refused by the meter: [parameters_driver]" in gateway.ask("parameters", "list"))
 
 
 def refused(meter: SimulatedMeter, raw: bytes) -> bytes:
