@@ -8,6 +8,7 @@ import sys
 
 import chip
 import machine
+import vfs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,8 +28,8 @@ FACTORY_FILE = "factory.cbor"
 """Both in the emulator's working folder."""
 
 JOURNAL_BYTES = 1 << 20
-IMAGE_BYTES = 512 << 10
-"""Of a chip of 4 MiB: two slots and a download, the journal, a quarter for LittleFS."""
+IMAGE_BYTES = 256 << 10
+"""A slot is two sectors of 128 KiB in the processor's flash; the download is on the chip, beside the journal."""
 
 FAILED = 64
 
@@ -54,12 +55,14 @@ def mount() -> str:
 
 def update_site() -> "UpdateSite | None":
     """None where the factory record names no update authority."""
+    from meter_firmware.slot_partitions import SlotPartitions
     from meter_firmware.update_manifest import UpdateSite
 
     keys = factory()[2]
     if not keys:
         return None
-    return UpdateSite(VENDOR_IDENTIFIER, CLASS_IDENTIFIER, keys, IMAGE_BYTES)
+    slots = SlotPartitions(vfs.rom_ioctl)
+    return UpdateSite(VENDOR_IDENTIFIER, CLASS_IDENTIFIER, keys, IMAGE_BYTES, slots)
 
 
 def restart() -> None:

@@ -1,4 +1,4 @@
-"""The two folders that software runs from, A and B, and the boot state that says which of them is run.
+"""The two slots that software runs from, A and B, and the boot state that says which of them is run.
 
 One small file, replaced atomically, holds all that is decided; what it names is verified before it is run. So a
 power cut leaves the decision before or the one after it, and a slot that is half written is named by nobody.
@@ -11,7 +11,8 @@ The loader frozen in a board reads what every later firmware writes: the file's 
     failed      manifests that are not tried again, each with the reason
     unsaid      what still has to become an event of the chain
 
-The journal, keys and parameters live beside this folder; no slot holds anything of them.
+The journal, keys and parameters live elsewhere; no slot holds anything of them. What a slot's files lie in is the
+board's: folders (slot_folders) or partitions of the processor's flash (slot_partitions).
 """
 
 import hashlib
@@ -19,6 +20,7 @@ import os
 
 from meter_firmware import software
 from meter_firmware.memory import Memory
+from meter_firmware.slot_folders import SlotFolders
 from meter_firmware.update_manifest import UpdateSite, open_manifest
 from meter_protocol import cbor, events
 from meter_protocol import fields as f
@@ -26,7 +28,9 @@ from meter_protocol.errors import ProtocolError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Iterator
+    from typing import Any, Callable, Iterator
+
+    from meter_firmware.image import Entry
 
 GOLDEN = "golden"
 NAMES = ("a", "b")
@@ -58,8 +62,10 @@ class Installed:
 class Slots:
     """`root` is the folder of updates in the meter's flash."""
 
-    def __init__(self, root: str) -> None:
+    def __init__(self, root: str, site: UpdateSite) -> None:
         self._root = root
+        self._site = site
+        self._contents = SlotFolders(root) if site.partitions is None else site.partitions
         self._memory = Memory(root)
         self.active: "Installed | None" = None
         self.previous: "Installed | None" = None
@@ -72,7 +78,8 @@ class Slots:
         self._load()
 
     def folder(self, slot: str) -> str:
-        return self._root + "/" + slot
+        """Where software is imported from that runs in this slot."""
+        return self._contents.folder(slot)
 
     def files(self, slot: str) -> "list[tuple[str, str]]":
         """(name, path) of every file in a slot, whatever it is."""
@@ -95,7 +102,7 @@ class Slots:
 
     # The loader's part
 
-    def choose(self, site: UpdateSite) -> str:
+    def choose(self) -> str:
         """The slot to run now, or GOLDEN; what had to be decided for it is durable."""
         while self.trial is not None:
             if self.attempts == 0:
@@ -103,12 +110,12 @@ class Slots:
                 continue
             self.attempts -= 1
             self._save()
-            fault = self._fault_twice(self.trial, site)
+            fault = self._fault_twice(self.trial)
             if fault is None:
                 return self.trial.slot
             self.roll_back(fault)
         while self.active is not None:
-            fault = "update_health" if self._crashes() >= MAX_CRASHES else self._fault_twice(self.active, site)
+            fault = "update_health" if self._crashes() >= MAX_CRASHES else self._fault_twice(self.active)
             if fault is None:
                 return self.active.slot
             # First: those crashes are not the next one's.
@@ -126,18 +133,18 @@ class Slots:
             return 0
         return size
 
-    def _fault_twice(self, installed: Installed, site: UpdateSite) -> "str | None":
+    def _fault_twice(self, installed: Installed) -> "str | None":
         """A bus may read wrongly once: what runs well is not given up for that."""
-        fault = self._fault(installed, site)
-        return None if fault is None else self._fault(installed, site)
+        fault = self._fault(installed)
+        return None if fault is None else self._fault(installed)
 
-    def _fault(self, installed: Installed, site: UpdateSite) -> "str | None":
+    def _fault(self, installed: Installed) -> "str | None":
         """Why a slot may not be run: it is not, to the last byte, what the authority signed."""
         raw = self.manifest(installed.slot)
         if raw is None or hashlib.sha256(raw).digest() != installed.manifest_digest:
             return "update_image"
         try:
-            digest = open_manifest(raw, site).fields[f.IMAGE_DIGEST]
+            digest = open_manifest(raw, self._site).fields[f.IMAGE_DIGEST]
             if software.software_id(self.files(installed.slot)) != digest:
                 return "update_image"
         except ProtocolError as error:
@@ -166,8 +173,12 @@ class Slots:
         return slot
 
     def emptying(self, slot: str) -> "Iterator[None]":
-        """Removes all that is in a slot, a file at each step: a hundred of them take a flash seconds."""
-        return _remove(self.folder(slot))
+        """Removes all that is in a slot, a little at each step: it may take a flash seconds."""
+        return self._contents.emptying(slot)
+
+    def filling(self, slot: str, entries: "list[Entry]", read: "Callable[[int, int], bytes]") -> "Iterator[None]":
+        """Writes an image's files into an empty slot, a little at each step; `read(start, count)` gives them."""
+        return self._contents.filling(slot, entries, read)
 
     def begin_trial(self, installed: Installed, manifest: bytes, software_before: bytes) -> None:
         """`software_before` is the id of the software that runs now."""
@@ -299,18 +310,3 @@ def _list(folder: str, prefix: str, found: "list[tuple[str, str]]") -> None:
             _list(path, prefix + entry[0] + "/", found)
         else:
             found.append((prefix + entry[0], path))
-
-
-def _remove(folder: str) -> "Iterator[None]":
-    """A folder with all that is in it; nothing if it is not there."""
-    try:
-        entries = list(os.ilistdir(folder))
-    except OSError:
-        return
-    for entry in entries:
-        if entry[1] & _DIRECTORY:
-            yield from _remove(folder + "/" + entry[0])
-        else:
-            os.remove(folder + "/" + entry[0])
-            yield
-    os.rmdir(folder)

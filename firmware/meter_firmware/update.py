@@ -15,7 +15,6 @@ Every decision is durable before it counts and becomes an event of the chain aft
 
 import asyncio
 import hashlib
-import os
 
 from meter_firmware import image, sealing, software
 from meter_firmware.slots import GOLDEN, Installed, Slots
@@ -47,8 +46,6 @@ MAX_SAID = 16
 MAX_FETCHES = 3
 """Of one image in a boot, should the flash change what was good when it came."""
 
-_COPY_BYTES = 2048
-_EEXIST = 17
 _ENOSPC = 28
 
 
@@ -62,7 +59,7 @@ class Updater:
         self._site = site
         self._services = services
         self._running = running
-        self._slots = Slots(root)
+        self._slots = Slots(root, site)
         self._staging = Staging(root)
         self._wake = asyncio.Event()
         self._offer: "SealedMessage | None" = None
@@ -280,20 +277,13 @@ class Updater:
 
     async def _fill(self, slot: str, entries: "list[image.Entry]", digest: bytes) -> "list[tuple[str, str]]":
         """The slot's files, written and read back."""
-        folder = self._slots.folder(slot)
-        for name, start, length in entries:
-            await self._copy(folder + "/" + name, start, length)
+        for _ in self._slots.filling(slot, entries, self._staging.read):
+            # Sampling, links and the watchdog have their turn.
+            await asyncio.sleep_ms(0)
         files = self._slots.files(slot)
         if await _software_id(files) != digest:
             raise ProtocolError("update_image")
         return files
-
-    async def _copy(self, path: str, start: int, length: int) -> None:
-        _make_folders(path, len(self._slots.folder("")))
-        with open(path, "wb") as file:
-            for place in range(start, start + length, _COPY_BYTES):
-                file.write(self._staging.read(place, min(_COPY_BYTES, start + length - place)))
-                await asyncio.sleep_ms(0)
 
     async def _empty(self, slot: str) -> None:
         for _ in self._slots.emptying(slot):
@@ -375,15 +365,3 @@ async def _software_id(files: "list[tuple[str, str]]", image_region: "Any" = Non
         # Sampling, links and the watchdog have their turn.
         await asyncio.sleep_ms(0)
     return identification
-
-
-def _make_folders(path: str, start: int) -> None:
-    """All folders on the way to a file, of which those in the first `start` characters are there."""
-    end = path.find("/", start)
-    while end >= 0:
-        try:
-            os.mkdir(path[:end])
-        except OSError as error:
-            if error.errno != _EEXIST:
-                raise
-        end = path.find("/", end + 1)

@@ -12,20 +12,29 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Callable
 
+    from meter_firmware.slot_partitions import SlotPartitions
+
 
 class UpdateSite:
     """What a board is to the update authority: identifiers, the COSE_Keys it obeys, the image it has room for.
 
     The flash needs room for three images of `image_bytes`, two slots and a download, beside the journal.
+    Slots are in `partitions` where the board has some, else they are folders.
     """
 
     def __init__(
-        self, vendor_identifier: bytes, class_identifier: bytes, authority_keys: "list[bytes]", image_bytes: int
+        self,
+        vendor_identifier: bytes,
+        class_identifier: bytes,
+        authority_keys: "list[bytes]",
+        image_bytes: int,
+        partitions: "SlotPartitions | None" = None,
     ) -> None:
         self.vendor_identifier = vendor_identifier
         self.class_identifier = class_identifier
         self.authority_keys = authority_keys
         self.image_bytes = image_bytes
+        self.partitions = partitions
 
 
 def open_manifest(

@@ -38,10 +38,10 @@ _OF_SOFTWARE = (
 
 def start() -> None:
     root = board_base.mount()
-    running, on_trial = _choose(root)
+    running, on_trial, folder = _choose(root)
     if running != GOLDEN:
         print("software " + running + (" on trial" if on_trial else ""))
-        _enter(root + "/update/" + running)
+        _enter(folder)
     try:
         wants_restart = _run(running)
     except Exception as error:  # noqa: BLE001  (whatever it is, the software before must get its turn)
@@ -55,22 +55,23 @@ def start() -> None:
         board_base.restart()
 
 
-def _choose(root: str) -> "tuple[str, bool]":
-    """(what to run, whether it is on trial)."""
+def _choose(root: str) -> "tuple[str, bool, str]":
+    """(what to run, whether it is on trial, where its modules are)."""
     # The golden copy's modules are imported here and not above, so that nothing holds them when they are let go.
     from meter_firmware.slots import Slots
 
     site = board_base.update_site()
     if site is None:
-        return GOLDEN, False
+        return GOLDEN, False, ""
     try:
-        slots = Slots(root + "/update")
-        running = slots.choose(site)
+        slots = Slots(root + "/update", site)
+        running = slots.choose()
+        folder = "" if running == GOLDEN else slots.folder(running)
     except Exception as error:  # noqa: BLE001  (whatever a flash or an earlier software left there)
         # An OSError: what was decided could not be kept. This is for the golden copy to deal with.
         sys.print_exception(error)
-        return GOLDEN, False
-    return running, slots.is_on_trial(running)
+        return GOLDEN, False, ""
+    return running, slots.is_on_trial(running), folder
 
 
 def _enter(folder: str) -> None:

@@ -194,8 +194,8 @@ class CutBench(AppBench):
 
     def boot(self):
         """The loader's part, and the app's."""
-        slots = Slots(self.board.mount() + "/update")
-        self.running = slots.choose(SITE)
+        slots = Slots(self.board.mount() + "/update", SITE)
+        self.running = slots.choose()
         if self.running != GOLDEN:
             assert software.software_id(slots.files(self.running)) == UPDATE.digest, "half an image"
         super().boot(self.running)

@@ -129,18 +129,18 @@ def test_no_damage_of_the_boot_state_keeps_the_loader_from_choosing():
     async def attack():
         memory.write("state", cbor.dumps(state))
         damage(ROOT + "/update", "state")
-        slots = Slots(ROOT + "/update")
+        slots = Slots(ROOT + "/update", SITE)
         is_known = slots.active is not None
         known[is_known] += 1
         assert len(slots.unsaid) == (3 if is_known else 0)
         # Nothing is installed here: whatever the state says of it, no slot is what the authority signed.
-        assert slots.choose(SITE) == GOLDEN
+        assert slots.choose() == GOLDEN
         said = 0
         while slots.first_unsaid() is not None:
             slots.said()
             said += 1
         assert said <= 6
-        assert Slots(ROOT + "/update").choose(SITE) == GOLDEN
+        assert Slots(ROOT + "/update", SITE).choose() == GOLDEN
         return 1
 
     run("boot state", attack)

@@ -138,7 +138,7 @@ def test_a_trial_that_ends_by_any_error_costs_an_attempt_and_is_no_crash():
     meter.install(Update(1, image("raise TypeError")))
     assert start() == ([("a board", "a", 1)], "restart")
     assert start() == ([("a board", "a", 1)], "restart")
-    slots = Slots(MOUNT + "/update")
+    slots = Slots(MOUNT + "/update", SITE)
     assert slots.attempts == 0
     assert slots._crashes() == 0
     assert meter.boot().running == GOLDEN
@@ -161,7 +161,7 @@ def test_whatever_keeps_the_loader_from_deciding_leaves_the_golden_copy():
     try:
         # An OSError is a slot that cannot be read, and thus lost: that one is last.
         for error in (TypeError(), MemoryError(), IndexError(), OSError(5)):
-            assert Slots(MOUNT + "/update").active is not None
+            assert Slots(MOUNT + "/update", SITE).active is not None
 
             BASE.site = lambda error=error: BrokenSite(error)
             start()

@@ -1,6 +1,6 @@
 """What becomes of a trial, of a damaged slot, and of what has to be said about it."""
 
-from update_bench import GOLDEN_ID, MOUNT, STRANGER, Meter, Update, codes, damage, pack, release
+from update_bench import GOLDEN_ID, MOUNT, SITE, STRANGER, Meter, Update, codes, damage, pack, release
 
 from meter_firmware import update
 from meter_firmware.slots import ATTEMPTS, GOLDEN, MAX_CRASHES, MAX_FAILED, Slots
@@ -144,7 +144,7 @@ def test_one_bit_of_any_file_keeps_a_slot_from_running():
     meter = Meter().update(FIRST)
     for name, _ in release(1):
         damage(name)
-        assert Slots(MOUNT + "/update")._fault(meter.life.slots.active, meter.life.updater._site) == "update_image"
+        assert Slots(MOUNT + "/update", SITE)._fault(meter.life.slots.active) == "update_image"
         damage(name)
     assert meter.boot().software_id == FIRST.digest
     with open(MOUNT + "/update/a/more.py", "w") as file:
@@ -211,7 +211,7 @@ def test_a_boot_state_of_another_form_is_none():
     states += [whole[:1] + [[slot] + whole[1][1:]] + whole[2:] for slot in ("c", "../a", "golden", "")]
     for state in states:
         meter.life.slots._memory.write("state", cbor.dumps(state))
-        assert Slots(MOUNT + "/update").active is None, state
+        assert Slots(MOUNT + "/update", SITE).active is None, state
         life = meter.boot()
         assert life.running == GOLDEN
         life.turn()

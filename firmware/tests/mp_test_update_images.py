@@ -151,14 +151,15 @@ def test_an_image_is_given_up_though_its_remains_cannot_be_removed():
     meter = Meter()
     life = meter.life
     life.refused(FIRST.manifest)
-    copy = life.updater._copy
+    filling = life.slots.filling
 
-    async def copy_and_break(path, start, length):
-        await copy(path, start, length)
-        life.slots.emptying = breaking(life.slots.emptying, OSError(5))
-        raise OSError(5)
+    def fill_and_break(slot, entries, read):
+        for step in filling(slot, entries, read):
+            yield step
+            life.slots.emptying = breaking(life.slots.emptying, OSError(5))
+            raise OSError(5)
 
-    life.updater._copy = copy_and_break
+    life.slots.filling = fill_and_break
     life.fetch(FIRST)
     life.turn()
     assert refusals(meter) == ["update_image"]

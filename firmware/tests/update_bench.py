@@ -169,7 +169,7 @@ class Life:
 
     def _boot(self, chain, device):
         self.chain = chain
-        self.running = Slots(MOUNT + "/update").choose(SITE)
+        self.running = Slots(MOUNT + "/update", SITE).choose()
         self.services = Services(chain, device)
         self.updater = Updater(SITE, MOUNT + "/update", self.running, self.services)
         files = self.updater.files()

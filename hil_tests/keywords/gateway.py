@@ -32,6 +32,7 @@ def now_ms() -> int:
 class Gateway:
     def __init__(self) -> None:
         self.authority = SigningKey()
+        self.update_authority = SigningKey()
         self.receipt_key = SigningKey()
         self.clock_key = SigningKey()
         self.chain = MeterChain()
@@ -39,6 +40,8 @@ class Gateway:
         self.tells_time = True
         self.arrivals: list[Message] = []
         """Every message of the chain in the order in which it was on the line, repetitions too."""
+        self.take_alone: Callable[[bytes], bool] = lambda _: False
+        """Takes what is no message of the chain; False if it is not for it either."""
         self.time_replies: list[bytes] = []
         self.time_requests = 0
         self.faults: list[str] = []
@@ -63,6 +66,8 @@ class Gateway:
     def _take(self, raw: bytes) -> None:
         if cose.split(raw).typ == t.TIME_REQUEST:
             self._answer_time(open_message(raw, self.chain.cose_key).fields)
+            return
+        if self.take_alone(raw):
             return
         self.arrivals.append(self.chain.take(raw))
 

@@ -21,6 +21,7 @@ class Wiring:
     authority_keys: tuple[bytes, ...]
     link_port: int
     bus_port: int
+    update_keys: tuple[bytes, ...] = ()
 
 
 class PlatformError(Exception):

@@ -21,6 +21,8 @@ MACHINE = "netduinoplus2"
 QEMU = "qemu-system-arm"
 ELF = OUTPUT / BOARD / "firmware.elf"
 FLASH_BYTES = 4 << 20
+SLOTS_BYTES, SLOTS_ADDRESS = 512 << 10, 0x08080000
+"""The upper half of the processor's own flash, which the emulator loads at power-on."""
 
 FIRMWARE_ENDED = {0: "returned", 64: "failed", 65: "faulted"}
 POWER_CUT = 66
@@ -43,7 +45,9 @@ class Board:
         self._process: Process | None = None
         self._console_start = 0
         (folder / "flash.bin").write_bytes(b"\xff" * FLASH_BYTES)
-        (folder / "factory.cbor").write_bytes(cbor.dumps([wiring.serial, list(wiring.authority_keys), []]))
+        (folder / "slots.bin").write_bytes(b"\xff" * SLOTS_BYTES)
+        record = [wiring.serial, list(wiring.authority_keys), list(wiring.update_keys)]
+        (folder / "factory.cbor").write_bytes(cbor.dumps(record))
         self._ports = dict(zip(LINES, (wiring.link_port, wiring.bus_port), strict=True))
 
     def power_on(self, cut_at: tuple[int, int] | None = None) -> None:
@@ -51,6 +55,7 @@ class Board:
         self._console_start = self._console.stat().st_size
         arguments = "" if cut_at is None else ",arg=cut={}:{}".format(*cut_at)
         command: list[str | Path] = [QEMU, "-machine", MACHINE, "-kernel", ELF]
+        command += ["-device", f"loader,file=slots.bin,addr={SLOTS_ADDRESS:#x},force-raw=on"]
         command += [
             "-nodefaults",
             "-display",

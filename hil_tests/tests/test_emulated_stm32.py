@@ -40,7 +40,7 @@ def image() -> Path:
 class Site:
     """A meter in QEMU, its instruments and its gateway."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, update_keys: tuple[bytes, ...] = ()) -> None:
         self.gateway = Gateway()
         self.instruments = InstrumentBus(channels.INSTRUMENTS)
         self.instruments.show(channels.ENERGY_METER, "active_energy_import", [SHOWN_WH])
@@ -48,7 +48,8 @@ class Site:
         authority_keys = (self.gateway.authority.cose_key,)
         self.folder = folder
         self.board = qemu.Board(
-            folder, Wiring(SERIAL, authority_keys, self.gateway.link.port, self.instruments.port)
+            folder,
+            Wiring(SERIAL, authority_keys, self.gateway.link.port, self.instruments.port, update_keys),
         )
 
     def close(self) -> None:

@@ -7,6 +7,7 @@
 #include "shared/runtime/gchelper.h"
 
 #include "semihosting.h"
+#include "slots.h"
 
 // For the frames between the check and what they call.
 #define STACK_MARGIN (1024)
@@ -29,6 +30,7 @@ int main(void) {
     mp_stack_set_limit((mp_uint_t)((char *)&_stack_top - (char *)&_stack_limit) - STACK_MARGIN);
     gc_init(&_heap_start, &_heap_end);
     mp_init();
+    slots_open();
     semihosting_exit(run());
 }
 

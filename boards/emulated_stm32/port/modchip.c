@@ -6,12 +6,6 @@
 //   read(name)                the content of a host's file: what the maker programmed into the board
 //   image()                   the image in the processor's flash, as a memoryview
 //   halt(code)                ends the emulator
-//
-// The flash loses its power where the emulator's command line says so, "cut=<operation>:<bytes>": of that write or
-// erase, counted from zero since the reset, so many bytes are done, and the emulator ends with EXIT_CUT.
-
-#include <stdlib.h>
-#include <string.h>
 
 #include "extmod/vfs.h"
 #include "py/mperrno.h"
@@ -19,32 +13,15 @@
 #include "py/objarray.h"
 #include "py/runtime.h"
 
+#include "flash_file.h"
 #include "semihosting.h"
-
-#define EXIT_CUT (66)
-#define NEVER (0xffffffff)
-#define PART_BYTES (256u)
 
 typedef struct {
     mp_obj_base_t base;
     int handle;
     uint32_t block_size;
     uint32_t block_count;
-    uint32_t operations;
-    uint32_t cut_operation;
-    uint32_t cut_bytes;
 } flash_t;
-
-static void plan_cut(flash_t *self) {
-    char line[64];
-    semihosting_command_line(line, sizeof(line));
-    self->cut_operation = NEVER;
-    char *plan = strstr(line, "cut=");
-    if (plan != NULL) {
-        self->cut_operation = strtoul(plan + 4, &plan, 10);
-        self->cut_bytes = *plan == ':' ? strtoul(plan + 1, NULL, 10) : 0;
-    }
-}
 
 static mp_obj_t flash_make_new(const mp_obj_type_t *type, size_t n_args, size_t n_kw, const mp_obj_t *args) {
     mp_arg_check_num(n_args, n_kw, 2, 2, false);
@@ -55,40 +32,7 @@ static mp_obj_t flash_make_new(const mp_obj_type_t *type, size_t n_args, size_t 
         mp_raise_OSError(MP_ENOENT);
     }
     self->block_count = (uint32_t)semihosting_length(self->handle) / self->block_size;
-    self->operations = 0;
-    plan_cut(self);
     return MP_OBJ_FROM_PTR(self);
-}
-
-// Programs `size` bytes from `position` on, which only clears bits, or erases them where `from` is NULL. 0, or an
-// errno, negative.
-static int change(flash_t *self, uint32_t position, const uint8_t *from, uint32_t size) {
-    static uint8_t part[PART_BYTES];
-    bool is_cut = self->operations++ == self->cut_operation;
-    if (is_cut && size > self->cut_bytes) {
-        size = self->cut_bytes;
-    }
-    for (uint32_t done = 0; done < size; done += PART_BYTES) {
-        uint32_t count = MIN(size - done, PART_BYTES);
-        memset(part, 0xff, count);
-        if (from != NULL) {
-            if (!semihosting_seek(self->handle, position + done)
-                || semihosting_read(self->handle, part, count) != count) {
-                return -MP_EIO;
-            }
-            for (uint32_t place = 0; place < count; place++) {
-                part[place] &= from[done + place];
-            }
-        }
-        if (!semihosting_seek(self->handle, position + done)
-            || semihosting_write(self->handle, part, count) != count) {
-            return -MP_EIO;
-        }
-    }
-    if (is_cut) {
-        semihosting_exit(EXIT_CUT);
-    }
-    return 0;
 }
 
 // Errors are returned: an exception would leave LittleFS's code by a long jump.
@@ -112,7 +56,8 @@ static mp_obj_t flash_writeblocks(size_t n_args, const mp_obj_t *args) {
     flash_t *self = MP_OBJ_TO_PTR(args[0]);
     mp_buffer_info_t from;
     mp_get_buffer_raise(args[2], &from, MP_BUFFER_READ);
-    return MP_OBJ_NEW_SMALL_INT(change(self, position_of(self, n_args, args), from.buf, from.len));
+    bool done = flash_file_change(self->handle, position_of(self, n_args, args), from.buf, from.len);
+    return MP_OBJ_NEW_SMALL_INT(done ? 0 : -MP_EIO);
 }
 static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(flash_writeblocks_obj, 3, 4, flash_writeblocks);
 
@@ -129,7 +74,8 @@ static mp_obj_t flash_ioctl(mp_obj_t self_in, mp_obj_t operation_in, mp_obj_t ar
             return MP_OBJ_NEW_SMALL_INT(self->block_size);
         case MP_BLOCKDEV_IOCTL_BLOCK_ERASE: {
             uint32_t block = (uint32_t)mp_obj_get_int(argument_in);
-            return MP_OBJ_NEW_SMALL_INT(change(self, block * self->block_size, NULL, self->block_size));
+            bool done = flash_file_change(self->handle, block * self->block_size, NULL, self->block_size);
+            return MP_OBJ_NEW_SMALL_INT(done ? 0 : -MP_EIO);
         }
         default:
             return mp_const_none;

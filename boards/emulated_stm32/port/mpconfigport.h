@@ -21,6 +21,8 @@
 
 #define MICROPY_VFS (1)
 #define MICROPY_READER_VFS (1)
+#define MICROPY_VFS_ROM (1)
+#define MICROPY_VFS_ROM_IOCTL (1)
 
 #define MICROPY_PY_ASYNCIO (1)
 // binascii has no crc32 without it.
