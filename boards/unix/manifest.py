@@ -1,4 +1,6 @@
+include("$(MPY_DIR)/extmod/asyncio")
 include("../../firmware/manifest.py")
+module("main.py")
 module("board.py")
 module("board_base.py")
 module("clocks.py")

