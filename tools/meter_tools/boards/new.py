@@ -13,8 +13,8 @@ from pathlib import Path
 from uuid import UUID
 
 from meter_gateway import image as images
-from meter_tools.boards import description
-from meter_tools.boards.description import FILE, Board
+from meter_gateway.validated_toml import read
+from meter_tools.boards.description import FILE, Board, Description
 from meter_tools.told import ToolError
 
 NAME = re.compile(r"[a-z][a-z0-9_]{1,40}")
@@ -47,7 +47,7 @@ def make(name: str, origin: Board, domain: str | None) -> Path:
             path.rename(path.with_name(path.name.replace(origin.name, name)))
         _identify(fresh / _IDENTIFIERS_FILE, name, domain)
         _describe(fresh / FILE, name, origin)
-        description.read(fresh / FILE, description.Description)
+        read(fresh / FILE, Description)
         fresh.rename(folder)
     return folder
 
@@ -86,7 +86,8 @@ def _describe(path: Path, name: str, origin: Board) -> None:
         "evidence": NEVER_RUN.format(origin=origin.name),
     }
     for key, value in new.items():
-        # A JSON string is a TOML string.
-        line = f"{key} = {json.dumps(value, ensure_ascii=False)}"
-        text = re.sub(rf'^{key} = ".*"$', lambda _, line=line: line, text, flags=re.MULTILINE)
+        found = re.search(rf'^{key} = ".*"$', text, re.MULTILINE)
+        if found:  # a JSON string is a TOML string
+            line = f"{key} = {json.dumps(value, ensure_ascii=False)}"
+            text = text.replace(found[0], line)
     path.write_text(text, "utf-8")

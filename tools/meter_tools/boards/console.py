@@ -1,0 +1,79 @@
+"""A board's console on this terminal: bytes both ways until Ctrl-], the board's end also into a log file.
+
+The standard input may be no terminal, as in a script: its end is not the console's, which then only listens.
+"""
+
+import contextlib
+import os
+import select
+import sys
+import termios
+import tty
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+import serial
+
+from meter_tools.boards import ports
+from meter_tools.told import Tell
+
+LEAVE = b"\x1d"
+"""Ctrl-]."""
+
+CHUNK = 4096
+
+
+def watch(port: str, baud: int, log: Path | None, tell: Tell) -> None:
+    """Until Ctrl-]; PortError when the board goes."""
+    with contextlib.ExitStack() as stack:
+        file = stack.enter_context(log.open("ab", buffering=0)) if log else None
+        board = stack.enter_context(ports.open_port(port, baud))
+        tell("board.console", port=port)
+        stack.enter_context(_raw(sys.stdin.fileno()))
+        _pump(board, file)
+
+
+@contextlib.contextmanager
+def _raw(terminal: int) -> Iterator[None]:
+    """Keys come at once and unseen, Ctrl-C too, which is the board's; nothing of a pipe."""
+    if not os.isatty(terminal):
+        yield
+        return
+    before = termios.tcgetattr(terminal)
+    tty.setraw(terminal, termios.TCSANOW)
+    try:
+        yield
+    finally:
+        termios.tcsetattr(terminal, termios.TCSADRAIN, before)
+
+
+def _pump(board: serial.Serial, log: BinaryIO | None) -> None:
+    keys, screen = sys.stdin.fileno(), sys.stdout.fileno()
+    watched = [board.fileno(), keys]
+    while True:
+        ready, _, _ = select.select(watched, [], [])
+        if board.fileno() in ready:
+            said = _read(board)
+            os.write(screen, said)
+            if log:
+                log.write(said)
+        if keys in ready:
+            typed = os.read(keys, CHUNK)
+            before, leave, _ = typed.partition(LEAVE)
+            if before:
+                os.write(board.fileno(), before)
+            if leave:
+                return
+            if not typed:
+                watched.remove(keys)
+
+
+def _read(board: serial.Serial) -> bytes:
+    try:
+        said = os.read(board.fileno(), CHUNK)
+    except OSError as error:
+        raise ports.PortError("board.cable_pulled", port=board.name, words=error.strerror) from None
+    if not said:
+        raise ports.PortError("board.cable_pulled", port=board.name, words="EOF")
+    return said

@@ -1,0 +1,97 @@
+"""Which serial port or USB device is meant: the one that was named, else the only one that can be the board.
+
+USB identifiers are from the makers' lists: Espressif (its own USB), Silicon Labs, WCH and FTDI (the bridges on
+ESP32 boards), ST (ST-LINK's serial port) and MicroPython's own on STM32 (ports/stm32, usbd_desc).
+"""
+
+import errno
+import stat
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import serial
+from serial.tools import list_ports
+
+from meter_tools.boards.description import Port
+from meter_tools.told import ToolError
+
+ESPRESSIF, SILICON_LABS, WCH, FTDI, ST, MICROPYTHON = 0x303A, 0x10C4, 0x1A86, 0x0403, 0x0483, 0xF055
+VENDORS: dict[Port, frozenset[int]] = {
+    "esp32": frozenset({ESPRESSIF, SILICON_LABS, WCH, FTDI}),
+    "stm32": frozenset({ST, MICROPYTHON}),
+    "own": frozenset({ST, MICROPYTHON, SILICON_LABS, WCH, FTDI}),
+    "unix": frozenset(),
+}
+
+
+class PortError(ToolError):
+    """No port, or none that is clear, or one that cannot be opened."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    name: str
+    """What `--port` takes: a serial port, or a device's or probe's serial number."""
+
+    description: str
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.description})"
+
+
+def serial_candidates(port: Port) -> list[Candidate]:
+    return [
+        Candidate(found.device, f"{found.vid:04X}:{found.pid:04X} {found.description}")
+        for found in list_ports.comports()
+        if found.vid in VENDORS[port]
+    ]
+
+
+def choose(asked: str | None, candidates: Sequence[Candidate], remedy: str) -> str:
+    """PortError unless it is clear; `remedy` is the key that says how a board comes to be seen."""
+    if asked is not None:
+        return asked
+    if not candidates:
+        raise PortError(remedy)
+    if len(candidates) > 1:
+        raise PortError("board.several_ports", ports=listed(candidates))
+    return candidates[0].name
+
+
+def listed(candidates: Iterable[Candidate]) -> str:
+    return ", ".join(map(str, candidates))
+
+
+def open_port(name: str, baud: int = 115200) -> serial.Serial:
+    """For this process alone; PortError in one line with the remedy."""
+    try:
+        if not stat.S_ISCHR(Path(name).stat().st_mode):
+            raise PortError("board.no_serial_port", port=name)
+        return serial.Serial(name, baud, timeout=0, exclusive=True)
+    except FileNotFoundError:
+        there = ", ".join(sorted(found.device for found in list_ports.comports())) or "-"
+        raise PortError("board.no_port_there", port=name, ports=there) from None
+    except OSError as error:
+        raise PortError(_KEYS.get(_number(error), "board.port_fails"), port=name, words=error) from None
+
+
+_KEYS = {
+    errno.EACCES: "board.port_forbidden",
+    errno.EPERM: "board.port_forbidden",
+    errno.EBUSY: "board.port_busy",
+    errno.EAGAIN: "board.port_busy",
+    errno.ENOTTY: "board.no_serial_port",
+}
+
+
+def _number(error: OSError) -> int:
+    """pyserial tells an exclusive lock that it did not get in words, its cause in the context."""
+    if error.errno is None and isinstance(error.__context__, OSError):
+        return error.__context__.errno or 0
+    return error.errno or 0
+
+
+def check(name: str) -> None:
+    """That a program of its own could open the port now."""
+    open_port(name).close()
