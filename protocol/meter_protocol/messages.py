@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     Fields = dict[int, Any]
 
 MAX_SET_OBJECTS = 1024
-"""Strings, arrays and maps in a parameter set: 64 channels of 64 instruments take about 400."""
+"""Strings, arrays and maps in a parameter set or a factory record: 64 channels of 64 instruments take about 400."""
 
 MAX_ENVELOPE = 43008
 """The largest message, verdict, batch and path together, and the heads around them."""
@@ -59,21 +59,30 @@ def decode(typ: str, payload: bytes) -> "Fields":
 
 
 def _limit_memory(typ: str, payload: bytes) -> None:
-    # The only large message that a board decodes; the others are bounded by their size.
-    if typ == t.PARAMETER_SET:
+    # The large messages that a board decodes; the others are bounded by their size.
+    if typ in (t.PARAMETER_SET, t.FACTORY_RECORD):
         cbor.limit_objects(payload, MAX_SET_OBJECTS)
 
 
 def check(typ: str, fields: "Any") -> None:
     """Refuse fields that are not exactly what the type's table says."""
-    if typ not in TABLES:
-        raise ProtocolError("unknown_type")
+    table = table_of(typ)
     check_version(fields)
-    check_table(TABLES[typ], fields)
+    check_table(table, fields)
     if not _fields_agree(typ, fields):
         raise ProtocolError("field_value")
     if typ == t.EVENT:
         check_table(EVENT_TABLES[fields[f.EVENT_CODE]], fields[f.DETAILS])
+
+
+def table_of(typ: str) -> "Table":
+    if typ in t.FIRST_CONTACT_TYPES:
+        from meter_protocol import first_contact
+
+        return first_contact.TABLES[typ]
+    if typ not in TABLES:
+        raise ProtocolError("unknown_type")
+    return TABLES[typ]
 
 
 def _fields_agree(typ: str, fields: "Fields") -> bool:

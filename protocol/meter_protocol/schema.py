@@ -219,7 +219,7 @@ _CHAIN = _COMMON + (
     (f.PREVIOUS, "previous", bytes_of(32)),
     (f.CONTEXT, "context", bytes_of(16)),
 )
-_ABOUT_METER = _COMMON + ((f.METER, "meter", bytes_of(32)),)
+ABOUT_METER = _COMMON + ((f.METER, "meter", bytes_of(32)),)
 
 INSTRUMENT = (
     (f.INSTRUMENT_DRIVER, "driver", text_to(32)),
@@ -265,25 +265,25 @@ TABLES = {
         (f.SOFTWARE_ID, "software_id", bytes_of(32)),
         (f.CERTIFICATE, "certificate", or_null(bytes_to(2048))),
     ),
-    t.RECEIPT: _ABOUT_METER
+    t.RECEIPT: ABOUT_METER
     + (
         (f.EPOCH, "epoch", bytes_of(8)),
         (f.SEQUENCE, "sequence", is_uint),
         (f.HASH, "hash", bytes_of(32)),
     ),
-    t.REFUSAL: _ABOUT_METER
+    t.REFUSAL: ABOUT_METER
     + (
         (f.DIGEST, "digest", bytes_of(32)),
         (f.REASON, "reason", text_to(MAX_TEXT)),
     ),
-    t.RESEND_REQUEST: _ABOUT_METER
+    t.RESEND_REQUEST: ABOUT_METER
     + (
         (f.EPOCH, "epoch", bytes_of(8)),
         (f.SEQUENCE, "sequence", is_uint),
     ),
-    t.TIME_REQUEST: _ABOUT_METER + ((f.NONCE, "nonce", bytes_of(16)),),
-    t.TIME_REPLY: _ABOUT_METER + ((f.NONCE, "nonce", bytes_of(16)),),
-    t.PARAMETER_SET: _ABOUT_METER
+    t.TIME_REQUEST: ABOUT_METER + ((f.NONCE, "nonce", bytes_of(16)),),
+    t.TIME_REPLY: ABOUT_METER + ((f.NONCE, "nonce", bytes_of(16)),),
+    t.PARAMETER_SET: ABOUT_METER
     + (
         (f.SET_VERSION, "set_version", is_uint),
         (f.INTERVAL_S, "interval_s", positive_to(86400)),
@@ -305,12 +305,12 @@ TABLES = {
         (f.DOWNGRADE_FROM, "downgrade_from", or_null(positive_to(0xFFFFFFFF))),
         (f.SOFTWARE_VERSION, "software_version", text_to(MAX_TEXT)),
     ),
-    t.IMAGE_REQUEST: _ABOUT_METER
+    t.IMAGE_REQUEST: ABOUT_METER
     + (
         (f.DIGEST, "image_digest", bytes_of(32)),
         (f.CHUNK_INDEX, "chunk_index", uint_to(MAX_CHUNKS - 1)),
     ),
-    t.IMAGE_CHUNK: _ABOUT_METER
+    t.IMAGE_CHUNK: ABOUT_METER
     + (
         (f.DIGEST, "image_digest", bytes_of(32)),
         (f.CHUNK_INDEX, "chunk_index", uint_to(MAX_CHUNKS - 1)),

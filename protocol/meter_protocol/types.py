@@ -21,6 +21,10 @@ IMAGE_REQUEST = PREFIX + "image-request"
 IMAGE_CHUNK = PREFIX + "image-chunk"
 COMPARISON = PREFIX + "comparison"
 VERDICT_BATCH = PREFIX + "verdict-batch"
+HELLO = PREFIX + "hello"
+FACTORY_RECORD = PREFIX + "factory-record"
+FACTORY_COMMAND = PREFIX + "factory-command"
+FACTORY_ANSWER = PREFIX + "factory-answer"
 
 ROLE_METER = "meter"
 ROLE_RECEIPT = "gateway receipt"
@@ -44,6 +48,10 @@ ROLE_OF_TYPE = {
     IMAGE_CHUNK: ROLE_RECEIPT,
     COMPARISON: ROLE_VERDICT,
     VERDICT_BATCH: ROLE_VERDICT,
+    HELLO: ROLE_METER,
+    FACTORY_RECORD: ROLE_PARAMETERS,
+    FACTORY_COMMAND: ROLE_PARAMETERS,
+    FACTORY_ANSWER: ROLE_METER,
 }
 
 CHAIN_TYPES = (READINGS, EVENT, IDENTITY)
@@ -56,6 +64,10 @@ MAX_IMAGE_CHUNK = 4608
 MAX_PARAMETER_SET = 7680
 """Leaves room for the parameters_applied event that seals the whole signed set, which is itself a message."""
 
+MAX_HELLO = 2048
+MAX_FACTORY_RECORD = 7680
+"""As a parameter set: a board takes either in one frame."""
+
 _MAX_SIZES = {
     RECEIPT: MAX_STANDALONE,
     REFUSAL: MAX_STANDALONE,
@@ -67,6 +79,10 @@ _MAX_SIZES = {
     UPDATE_MANIFEST: MAX_UPDATE_MANIFEST,
     IMAGE_REQUEST: MAX_STANDALONE,
     IMAGE_CHUNK: MAX_IMAGE_CHUNK,
+    HELLO: MAX_HELLO,
+    FACTORY_RECORD: MAX_FACTORY_RECORD,
+    FACTORY_COMMAND: MAX_STANDALONE,
+    FACTORY_ANSWER: MAX_STANDALONE,
 }
 
 
@@ -74,5 +90,8 @@ def max_size(typ: str) -> int:
     """Bytes of the largest whole message; small where a gateway writes and a board decodes."""
     return _MAX_SIZES.get(typ, MAX_MESSAGE)
 
+
+FIRST_CONTACT_TYPES = (HELLO, FACTORY_RECORD, FACTORY_COMMAND, FACTORY_ANSWER)
+"""Spoken on the provisioning line only; `first_contact` has their tables."""
 
 RESERVED_TYPES = (COMPARISON,)

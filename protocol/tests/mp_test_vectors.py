@@ -3,7 +3,7 @@
 import json
 from binascii import hexlify, unhexlify
 
-from meter_protocol import cbor, chain, cose, errors, framing, keys, merkle, messages, topics
+from meter_protocol import cbor, chain, cose, errors, first_contact, framing, keys, merkle, messages, topics
 
 with open(__file__.rsplit("/", 1)[0] + "/../vectors/v1.json") as vector_file:
     VECTORS = json.load(vector_file)
@@ -70,6 +70,13 @@ def test_uplink():
     merkle.verify_path(fields[2], fields[4], batch[11], fields[5], batch[10])
     sign1 = cose.split(fields[1])
     assert messages.decode_verdict(fields[2])[10] == chain.message_hash(sign1.protected, sign1.payload)
+
+
+def test_hello_requests():
+    for vector in VECTORS["hello_requests"]:
+        nonce, encoded = unhexlify(vector["nonce"]), unhexlify(vector["bytes"])
+        assert first_contact.hello_request(nonce) == encoded
+        assert first_contact.nonce_of_request(encoded) == nonce
 
 
 def test_keys():
@@ -148,6 +155,7 @@ DECODERS = {
     "verdict": messages.decode_verdict,
     "envelope": messages.decode_envelope,
     "key": keys.decode,
+    "hello-request": first_contact.nonce_of_request,
 }
 
 

@@ -7,9 +7,10 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from meter_protocol import chain, keys, schema
+from meter_protocol import chain, keys, messages, schema
 from meter_protocol import events as ev
 from meter_protocol import fields as f
+from meter_protocol import first_contact as fc
 from meter_protocol import types as t
 
 Strategy = st.SearchStrategy[Any]
@@ -131,6 +132,15 @@ BY_NAME: dict[str, Strategy] = {
     "software_version": texts(64),
     "chunk_index": st.integers(0, 127),
     "chunk": byte_strings(4096),
+    # First contact
+    "hardware_id": or_null(byte_strings(32)),
+    "board_nonce": exactly(16),
+    "request": byte_strings(1024),
+    "record": or_null(exactly(32)),
+    "provisioned_ms": or_null(int64s),
+    "authority_keys": st.lists(cose_keys, min_size=1, max_size=4),
+    "update_keys": st.lists(cose_keys, max_size=4),
+    "command": st.integers(0, 1),
     # Verdict and envelope
     "revision": counts,
     "scheme": texts(64),
@@ -152,6 +162,17 @@ INSTRUMENT: dict[str, Strategy] = {
     "options": or_null(st.lists(st.lists(int64s | texts(64), max_size=10), max_size=3)),
 }
 
+LINK: dict[str, Strategy] = {
+    "wifi_ssid": or_null(texts(32)),
+    "wifi_password": or_null(texts(64)),
+    "host": texts(64),
+    "port": st.integers(1, 65535),
+    "username": or_null(texts(64)),
+    "password": or_null(texts(64)),
+    "server_name": or_null(texts(64)),
+    "ca_certificate": or_null(byte_strings(2048)),
+}
+
 CHANNEL: dict[str, Strategy] = {
     "id": channel_ids,
     "instrument": st.integers(0, 63),
@@ -165,6 +186,26 @@ CHANNEL: dict[str, Strategy] = {
     "operating_point": or_null(channel_ids),
     "extremes": st.booleans(),
 }
+
+BY_TYPE: dict[str, dict[str, Strategy]] = {
+    t.HELLO: {
+        "serial": or_null(texts(64)),
+        "epoch": or_null(exactly(8)),
+        "sequence": or_null(counts),
+        "hash": or_null(exactly(32)),
+    },
+    t.FACTORY_RECORD: {
+        "link": or_null(st.deferred(lambda: fields_of(fc.LINK, LINK))),
+        "parameter_set": or_null(exactly(32)),
+    },
+    t.FACTORY_COMMAND: {
+        "epoch": or_null(exactly(8)),
+        "sequence": or_null(counts),
+        "hash": or_null(exactly(32)),
+    },
+    t.FACTORY_ANSWER: {"reason": or_null(texts(64))},
+}
+"""Where a name means something else than elsewhere."""
 
 # Fields that other fields decide; the composite strategies below fill them in.
 _JOINT = {
@@ -180,7 +221,7 @@ def fields_of(table: Any, by_name: dict[str, Strategy] = BY_NAME) -> Strategy:
 @st.composite
 def payloads(draw: st.DrawFn, typ: str) -> dict[int, Any]:
     """Fields that `messages.encode(typ, ...)` takes."""
-    fields: dict[int, Any] = draw(fields_of(schema.TABLES[typ]))
+    fields: dict[int, Any] = draw(fields_of(messages.table_of(typ), {**BY_NAME, **BY_TYPE.get(typ, {})}))
     fields[f.CLOCK_STATUS] = draw(st.integers(0, 3))
     has_scale = fields[f.CLOCK_STATUS] in (f.CLOCK_INFORMATIVE, f.CLOCK_SYNCHRONISED)
     fields[f.CLOCK_UNCERTAINTY_MS] = draw(counts) if has_scale else None

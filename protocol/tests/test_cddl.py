@@ -62,6 +62,15 @@ def test_vectors_of_keys() -> None:
             assert not cddl_accepts("cose-key", bytes.fromhex(vector["bytes"][0][0])), vector["name"]
 
 
+def test_vectors_of_hello_requests() -> None:
+    for vector in VECTORS["hello_requests"]:
+        assert cddl_accepts("hello-request", bytes.fromhex(vector["bytes"]))
+    for vector in VECTORS["refused"]:
+        if vector["decoder"] == "hello-request":
+            encoded = b"".join(bytes.fromhex(piece) * times for piece, times in vector["bytes"])
+            assert not cddl_accepts("hello-request", encoded), vector["name"]
+
+
 def code_accepts(rule: str, fields: Any) -> bool:
     try:
         if rule == "verdict":

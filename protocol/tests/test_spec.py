@@ -12,6 +12,7 @@ from spec_tables import SPEC, first_table, section, tables
 from meter_protocol import cbor, cose, errors, framing, keys, messages, schema, topics
 from meter_protocol import events as ev
 from meter_protocol import fields as f
+from meter_protocol import first_contact as fc
 from meter_protocol import types as t
 from meter_protocol.quantities import QUANTITIES
 
@@ -27,7 +28,7 @@ DETAILS = {row[0]: row for table in schema.EVENT_TABLES.values() for row in tabl
 def own_rows(typ: str) -> Any:
     """The rows of a type's table that follow its header."""
     header = COMMON + CHAIN if typ in t.CHAIN_TYPES else COMMON + ABOUT_METER
-    table = schema.TABLES[typ]
+    table = messages.table_of(typ)
     return table[len(header) :] if table[: len(header)] == header else table[len(COMMON) :]
 
 
@@ -41,6 +42,7 @@ FIELD_TABLES = {
     "channel": schema.CHANNEL,
     "verdict": schema.VERDICT,
     "envelope": schema.ENVELOPE,
+    "link": fc.LINK,
 }
 
 
@@ -124,6 +126,7 @@ def names_of(prefix: str, but: tuple[str, ...] = ()) -> dict[int, str]:
         ("channel kind", {f.CHANNEL_REGISTER: "register", f.CHANNEL_MEAN: "mean"}),
         ("acceptance", {f.NOT_ACCEPTED: "not_accepted", f.ACCEPTED: "accepted"}),
         ("event codes", ev.NAMES),
+        ("command", {fc.EXPORT: "export", fc.DROP: "drop"}),
     ],
 )
 def test_enumerations(table: str, names: dict[int, str]) -> None:

@@ -2,8 +2,7 @@
 
 from collections.abc import Iterator
 
-from meter_protocol import cbor, chain, cose
-from meter_protocol.schema import TABLES
+from meter_protocol import cbor, chain, cose, messages
 
 BYTES_A_LINE = 16
 WIDTH = 2 * BYTES_A_LINE + 10
@@ -12,7 +11,7 @@ HEADER_NAMES = {cose.HEADER_ALG: "alg", cose.HEADER_KID: "kid", cose.HEADER_TYP:
 
 def annotated_message(raw: bytes) -> str:
     sign1 = cose.split(raw)
-    names = {key: name for key, name, _ in TABLES[sign1.typ]}
+    names = {key: name for key, name, _ in messages.table_of(sign1.typ)}
     digest = chain.message_hash(sign1.protected, sign1.payload)
     lines = [
         *item("", b"\xd2\x84", "tag 18, array of 4: COSE_Sign1"),

@@ -6,6 +6,7 @@ from typing import Any
 
 from meter_protocol import chain, framing, merkle, messages, topics
 from meter_protocol import fields as f
+from meter_protocol import first_contact as fc
 from meter_protocol import types as t
 from meter_tools.vectors import attacks
 from meter_tools.vectors.annotated import annotated_message
@@ -167,6 +168,12 @@ def vectors() -> dict[str, Any]:
         },
         "uplink": uplink_vectors(scenario),
         "contexts": context_vectors(scenario),
+        "hello_requests": [
+            {
+                "nonce": scenario.by_name["hello"].fields[fc.HELLO_NONCE].hex(),
+                "bytes": fc.hello_request(scenario.by_name["hello"].fields[fc.HELLO_NONCE]).hex(),
+            }
+        ],
         "merkle": merkle_vectors(),
         "topics": [
             {

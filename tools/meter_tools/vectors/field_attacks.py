@@ -6,6 +6,7 @@ from typing import Any
 from meter_protocol import cbor, messages
 from meter_protocol import events as ev
 from meter_protocol import fields as f
+from meter_protocol import first_contact as fc
 from meter_tools.vectors.scenario import Attack, Fields, Parts, Scenario
 
 
@@ -14,6 +15,12 @@ def payload_attacks(scenario: Scenario) -> Iterator[Attack]:
     identity, boot = scenario.by_name["identity"], scenario.by_name["event boot"]
     parameters, manifest = scenario.by_name["parameter-set"], scenario.by_name["update-manifest"]
     chunk = scenario.by_name["image-chunk"]
+    hello, record = scenario.by_name["hello"], scenario.by_name["factory-record"]
+    command, answer = scenario.by_name["factory-command, drop"], scenario.by_name["factory-answer"]
+
+    def record_with_link(**change: Any) -> Fields:
+        link = {**record.fields[fc.RECORD_LINK], **{getattr(fc, name): value for name, value in change.items()}}
+        return {fc.RECORD_LINK: link}
 
     def readings(entry: Any) -> Fields:
         return {f.READINGS: {1: entry}}
@@ -111,12 +118,44 @@ def payload_attacks(scenario: Scenario) -> Iterator[Attack]:
         ("chunk 128", chunk, {f.CHUNK_INDEX: 128}, "field_value"),
         ("chunk of 4097", chunk, {f.CHUNK: bytes(4097)}, "field_value"),
         ("empty chunk", chunk, {f.CHUNK: b""}, "field_value"),
+        ("nonce of 15 bytes", hello, {fc.HELLO_NONCE: bytes(15)}, "field_value"),
+        ("hello without its key", hello, {fc.HELLO_PUBLIC_KEY: b"\xa0"}, "field_value"),
+        ("request of 1025", hello, {fc.HELLO_REQUEST: bytes(1025)}, "field_value"),
+        ("hello without a board nonce", hello, {fc.HELLO_BOARD_NONCE: ...}, "field_missing"),
+        ("record that names no authority", record, {fc.RECORD_AUTHORITY_KEYS: []}, "field_value"),
+        (
+            "five authorities",
+            record,
+            {fc.RECORD_AUTHORITY_KEYS: record.fields[fc.RECORD_AUTHORITY_KEYS] * 5},
+            "field_value",
+        ),
+        ("authority that is no key", record, {fc.RECORD_AUTHORITY_KEYS: [b"\0" * 77]}, "field_value"),
+        ("certificate of 2049", record, {fc.RECORD_CERTIFICATE: bytes(2049)}, "field_value"),
+        ("record without a serial number", record, {fc.RECORD_SERIAL: None}, "field_value"),
+        ("link without a host", record, record_with_link(LINK_HOST=None), "field_value"),
+        ("port 65536", record, record_with_link(LINK_PORT=65536), "field_value"),
+        ("ssid of 33 bytes", record, record_with_link(LINK_WIFI_SSID="é" * 16 + "x"), "field_value"),
+        ("command 2", command, {fc.COMMAND: 2}, "field_value"),
+        ("command true", command, {fc.COMMAND: True}, "field_value"),
+        ("command without a nonce", command, {fc.COMMAND_NONCE: None}, "field_value"),
+        ("answer with an empty reason", answer, {fc.ANSWER_REASON: ""}, "field_value"),
     ):
         yield sealed.typ, name, cbor.dumps(changed(sealed.fields, change)), reason
     yield "no-such-type", "unknown type", good.payload, "unknown_type"
     yield good.typ, "an array", b"\x80", "field_value"
     bomb: Parts = [(bytes.fromhex("991d00"), 1), (b"\x80", 0x1D00)]
     yield parameters.typ, "7424 empty arrays", bomb, "cbor_too_many_objects"
+    yield record.typ, "a record of 7424 empty arrays", bomb, "cbor_too_many_objects"
+    request: Fields = {f.VERSION: f.PROTOCOL_VERSION, fc.HELLO_NONCE: bytes(fc.NONCE_SIZE)}
+    for name, change, reason in (
+        ("hello request of version 2", {f.VERSION: 2}, "unknown_version"),
+        ("hello request without a nonce", {fc.HELLO_NONCE: ...}, "field_missing"),
+        ("hello request with a short nonce", {fc.HELLO_NONCE: bytes(15)}, "field_value"),
+        ("hello request with more", {1: 0}, "field_unknown"),
+        ("hello request of 40 bytes", {1: bytes(16)}, "cbor_too_large"),
+    ):
+        yield "hello-request", name, cbor.dumps(changed(request, change)), reason
+    yield "hello-request", "an array for a hello request", b"\x80", "field_value"
 
 
 def changed(fields: Fields, change: dict[int, Any]) -> Fields:

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from meter_protocol import cbor, chain, cose, keys, merkle, messages
 from meter_protocol import events as ev
 from meter_protocol import fields as f
+from meter_protocol import first_contact as fc
 from meter_protocol import types as t
 
 Fields = dict[int, Any]
@@ -181,6 +182,7 @@ def build() -> Scenario:
     reply = {**clock(START_MS, f.CLOCK_SYNCHRONISED, 4), **about_meter, f.NONCE: request[f.NONCE]}
     scenario.seal("time-reply", t.TIME_REPLY, "clock", reply)
     update(scenario)
+    first_contact(scenario)
     epoch = first_epoch(scenario)
     gateway_answers(scenario, epoch)
     second_epoch(scenario, epoch)
@@ -272,6 +274,92 @@ def update(scenario: Scenario) -> None:
     about = {f.METER: scenario.key("meter").thumbprint, f.DIGEST: sha256(image), f.CHUNK_INDEX: 1}
     scenario.seal("image-request", t.IMAGE_REQUEST, "meter", {**synchronised(START_MS), **about})
     scenario.seal("image-chunk", t.IMAGE_CHUNK, "receipt", {**synchronised(START_MS), **about, f.CHUNK: chunks[1]})
+
+
+def first_contact(scenario: Scenario) -> None:
+    """A new board, its record, and its replacement. Certificates and requests are bytes like any other here."""
+    meter = scenario.key("meter")
+    about = {f.METER: meter.thumbprint}
+    board = {
+        **clock(4_000, f.CLOCK_RELATIVE),
+        **about,
+        fc.HELLO_NONCE: named_bytes("hello", fc.NONCE_SIZE),
+        fc.HELLO_PUBLIC_KEY: meter.cose_key,
+        fc.HELLO_MAKER: "Example Metering",
+        fc.HELLO_MODEL: "碳表 M1",
+        fc.HELLO_HARDWARE_ID: named_bytes("hardware id", 12),
+        fc.HELLO_SOFTWARE_ID: named_bytes("software", 32),
+        fc.HELLO_KEY_PROTECTION: f.KEY_SOFTWARE,
+        fc.HELLO_BOARD_NONCE: named_bytes("board nonce", fc.NONCE_SIZE),
+        fc.HELLO_REQUEST: b"request",
+        fc.HELLO_RECORD: None,
+        fc.HELLO_SERIAL: None,
+        fc.HELLO_EPOCH: None,
+        fc.HELLO_SEQUENCE: None,
+        fc.HELLO_HASH: None,
+        fc.HELLO_PROVISIONED_MS: None,
+    }
+    scenario.seal("hello", t.HELLO, "meter", board)
+    made = {
+        **clock(START_MS, f.CLOCK_INFORMATIVE, 1000),
+        **about,
+        fc.RECORD_SERIAL: "CM-000042",
+        fc.RECORD_AUTHORITY_KEYS: [scenario.key("parameters").cose_key],
+        fc.RECORD_UPDATE_KEYS: [scenario.key("updates").cose_key],
+        fc.RECORD_CERTIFICATE: b"certificate",
+        fc.RECORD_LINK: {
+            fc.LINK_WIFI_SSID: "计量间",
+            fc.LINK_WIFI_PASSWORD: "not a secret",
+            fc.LINK_HOST: "broker.example",
+            fc.LINK_PORT: 8883,
+            fc.LINK_USERNAME: "meter",
+            fc.LINK_PASSWORD: "nor this",
+            fc.LINK_SERVER_NAME: "broker.example",
+            fc.LINK_CA_CERTIFICATE: b"broker's CA",
+        },
+        fc.RECORD_PARAMETER_SET: sha256(scenario.by_name["parameter-set"].raw),
+    }
+    record = scenario.seal("factory-record", t.FACTORY_RECORD, "parameters", made)
+    serial = {**made, fc.RECORD_CERTIFICATE: None, fc.RECORD_LINK: None, fc.RECORD_PARAMETER_SET: None}
+    scenario.seal("factory-record, serial link", t.FACTORY_RECORD, "parameters", serial)
+    answer = {
+        **clock(4_500, f.CLOCK_RELATIVE),
+        **about,
+        fc.ANSWER_DIGEST: sha256(record.raw),
+        fc.ANSWER_REASON: None,
+    }
+    scenario.seal("factory-answer", t.FACTORY_ANSWER, "meter", answer)
+    head = {
+        fc.HELLO_EPOCH: named_bytes("epoch first", chain.EPOCH_SIZE),
+        fc.HELLO_SEQUENCE: 7,
+        fc.HELLO_HASH: named_bytes("head", 32),
+    }
+    known = {
+        fc.HELLO_RECORD: sha256(record.raw),
+        fc.HELLO_SERIAL: "CM-000042",
+        fc.HELLO_PROVISIONED_MS: START_MS,
+    }
+    scenario.seal("hello of a meter", t.HELLO, "meter", {**board, **known, **head})
+    command = {
+        **clock(START_MS, f.CLOCK_INFORMATIVE, 1000),
+        **about,
+        fc.COMMAND_NONCE: board[fc.HELLO_BOARD_NONCE],
+        fc.COMMAND: fc.EXPORT,
+        fc.COMMAND_EPOCH: None,
+        fc.COMMAND_SEQUENCE: None,
+        fc.COMMAND_HASH: None,
+    }
+    scenario.seal("factory-command, export", t.FACTORY_COMMAND, "parameters", command)
+    drop = {
+        **command,
+        fc.COMMAND: fc.DROP,
+        fc.COMMAND_EPOCH: head[fc.HELLO_EPOCH],
+        fc.COMMAND_SEQUENCE: 7,
+        fc.COMMAND_HASH: head[fc.HELLO_HASH],
+    }
+    dropped = scenario.seal("factory-command, drop", t.FACTORY_COMMAND, "parameters", drop)
+    refusal = {fc.ANSWER_DIGEST: sha256(dropped.raw), fc.ANSWER_REASON: "factory_head"}
+    scenario.seal("factory-answer, refusal", t.FACTORY_ANSWER, "meter", {**answer, **refusal})
 
 
 def first_epoch(scenario: Scenario) -> Epoch:
