@@ -28,9 +28,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     Bus = ModbusMaster | SerialBus
 
+CONSOLE_UART = 1
 LINK_UART = 2
 MODBUS_UART = 3
 SERIAL_UART = 4
+CONSOLE_BAUD = 115200
 LINK_BAUD = 115200
 BUS_BAUD = 9600
 SERIAL_TIMEOUT_MS = 2000
@@ -41,11 +43,11 @@ WATCHDOG_MS = 10000
 class EmulatedStm32:
     maker = "carbonmeter"
     model = "emulated_stm32"
+    hardware_id = None
+    """QEMU's STM32F405 has no unique id."""
 
     def __init__(self) -> None:
-        factory = board_base.factory()
-        self.serial: str = factory[0]
-        self._authority_keys: "list[bytes]" = factory[1]
+        self.factory = board_base.factory()
         self.journal_bytes = board_base.JOURNAL_BYTES
         self.update_site = board_base.update_site()
         self.image_region = chip.image()
@@ -73,8 +75,8 @@ class EmulatedStm32:
         private = key_file.private_key(memory, self.random)
         return SoftwareSigner(private) if native is None else NativeSigner(private)
 
-    def authority_keys(self) -> "list[bytes]":
-        return self._authority_keys
+    def renew_key(self, memory: Memory) -> None:
+        key_file.forget(memory)
 
     def software_files(self) -> "list[tuple[str, str]]":
         """The golden copy is frozen: it lies in the image region."""
@@ -82,6 +84,10 @@ class EmulatedStm32:
 
     def bus(self, name: str) -> "Bus":
         return self._buses[name]
+
+    def provisioning_line(self) -> Uart:
+        """The console's: at the maker's bench one cable does."""
+        return Uart(UART(CONSOLE_UART, CONSOLE_BAUD))
 
     def make_link(self, kid: bytes) -> SerialLink:
         return SerialLink(Uart(UART(LINK_UART, LINK_BAUD)).open, Backoff(_random_below))

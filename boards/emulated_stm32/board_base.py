@@ -12,8 +12,7 @@ import vfs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
+    from meter_firmware.factory import FactoryRecord
     from meter_firmware.update_manifest import UpdateSite
 
 VENDOR_IDENTIFIER = bytes.fromhex("3ea1fea159ab56a5900367763d79d592")
@@ -24,8 +23,7 @@ CLASS_IDENTIFIER = bytes.fromhex("343996838e665ddfbc7ebfdf4fbd1643")
 
 ROOT = "/meter"
 FLASH_FILE = "flash.bin"
-FACTORY_FILE = "factory.cbor"
-"""Both in the emulator's working folder."""
+"""In the emulator's working folder."""
 
 JOURNAL_BYTES = 1 << 20
 IMAGE_BYTES = 256 << 10
@@ -36,12 +34,11 @@ FAILED = 64
 _mounted: "list[str]" = []
 
 
-def factory() -> "list[Any]":
-    """What the maker programmed once, as a CBOR array: serial number, authority keys, update keys (COSE_Keys)."""
-    from meter_protocol import cbor
+def factory() -> "FactoryRecord | None":
+    from meter_firmware import factory
+    from meter_firmware.memory import Memory
 
-    record: "list[Any]" = cbor.loads(chip.read(FACTORY_FILE))
-    return record
+    return factory.load(Memory(mount() + "/memory"))
 
 
 def mount() -> str:
@@ -58,11 +55,11 @@ def update_site() -> "UpdateSite | None":
     from meter_firmware.slot_partitions import SlotPartitions
     from meter_firmware.update_manifest import UpdateSite
 
-    keys = factory()[2]
-    if not keys:
+    record = factory()
+    if record is None or not record.update_keys:
         return None
     slots = SlotPartitions(vfs.rom_ioctl)
-    return UpdateSite(VENDOR_IDENTIFIER, CLASS_IDENTIFIER, keys, IMAGE_BYTES, slots)
+    return UpdateSite(VENDOR_IDENTIFIER, CLASS_IDENTIFIER, record.update_keys, IMAGE_BYTES, slots)
 
 
 def restart() -> None:

@@ -20,6 +20,7 @@ from meter_firmware.buses.i2c import I2cBus
 from meter_firmware.buses.onewire import OneWireBus
 from meter_firmware.buses.serial_bus import SerialBus
 from meter_firmware.buses.spi import SpiBus
+from meter_firmware.links import factory_link
 from meter_firmware.links.backoff import Backoff
 from meter_firmware.links.mqtt import MqttLink
 from meter_firmware.links.serial import SerialLink
@@ -53,10 +54,11 @@ class UnixBoard:
     maker = "carbonmeter"
     model = "unix"
     image_region = None
+    hardware_id = None
 
     def __init__(self, config: "dict[str, Any]") -> None:
         self._config = config
-        self.serial = config["serial"]
+        self.factory = board_base.factory()
         self.journal_bytes = board_base.journal_bytes()
         self.update_site = board_base.update_site()
         replay = config.get("replay")
@@ -94,8 +96,15 @@ class UnixBoard:
         private = key_file.private_key(memory, self.random)
         return NativeSigner(private) if signer == "native" else SoftwareSigner(private)
 
-    def authority_keys(self) -> "list[bytes]":
-        return [bytes.fromhex(key) for key in self._config["authority_keys"]]
+    def renew_key(self, memory: Memory) -> None:
+        signer = self._config.get("signer", "software")
+        if isinstance(signer, dict):
+            Atecc608Signer(RemoteI2c(Wire(signer["host"], signer["tcp_port"]))).renew()
+        key_file.forget(memory)
+
+    def provisioning_line(self) -> "Tty | TcpTarget | None":
+        config = self._config.get("provisioning")
+        return None if config is None else _line(config)
 
     def software_files(self) -> "list[tuple[str, str]]":
         """The golden copy: this checkout, as the interpreter finds it."""
@@ -111,11 +120,15 @@ class UnixBoard:
         return self._buses[name]
 
     def make_link(self, kid: bytes) -> "MqttLink | SerialLink":
-        config = self._config["link"]
         backoff = Backoff(_random_below, limit_ms=_BACKOFF_LIMIT_MS)
+        if "link" not in self._config:
+            assert self.factory is not None
+            if self.factory.link is None:
+                raise ValueError("neither the configuration nor the factory record says where the gateway is")
+            return factory_link.make(self.factory.link, kid, backoff)
+        config = self._config["link"]
         if config["type"] == "serial":
-            target = Tty(config["port"]) if "port" in config else TcpTarget(config["host"], config["tcp_port"])
-            return SerialLink(target.open, backoff)
+            return SerialLink(_line(config).open, backoff)
         tls = None
         if "ca_file" in config:
             tls = TlsSettings(config["ca_file"], config["server_hostname"])
@@ -180,6 +193,10 @@ def _make_bus(config: "dict[str, Any]") -> "Bus":
     if config.get("kind", "modbus") == "serial":
         return SerialBus(line, config.get("timeout_ms", SERIAL_TIMEOUT_MS))
     return ModbusMaster(line, "rtu" if "port" in config else config["framing"])
+
+
+def _line(config: "dict[str, Any]") -> "Tty | TcpTarget":
+    return Tty(config["port"]) if "port" in config else TcpTarget(config["host"], config["tcp_port"])
 
 
 def _random_below(limit: int) -> int:

@@ -11,6 +11,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from meter_firmware.factory import FactoryRecord
     from meter_firmware.update_manifest import UpdateSite
 
 VENDOR_IDENTIFIER = bytes.fromhex("3ea1fea159ab56a5900367763d79d592")
@@ -57,14 +58,30 @@ def mount() -> str:
     return ROOT
 
 
+def factory() -> "FactoryRecord | None":
+    """What the configuration says of a development board, else what first contact has written into the flash."""
+    from meter_firmware import factory
+    from meter_firmware.memory import Memory
+
+    settings = config()
+    if "serial" not in settings:
+        return factory.load(Memory(mount() + "/memory"))
+    authorities, updates = settings["authority_keys"], settings.get("update_keys", [])
+    return factory.FactoryRecord(settings["serial"], _keys(authorities), _keys(updates))
+
+
+def _keys(digits: "list[str]") -> "list[bytes]":
+    return [bytes.fromhex(key) for key in digits]
+
+
 def update_site() -> "UpdateSite | None":
-    """None where the configuration names no update authority."""
+    """None where no update authority is named."""
     from meter_firmware.update_manifest import UpdateSite
 
-    keys = [bytes.fromhex(key) for key in config().get("update_keys", [])]
-    if not keys:
+    record = factory()
+    if record is None or not record.update_keys:
         return None
-    return UpdateSite(VENDOR_IDENTIFIER, CLASS_IDENTIFIER, keys, _image_bytes())
+    return UpdateSite(VENDOR_IDENTIFIER, CLASS_IDENTIFIER, record.update_keys, _image_bytes())
 
 
 def restart() -> None:

@@ -1,12 +1,14 @@
 """The firmware's wiring: `run(board)` is all that the loader calls. Only this file and boards do I/O.
 
-A board has: `maker`, `model`, `serial`; `clock` with `ticks_ms()`, `sleep_until(ticks, wake)` and `holds`;
-`link_ms()`, monotonic milliseconds that no replay accelerates; `random(n)`; `mount()` -> root of its file
-system; `journal_bytes`; `make_signer(memory)`; `software_files()` -> [(name, path)]; `authority_keys()` ->
-COSE_Keys; `bus(name)`, whose KIND is one of drivers' BUSES, or KeyError if there is none; `make_link(kid)`;
+A board has: `maker`, `model` and `hardware_id`, what its chips say or None; `factory`, its FactoryRecord, or
+None: then it waits for one on `provisioning_line()`, whose `open()` gives a byte stream as links.uart's does, or
+which is None; `clock` with `ticks_ms()`, `sleep_until(ticks, wake)` and `holds`; `link_ms()`, monotonic
+milliseconds that no replay accelerates; `random(n)`; `mount()` -> root of its file system; `journal_bytes`;
+`make_signer(memory)`, and `renew_key(memory)`, after which it makes one with another key; `software_files()` ->
+[(name, path)]; `bus(name)`, whose KIND is one of drivers' BUSES, or KeyError if there is none; `make_link(kid)`;
 `finished()`, and after it `drained_late()`; `say(line)` on the console; `feed_watchdog()`; `update_site`, an
-UpdateSite or None where there are no updates; `image_region`, the board's image in its flash, bytes-like, or None.
-The files of `software_files()` are the frozen golden copy's, where that is not in the region.
+UpdateSite or None where there are no updates; `image_region`, the board's image in its flash, bytes-like, or
+None. The files of `software_files()` are the frozen golden copy's, where that is not in the region.
 
 If the flash fails, or something here is wrong, `run` raises: a board starts anew then, and its boot recovers.
 """
@@ -14,14 +16,16 @@ If the flash fails, or something here is wrong, `run` raises: a board starts ane
 import asyncio
 import gc
 
-from meter_firmware import parameters, sealing, sensors, signer_boot, software
+from meter_firmware import factory, parameters, provisioning_line, sealing, sensors, signer_boot, software
 from meter_firmware.chain_log import ChainLog
 from meter_firmware.clock import MeterClock
 from meter_firmware.delivery import Delivery
+from meter_firmware.first_contact import FirstContact
 from meter_firmware.inbox import Inbox
 from meter_firmware.journal import Journal
 from meter_firmware.memory import Memory
 from meter_firmware.meter import Meter
+from meter_firmware.provisioning_line import ProvisioningLine
 from meter_firmware.refusals import Refusals
 from meter_firmware.signers.signer import SignerError
 from meter_firmware.slots import GOLDEN
@@ -57,6 +61,8 @@ RESTART_DRAIN_MS = 30000
 
 def run(board: "Any", running: str = GOLDEN) -> bool:
     """`running` is the slot that the loader chose. True if the board is to start anew, into new software."""
+    if board.factory is None:
+        return asyncio.run(provisioning_line.wait_for_record(board))
     app = App(board, running)
     asyncio.run(app.run())
     return app.restart_wanted
@@ -108,6 +114,8 @@ class App:
         self._refusals = Refusals(self._log, events.PARAMETERS_REFUSED, board.link_ms)
         self._damage_tried_ms: "int | None" = None
         self._asked_ms = 0
+        self._contact: "FirstContact | None" = None
+        self._maker_line: "ProvisioningLine | None" = None
         board.clock.holds = self._awaits_time
         self._boot()
 
@@ -117,12 +125,12 @@ class App:
         software_id = software.software_id(board.software_files() if files is None else files, board.image_region)
         identity = {
             f.PUBLIC_KEY: self._sealer.cose_key,
-            f.SERIAL: board.serial,
+            f.SERIAL: board.factory.serial,
             f.MAKER: board.maker,
             f.MODEL: board.model,
             f.KEY_PROTECTION: self._sealer.protection,
             f.SOFTWARE_ID: software_id,
-            f.CERTIFICATE: None,
+            f.CERTIFICATE: board.factory.certificate,
         }
         now = board.clock.ticks_ms()
         if updater is not None:
@@ -141,7 +149,14 @@ class App:
             except ProtocolError as error:
                 self._say_refused(stored, error.reason)
         self._meter.start(current, log.previous_parameters())
-        board.say("meter " + board.serial + " thumbprint " + self._sealer.thumbprint.hex())
+        self._apply_first_set(current)
+        opener = board.provisioning_line()
+        if opener is not None:
+            self._contact = FirstContact(
+                board, self._memory, self._sealer, software_id, self._seal_about_us, self._log
+            )
+            self._maker_line = ProvisioningLine(opener, self._contact)
+        board.say("meter " + board.factory.serial + " thumbprint " + self._sealer.thumbprint.hex())
 
     async def run(self) -> None:
         try:
@@ -159,10 +174,17 @@ class App:
         if self._updater is not None:
             tasks.append(asyncio.create_task(self._updater.run()))
         metering = asyncio.create_task(self._meter.run())
+        line = None
+        if self._maker_line is not None:
+            line = asyncio.create_task(self._maker_line.run())
+            tasks.append(line)
         while not self._board.finished() and not self.restart_wanted:
             await _one_turn(tasks + [metering])
             self._tend_watchdog()
             self._tend_journal()
+        if line is not None and self.is_given_up:
+            await self._end_as_meter(tasks + [metering], line)
+            return
         self._meter.stop()
         await metering
         stopped_ms = self._board.link_ms()
@@ -174,9 +196,22 @@ class App:
             task.cancel()
         self._board.say(self.summary())
 
+    async def _end_as_meter(self, tasks: "list[asyncio.Task[None]]", line: "asyncio.Task[None]") -> None:
+        """Seal and send no more, and let the line hand over its answer."""
+        for task in tasks:
+            if task is not line:
+                task.cancel()
+        await line
+        self._board.say("given up")
+
     @property
     def restart_wanted(self) -> bool:
-        return self._updater is not None and self._updater.restart_wanted
+        return self.is_given_up or (self._updater is not None and self._updater.restart_wanted)
+
+    @property
+    def is_given_up(self) -> bool:
+        """The maker has taken its record back: what is sealed from here on is nobody's."""
+        return self._contact is not None and self._contact.restart_wanted
 
     def _tend_watchdog(self) -> None:
         late_ms = self._meter.late_ms(self._board.clock.ticks_ms())
@@ -242,16 +277,7 @@ class App:
 
     def _seal_about_us(self, typ: str, body: "dict[int, Any]") -> bytes:
         """A message that stands alone, outside of the chain."""
-        time_ms, status, uncertainty_ms = self._clock.stamp(self._board.clock.ticks_ms())
-        fields = {
-            f.VERSION: f.PROTOCOL_VERSION,
-            f.TIME_MS: time_ms,
-            f.CLOCK_STATUS: status,
-            f.CLOCK_UNCERTAINTY_MS: uncertainty_ms,
-            f.METER: self._sealer.thumbprint,
-        }
-        fields.update(body)
-        return self._sealer.seal(typ, fields)[0]
+        return self._sealer.seal_about_us(typ, body, self._clock.stamp(self._board.clock.ticks_ms()))
 
     def _awaits_time(self) -> bool:
         """Whether the answer to a challenge may come in any moment: a replay then holds its clock."""
@@ -304,15 +330,24 @@ class App:
         self._delivery.hurry()
 
     def _open_set(self, raw: bytes, newest_version: "int | None") -> sealing.SealedMessage:
-        keys, thumbprint = self._board.authority_keys(), self._sealer.thumbprint
+        keys, thumbprint = self._board.factory.authority_keys, self._sealer.thumbprint
         return parameters.open_set(raw, keys, thumbprint, newest_version, self._kind_of_bus)
 
     def _kind_of_bus(self, name: str) -> "str | None":
+        return parameters.kind_of_bus(self._board, name)
+
+    def _apply_first_set(self, current: "dict[int, Any] | None") -> None:
+        """The maker's default set, once: forgotten when a set is in force, or if this software refuses it."""
+        raw = factory.first_set(self._memory)
+        if raw is None:
+            return
         try:
-            kind: str = self._board.bus(name).KIND
-        except KeyError:
-            return None
-        return kind
+            if current is None:
+                self._meter.change_parameters(self._open_set(raw, None))
+                return
+        except ProtocolError as error:
+            self._say_refused(raw, error.reason)
+        factory.forget_first_set(self._memory)
 
     def _say_refused(self, raw: bytes, reason: str) -> None:
         self._refusals.say(raw, reason, self._board.clock.ticks_ms())

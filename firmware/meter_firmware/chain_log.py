@@ -88,6 +88,15 @@ class ChainLog:
         except JournalError as error:
             must_be_full(error)
 
+    @property
+    def head(self) -> "tuple[bytes, int, bytes] | None":
+        """Epoch, sequence and hash of what was sealed last; None before anything was."""
+        return None if self.sequence < 0 else (self.epoch, self.sequence, self._previous)
+
+    def records(self, place: "tuple[bytes, int] | None") -> "Any":
+        """(epoch, sequence, message) of what the journal has from a place on, or of all."""
+        return self.journal.records(place)
+
     def last_sealed(self) -> LastSealed:
         return last_sealed(self.journal, self.epoch, self.sequence)
 

@@ -28,12 +28,27 @@ _ECDSA_WITH_SHA256 = b"\x06\x08\x2a\x86\x48\xce\x3d\x04\x03\x02"
 def request(signer: "Signer", maker: str, serial: str) -> bytes:
     """The request of O = maker, CN = serial, 1 to 64 bytes each as in the identity (RFC 5280 A.1: no more)."""
     subject = _tlv(_SEQUENCE, _name(_ORGANIZATION, maker) + _name(_COMMON_NAME, serial))
-    key = _bits(b"\x04" + signer.public_key())
-    key_info = _tlv(_SEQUENCE, _tlv(_SEQUENCE, _EC_PUBLIC_KEY + _PRIME256V1) + key)
-    info = _tlv(_SEQUENCE, _integer(b"\x00") + subject + key_info + _NO_ATTRIBUTES)
+    info = _tlv(_SEQUENCE, _integer(b"\x00") + subject + _key_info(signer.public_key()) + _NO_ATTRIBUTES)
     signature = signer.sign(hashlib.sha256(info).digest())
     numbers = _tlv(_SEQUENCE, _integer(signature[:32]) + _integer(signature[32:]))
     return _tlv(_SEQUENCE, info + _tlv(_SEQUENCE, _ECDSA_WITH_SHA256) + _bits(numbers))
+
+
+def is_certificate_for(certificates: bytes, public: bytes) -> bool:
+    """Whether the first of these certificates, in DER one after the other, is for this key (x || y).
+
+    Mechanical: who signed it, and what else it says, is for a verifier that has a clock and the maker's root.
+    """
+    if len(certificates) < 4 or certificates[0] != _SEQUENCE or certificates[1] not in (0x81, 0x82):
+        return False
+    head = 3 if certificates[1] == 0x81 else 4
+    end = head + int.from_bytes(certificates[2:head], "big")
+    return end <= len(certificates) and _key_info(public) in certificates[head:end]
+
+
+def _key_info(public: bytes) -> bytes:
+    key = _bits(b"\x04" + public)
+    return _tlv(_SEQUENCE, _tlv(_SEQUENCE, _EC_PUBLIC_KEY + _PRIME256V1) + key)
 
 
 def _name(identifier: bytes, text: str) -> bytes:

@@ -51,6 +51,14 @@ def open_set(
     return sealed
 
 
+def kind_of_bus(board: "Any", name: str) -> "str | None":
+    try:
+        kind: str = board.bus(name).KIND
+    except KeyError:
+        return None
+    return kind
+
+
 def check_content(fields: "dict[int, Any]") -> "list[type[Driver]]":
     """What the schema cannot say: the parts of a set must fit each other and this firmware's drivers.
 

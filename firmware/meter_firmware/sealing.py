@@ -2,9 +2,10 @@
 
 import hashlib
 
-from meter_firmware import verification
+from meter_firmware import csr, verification
 from meter_firmware.signers.signer import SignerError
 from meter_protocol import chain, cose, keys, messages
+from meter_protocol import fields as f
 from meter_protocol.errors import ProtocolError
 
 TYPE_CHECKING = False
@@ -31,7 +32,8 @@ class Sealer:
     def __init__(self, signer: "Signer") -> None:
         self._signer = signer
         self.protection = signer.protection
-        self.cose_key = keys.encode_p256(signer.public_key())
+        self.public_key = signer.public_key()
+        self.cose_key = keys.encode_p256(self.public_key)
         self.thumbprint = keys.thumbprint(self.cose_key)
         self.kid = keys.kid_of(self.thumbprint)
 
@@ -41,6 +43,22 @@ class Sealer:
         protected = cose.protected_header(cose.ES256, self.kid, typ)
         digest = chain.message_hash(protected, payload)
         return cose.assemble(protected, payload, self._signer.sign(digest)), digest
+
+    def seal_about_us(self, typ: str, body: "dict[int, Any]", stamp: "tuple[int, int, int | None]") -> bytes:
+        """A message that stands alone, outside of the chain; `stamp` is the clock's."""
+        fields = {
+            f.VERSION: f.PROTOCOL_VERSION,
+            f.TIME_MS: stamp[0],
+            f.CLOCK_STATUS: stamp[1],
+            f.CLOCK_UNCERTAINTY_MS: stamp[2],
+            f.METER: self.thumbprint,
+        }
+        fields.update(body)
+        return self.seal(typ, fields)[0]
+
+    def certificate_request(self, maker: str) -> bytes:
+        """PKCS #10, of O = maker, CN = thumbprint: who certifies the key chooses another subject."""
+        return csr.request(self._signer, maker, self.thumbprint.hex())
 
     def self_test(self) -> None:
         """Verify and sign once, so that a broken engine or key is found at boot; SignerError says which.
@@ -68,6 +86,14 @@ class SealedMessage:
         self.raw = raw
         self.fields = fields
         self.hash = digest
+
+
+def unverified(raw: bytes, typ: str) -> "dict[int, Any]":
+    """What a message of this type says, whoever signed it."""
+    sign1 = cose.split(raw)
+    if sign1.typ != typ:
+        raise ProtocolError("type_not_allowed")
+    return messages.decode(typ, sign1.payload)
 
 
 def open_sealed(

@@ -13,6 +13,7 @@ from meter_bench import MINUTE, NOON, Ticks
 
 from meter_firmware import blockdev
 from meter_firmware.app import App
+from meter_firmware.factory import FactoryRecord
 from meter_firmware.instrument_error import InstrumentError
 from meter_firmware.journal import JournalError
 from meter_firmware.links import LinkError
@@ -109,7 +110,8 @@ class Clock(Ticks):
 class Board:
     maker = "test"
     model = "bench"
-    serial = "T1"
+    hardware_id = None
+    factory = FactoryRecord("T1", [AUTHORITY.cose_key], [])
 
     def __init__(self, journal_bytes=1 << 18):
         _counter[0] += 1
@@ -156,8 +158,8 @@ class Board:
     def software_files(self):
         return []
 
-    def authority_keys(self):
-        return [AUTHORITY.cose_key]
+    def provisioning_line(self):
+        return None
 
     def bus(self, name):
         return {"bus0": self.energy_bus}[name]

@@ -14,6 +14,7 @@ import vfs
 
 from meter_firmware import blockdev
 from meter_firmware.app import App
+from meter_firmware.factory import FactoryRecord
 from meter_firmware.links.backoff import Backoff
 from meter_firmware.links.mqtt import MqttLink
 from meter_firmware.sealing import Sealer
@@ -182,13 +183,14 @@ class Gateway:
 class Board:
     maker = "test"
     model = "soak"
-    serial = "T1"
+    hardware_id = None
     journal_bytes = 1 << 17
 
     def __init__(self, intervals):
         self.clock = Clock()
         self.gateway = Gateway()
         self.gateway.clock = self.clock
+        self.factory = FactoryRecord("T1", [self.gateway._authority.cose_key], [])
         self._intervals = intervals
         self._instrument = Instrument(self.clock)
         self._buffers = MqttLink(
@@ -221,8 +223,8 @@ class Board:
     def software_files(self):
         return []
 
-    def authority_keys(self):
-        return [self.gateway._authority.cose_key]
+    def provisioning_line(self):
+        return None
 
     def bus(self, name):
         return {"bus": self._instrument}[name]

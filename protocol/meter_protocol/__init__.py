@@ -13,6 +13,6 @@ into values or values into bytes. What each file is for, in the way of one readi
     chain        sequence, previous hash and context digest
     framing      messages on a serial line
     topics       messages on MQTT
-    first_contact  between a new board and its maker: fields and schema
+    first_contact, first_contact_schema    a new board and its maker
     merkle       one signature over many verdicts
 """

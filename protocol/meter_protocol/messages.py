@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     Fields = dict[int, Any]
 
 MAX_SET_OBJECTS = 1024
-"""Strings, arrays and maps in a parameter set or a factory record: 64 channels of 64 instruments take about 400."""
+"""Strings, arrays and maps in a parameter set or a factory record: 64 channels and instruments take about 400."""
 
 MAX_ENVELOPE = 43008
 """The largest message, verdict, batch and path together, and the heads around them."""
@@ -77,9 +77,9 @@ def check(typ: str, fields: "Any") -> None:
 
 def table_of(typ: str) -> "Table":
     if typ in t.FIRST_CONTACT_TYPES:
-        from meter_protocol import first_contact
+        from meter_protocol.first_contact_schema import TABLES as FIRST_CONTACT_TABLES
 
-        return first_contact.TABLES[typ]
+        return FIRST_CONTACT_TABLES[typ]
     if typ not in TABLES:
         raise ProtocolError("unknown_type")
     return TABLES[typ]

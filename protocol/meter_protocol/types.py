@@ -92,6 +92,6 @@ def max_size(typ: str) -> int:
 
 
 FIRST_CONTACT_TYPES = (HELLO, FACTORY_RECORD, FACTORY_COMMAND, FACTORY_ANSWER)
-"""Spoken on the provisioning line only; `first_contact` has their tables."""
+"""Spoken on the provisioning line only; `first_contact_schema` has their tables."""
 
 RESERVED_TYPES = (COMPARISON,)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from meter_protocol import chain, keys, messages, schema
 from meter_protocol import events as ev
 from meter_protocol import fields as f
-from meter_protocol import first_contact as fc
+from meter_protocol import first_contact_schema as fs
 from meter_protocol import types as t
 
 Strategy = st.SearchStrategy[Any]
@@ -195,7 +195,7 @@ BY_TYPE: dict[str, dict[str, Strategy]] = {
         "hash": or_null(exactly(32)),
     },
     t.FACTORY_RECORD: {
-        "link": or_null(st.deferred(lambda: fields_of(fc.LINK, LINK))),
+        "link": or_null(st.deferred(lambda: fields_of(fs.LINK, LINK))),
         "parameter_set": or_null(exactly(32)),
     },
     t.FACTORY_COMMAND: {

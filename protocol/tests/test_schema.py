@@ -14,7 +14,7 @@ from untidy_cbor import untidy_items
 from meter_protocol import cbor, cose, keys, messages, schema
 from meter_protocol import events as ev
 from meter_protocol import fields as f
-from meter_protocol import first_contact as fc
+from meter_protocol import first_contact_schema as fs
 from meter_protocol import types as t
 from meter_protocol.errors import REASONS, EncodeError, ProtocolError
 
@@ -26,16 +26,16 @@ INT64_MAX = 2**63 - 1
 
 
 def test_every_type_has_a_table_and_a_role() -> None:
-    assert set(schema.TABLES) | set(fc.TABLES) == set(t.ROLE_OF_TYPE)
-    assert set(fc.TABLES) == set(t.FIRST_CONTACT_TYPES)
+    assert set(schema.TABLES) | set(fs.TABLES) == set(t.ROLE_OF_TYPE)
+    assert set(fs.TABLES) == set(t.FIRST_CONTACT_TYPES)
     assert set(schema.EVENT_TABLES) == set(ev.NAMES) == set(range(1, len(ev.NAMES) + 1))
 
 
 def test_tables_name_each_key_once() -> None:
     tables = [
         *schema.TABLES.values(),
-        *fc.TABLES.values(),
-        fc.LINK,
+        *fs.TABLES.values(),
+        fs.LINK,
         *schema.EVENT_TABLES.values(),
         schema.VERDICT,
         schema.ENVELOPE,

@@ -13,6 +13,7 @@ from meter_protocol import cbor, cose, errors, framing, keys, messages, schema, 
 from meter_protocol import events as ev
 from meter_protocol import fields as f
 from meter_protocol import first_contact as fc
+from meter_protocol import first_contact_schema as fs
 from meter_protocol import types as t
 from meter_protocol.quantities import QUANTITIES
 
@@ -42,7 +43,7 @@ FIELD_TABLES = {
     "channel": schema.CHANNEL,
     "verdict": schema.VERDICT,
     "envelope": schema.ENVELOPE,
-    "link": fc.LINK,
+    "link": fs.LINK,
 }
 
 

@@ -1,4 +1,4 @@
-// USART1 is the console. It is written to only: the board takes no commands.
+// USART1 is the console. Its text is written to only; machine.UART(1) is the provisioning line on the same pins.
 
 #include "py/mphal.h"
 

@@ -1,4 +1,4 @@
-// machine.UART(2 … 6, baud), included by extmod/machine_uart.c. It never blocks: a read gives what has come. Speed
+// machine.UART(1 … 6, baud), included by extmod/machine_uart.c. It never blocks: a read gives what has come. Speed
 // and parity are accepted as a board's would be and change nothing, because QEMU models neither.
 
 #include "py/mperrno.h"
@@ -7,8 +7,8 @@
 
 #define MICROPY_PY_MACHINE_UART_CLASS_CONSTANTS
 
-// USART1 is the console's.
-#define FIRST_UART (2)
+// USART1 is the console's as well: what is read is the reader's, what is written goes between the console's lines.
+#define FIRST_UART (1)
 
 struct _machine_uart_obj_t {
     mp_obj_base_t base;

@@ -93,22 +93,6 @@ static MP_DEFINE_CONST_DICT(flash_locals, flash_locals_table);
 static MP_DEFINE_CONST_OBJ_TYPE(
     flash_type, MP_QSTR_Flash, MP_TYPE_FLAG_NONE, make_new, flash_make_new, locals_dict, &flash_locals);
 
-static mp_obj_t chip_read(mp_obj_t name_in) {
-    int handle = semihosting_open(mp_obj_str_get_str(name_in), false);
-    if (handle < 0) {
-        mp_raise_OSError(MP_ENOENT);
-    }
-    vstr_t content;
-    vstr_init_len(&content, (size_t)semihosting_length(handle));
-    size_t got = semihosting_read(handle, content.buf, content.len);
-    semihosting_close(handle);
-    if (got != content.len) {
-        mp_raise_OSError(MP_EIO);
-    }
-    return mp_obj_new_bytes_from_vstr(&content);
-}
-static MP_DEFINE_CONST_FUN_OBJ_1(chip_read_obj, chip_read);
-
 static mp_obj_t chip_image(void) {
     size_t size = (size_t)((char *)&_image_end - (char *)&_image_start);
     return mp_obj_new_memoryview('B', size, &_image_start);
@@ -123,7 +107,6 @@ static MP_DEFINE_CONST_FUN_OBJ_1(chip_halt_obj, chip_halt);
 static const mp_rom_map_elem_t chip_globals_table[] = {
     { MP_ROM_QSTR(MP_QSTR___name__), MP_ROM_QSTR(MP_QSTR_chip) },
     { MP_ROM_QSTR(MP_QSTR_Flash), MP_ROM_PTR(&flash_type) },
-    { MP_ROM_QSTR(MP_QSTR_read), MP_ROM_PTR(&chip_read_obj) },
     { MP_ROM_QSTR(MP_QSTR_image), MP_ROM_PTR(&chip_image_obj) },
     { MP_ROM_QSTR(MP_QSTR_halt), MP_ROM_PTR(&chip_halt_obj) },
 };

@@ -13,12 +13,14 @@ from meter_firmware.links import LinkError
 class TlsSettings:
     def __init__(
         self,
-        ca_file: str,
+        ca: "str | bytes",
         server_hostname: str,
         client_certificate_file: "str | None" = None,
         client_key_file: "str | None" = None,
     ) -> None:
-        """Files are PEM or DER, a client key not encrypted. LinkError `tls_files` if one is of no use."""
+        """`ca` is a file, or a certificate in DER. Files are PEM or DER, a client key not encrypted. LinkError
+        `tls_files` if one is of no use.
+        """
         import tls  # boards without a network have none
 
         if not server_hostname or (client_certificate_file is None) != (client_key_file is None):
@@ -27,7 +29,7 @@ class TlsSettings:
         self.context = tls.SSLContext(tls.PROTOCOL_TLS_CLIENT)
         self.context.verify_mode = tls.CERT_REQUIRED  # type: ignore[attr-defined]  # missing in the stubs
         try:
-            for certificate in _blocks(ca_file):
+            for certificate in [ca] if isinstance(ca, bytes) else _blocks(ca):
                 self.context.load_verify_locations(certificate)
             if client_certificate_file is not None and client_key_file is not None:
                 own_certificate = _blocks(client_certificate_file)[0]

@@ -54,6 +54,10 @@ class Atecc608Signer:
             raise ValueError("the digest is not 32 bytes")
         return low_s.normalised(commands.sign(self._bus, self._slot, digest))
 
+    def renew(self) -> None:
+        """Another key in place of the one that is there: of a board that is given up."""
+        self._public = commands.generate_key(self._bus, self._slot)
+
     def read_counter(self, number: int) -> int:
         """One of the two monotonic counters (0, 1) that the chip keeps."""
         return commands.counter(self._bus, number)

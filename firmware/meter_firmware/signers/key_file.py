@@ -29,5 +29,10 @@ def private_key(memory: "Memory", random: "Callable[[int], bytes]") -> bytes:
     return drawn
 
 
+def forget(memory: "Memory") -> None:
+    """Of a board that is given up."""
+    memory.remove(_KEY_FILE)
+
+
 def _is_key(private: bytes) -> bool:
     return len(private) == 32 and 1 <= int.from_bytes(private, "big") < N
