@@ -149,10 +149,7 @@ def _check_entries(memory: "bytes | bytearray | memoryview", at: int, end: int, 
         kind = memory[at]
         payload, at = _read_number(memory, at + 1, end)
         after = _inside(at + payload, end)
-        name_size, at = _read_number(memory, at, after)
-        at = _inside(at + name_size, after)
-        if not name_size:
-            raise _Unsound
+        at = _check_name(memory, at, after)
         if kind == _FOLDER:
             _check_entries(memory, at, after, depth + 1)
         elif kind == _FILE:
@@ -160,6 +157,19 @@ def _check_entries(memory: "bytes | bytearray | memoryview", at: int, end: int, 
         else:
             raise _Unsound
         at = after
+
+
+def _check_name(memory: "bytes | bytearray | memoryview", at: int, end: int) -> int:
+    """The place behind it. Any other name than these may be listed as the folder that it is in, without an end."""
+    size, at = _read_number(memory, at, end)
+    after = _inside(at + size, end)
+    try:
+        name = bytes(memory[at:after]).decode()
+    except UnicodeError:
+        raise _Unsound
+    if not name or "/" in name or "\0" in name:
+        raise _Unsound
+    return after
 
 
 def _check_content(memory: "bytes | bytearray | memoryview", at: int, end: int) -> None:

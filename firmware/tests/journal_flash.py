@@ -4,6 +4,9 @@
 count, from 0) is cut: "before" leaves it undone, "after" does it, "torn" does a random prefix of a program and
 programs random bits of the rest, or erases half a block and sets random bits of the other half. From then on
 nothing works, as on a board without power: every call answers EIO.
+
+`RomPartitions` are the slots of updates where they lie in flash that the processor reads: the last blocks of the
+same chip, so that the operations on all of it are counted as one.
 """
 
 import random
@@ -110,3 +113,69 @@ class PowerCut:
         for place in range(len(torn)):
             torn[place] |= 0xFF if place < half else random.getrandbits(8)
         self._flash.overwrite(block, torn)
+
+
+class RomPartitions:
+    """A stand-in for a port's `vfs.rom_ioctl` (MicroPython's extmod/vfs.h); `flash` is what `device` wraps.
+
+    The file system has the blocks before `first_block`: give it `file_system`.
+    """
+
+    COUNT = 2
+    UNIT = 4
+
+    def __init__(self, device, flash, first_block):
+        self._device = device
+        self._flash = flash
+        self._first_block = first_block
+        self._blocks = (flash.block_count - first_block) // self.COUNT
+        self.file_system = FirstBlocks(device, first_block)
+
+    def memory(self, number):
+        start = (self._first_block + number * self._blocks) * self._flash.block_size
+        return memoryview(self._flash.content)[start : start + self._blocks * self._flash.block_size]
+
+    def rom_ioctl(self, operation, number=0, *arguments):
+        if operation == 1:
+            return self.COUNT
+        if not 0 <= number < self.COUNT:
+            return -22
+        if operation == 2:
+            return self.memory(number)
+        if operation == 3:
+            return self._prepare(number, *arguments)
+        if operation == 4:
+            return self._write(number, *arguments)
+        # As the stm32 port of 1.25 answers 5: it has nothing to complete.
+        return -22
+
+    def _prepare(self, number, size):
+        if size > len(self.memory(number)):
+            return -22
+        first = self._first_block + number * self._blocks
+        for block in range(first, first + (size + self._flash.block_size - 1) // self._flash.block_size):
+            status = self._device.ioctl(6, block)
+            if status:
+                return status
+        return self.UNIT
+
+    def _write(self, number, offset, buffer):
+        assert len(buffer) % self.UNIT == offset % self.UNIT == 0
+        assert offset + len(buffer) <= len(self.memory(number))
+        block, inside = divmod(offset, self._flash.block_size)
+        assert inside + len(buffer) <= self._flash.block_size, "writes over the end of a block"
+        block += self._first_block + number * self._blocks
+        return self._device.writeblocks(block, buffer, inside) or 0
+
+
+class FirstBlocks:
+    """A block device that ends earlier."""
+
+    def __init__(self, device, block_count):
+        self._device = device
+        self._block_count = block_count
+        self.readblocks = device.readblocks
+        self.writeblocks = device.writeblocks
+
+    def ioctl(self, operation, argument):
+        return self._block_count if operation == 4 else self._device.ioctl(operation, argument)

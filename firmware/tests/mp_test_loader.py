@@ -79,11 +79,11 @@ def with_golden_behind(enter):
 meter_loader._enter = with_golden_behind(meter_loader._enter)
 
 
-def start():
+def start(device=CHIP):
     """One boot; what the software said, and how the boot ended. The test's own modules come back after it."""
     kept = dict(sys.modules)
     power_off()
-    blockdev.mount(CHIP, MOUNT)
+    blockdev.mount(device, MOUNT)
     Spy.ran = []
     restarts = BASE.restarts
     ended = "end"
@@ -110,6 +110,24 @@ def test_active_software_runs_from_its_own_modules_alone():
     assert start() == ([("a board", "a", 1)], "ImportError")
     Meter().update(Update(1, image("pass", helper=None)))
     assert start() == ([], "ImportError")
+
+
+def test_software_in_a_partition_runs_from_there():
+    meter = Meter(in_place=True).update(Update(1, image("pass")))
+    BASE.site = lambda: meter.life.site
+    try:
+        assert start(meter.partitions.file_system) == ([("a board", "a", 1)], "end")
+        assert start(meter.partitions.file_system) == ([("a board", "a", 1)], "end")
+        meter.partitions.memory(0)[100] ^= 1
+        chosen, real = [], meter_loader._run
+        meter_loader._run = chosen.append
+        try:
+            start(meter.partitions.file_system)
+        finally:
+            meter_loader._run = real
+        assert chosen == [GOLDEN]
+    finally:
+        BASE.site = lambda: SITE
 
 
 def test_software_that_crashes_at_every_boot_is_left_and_what_is_not_its_fault_is_not_counted():
@@ -145,6 +163,8 @@ def test_a_trial_that_ends_by_any_error_costs_an_attempt_and_is_no_crash():
 
 
 class BrokenSite:
+    partitions = None
+
     def __init__(self, error):
         self._error = error
 

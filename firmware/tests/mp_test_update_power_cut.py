@@ -1,13 +1,14 @@
 """Power is cut before, inside and after flash operations of updates: one of the two software always runs.
 
-By default a sample of the operations is cut; EXHAUSTIVE=1 cuts every one.
+Slots are folders of the file system, and partitions of flash that the processor reads. By default a sample of the
+operations is cut; EXHAUSTIVE=1 cuts every one.
 """
 
 import os
 import random
 
-from journal_flash import PowerCut, RamFlash
-from update_bench import GOLDEN_ID, Life, Update, codes, pack, power_off, release
+from journal_flash import PowerCut, RamFlash, RomPartitions
+from update_bench import GOLDEN_ID, ROM_BLOCKS, Life, Update, codes, pack, power_off, release
 
 from meter_firmware.update import HEALTH_MS
 from meter_protocol import events
@@ -35,16 +36,17 @@ def blank():
 class Story:
     """Two updates that prove their health, and one that never does; kept where no power cut reaches it."""
 
-    def __init__(self):
+    def __init__(self, in_place):
+        self.in_place = in_place
         self.chain = []
-        self.asked = []
         self.answered = []
 
     def is_over(self):
         return codes(self.chain) == SAID
 
     def boot(self, device):
-        life = Life(device, self.chain)
+        partitions = RomPartitions(device, _chips[0], BLOCKS - ROM_BLOCKS) if self.in_place else None
+        life = Life(device, self.chain, partitions)
         self.check(life)
         try:
             self.live(life)
@@ -106,9 +108,9 @@ def tell(device, story, lives=20):
     raise AssertionError("the story does not come to its end")
 
 
-def operations():
+def operations(in_place):
     device = PowerCut(blank())
-    story = Story()
+    story = Story(in_place)
     assert not tell(device, story)
     assert [details.get(events.SOFTWARE_ID) for code, details in story.chain if code != events.BOOT] == [
         FIRST.digest,
@@ -134,22 +136,39 @@ def goes_on(flash, story):
     assert story.chain[-1] == (events.BOOT, {events.SOFTWARE_ID: SECOND.digest})
 
 
-def test_single_cuts():
-    count = operations()
+def cut_once(in_place, wanted):
+    count = operations(in_place)
     print(count, "operations")
-    for cut_at in sample(count, 24):
+    for cut_at in sample(count, wanted):
         for mode in MODES:
             flash = blank()
-            story = Story()
+            story = Story(in_place)
             assert tell(PowerCut(flash, cut_at, mode, 1), story)
             goes_on(flash, story)
 
 
-def test_double_cuts():
+def cut_twice(in_place, wanted):
     random.seed(20261123)
-    for _ in range(300 if os.getenv("EXHAUSTIVE") else 25):
+    count = operations(in_place)
+    for _ in range(300 if os.getenv("EXHAUSTIVE") else wanted):
         flash = blank()
-        story = Story()
-        tell(PowerCut(flash, random.randrange(600), MODES[random.randrange(3)], 1), story)
+        story = Story(in_place)
+        tell(PowerCut(flash, random.randrange(count), MODES[random.randrange(3)], 1), story)
         tell(PowerCut(flash, random.randrange(60), MODES[random.randrange(3)], 2), story)
         goes_on(flash, story)
+
+
+def test_single_cuts():
+    cut_once(False, 24)
+
+
+def test_double_cuts():
+    cut_twice(False, 25)
+
+
+def test_single_cuts_of_slots_in_place():
+    cut_once(True, 24)
+
+
+def test_double_cuts_of_slots_in_place():
+    cut_twice(True, 25)

@@ -8,11 +8,12 @@ import asyncio
 import hashlib
 
 import vfs
-from journal_flash import RamFlash
+from journal_flash import RamFlash, RomPartitions
 
 from meter_firmware import blockdev, software, update, verification
 from meter_firmware.sealing import Sealer
 from meter_firmware.signers.software import SoftwareSigner
+from meter_firmware.slot_partitions import SlotPartitions
 from meter_firmware.slots import GOLDEN, Slots
 from meter_firmware.update import Updater
 from meter_firmware.update_manifest import UpdateSite
@@ -31,6 +32,7 @@ GOLDEN_ID = b"g" * 32
 CHUNK_SIZE = 512
 MOUNT = "/up"
 CHIP = RamFlash(160, 512)
+ROM_BLOCKS = 20
 
 WHOLE = ("board.mpy", "meter_firmware/app.mpy", "meter_protocol/cose.mpy")
 
@@ -159,8 +161,12 @@ class Services:
 class Life:
     """One boot of the meter, from the loader's choice on."""
 
-    def __init__(self, device, chain):
-        blockdev.mount(device, MOUNT)
+    def __init__(self, device, chain, partitions=None):
+        blockdev.mount(device if partitions is None else partitions.file_system, MOUNT)
+        self.site = SITE
+        if partitions is not None:
+            slots = SlotPartitions(partitions.rom_ioctl)
+            self.site = UpdateSite(VENDOR, CLASS, [AUTHORITY.cose_key], IMAGE_BYTES, slots)
         try:
             self._boot(chain, device)
         except OSError:
@@ -169,9 +175,9 @@ class Life:
 
     def _boot(self, chain, device):
         self.chain = chain
-        self.running = Slots(MOUNT + "/update", SITE).choose()
+        self.running = Slots(MOUNT + "/update", self.site).choose()
         self.services = Services(chain, device)
-        self.updater = Updater(SITE, MOUNT + "/update", self.running, self.services)
+        self.updater = Updater(self.site, MOUNT + "/update", self.running, self.services)
         files = self.updater.files()
         self.software_id = GOLDEN_ID if self.running == GOLDEN else software.software_id(files)
         newest = chain[-1] if chain else None
@@ -222,8 +228,8 @@ def _reason(take, raw):
 
 def power_off():
     for _, mount_point in vfs.mount():
-        if mount_point == MOUNT:
-            vfs.umount(MOUNT)
+        if mount_point == MOUNT or mount_point.startswith("/slot-"):
+            vfs.umount(mount_point)
 
 
 def codes(chain):
@@ -231,18 +237,19 @@ def codes(chain):
 
 
 class Meter:
-    """A flash and a chain; `life` is the boot that goes on."""
+    """A flash and a chain; `life` is the boot that goes on. Slots are folders, or the last blocks of the flash."""
 
-    def __init__(self):
+    def __init__(self, in_place=False):
         power_off()
         for block in range(CHIP.block_count):
             CHIP.ioctl(6, block)
         self.chain = []
-        self.life = Life(CHIP, self.chain)
+        self.partitions = RomPartitions(CHIP, CHIP, CHIP.block_count - ROM_BLOCKS) if in_place else None
+        self.life = Life(CHIP, self.chain, self.partitions)
 
     def boot(self):
         self.life.end()
-        self.life = Life(CHIP, self.chain)
+        self.life = Life(CHIP, self.chain, self.partitions)
         return self.life
 
     def install(self, offer):
