@@ -23,12 +23,12 @@ from meter_tools.boards.recipe import NATIVE, BuildError, Command, Recipe, recip
 from meter_tools.mpycross import PROJECT
 from meter_tools.told import Tell, tell_in_english
 
-__all__ = ["NATIVE", "OUTPUT", "SOURCES", "BuildError", "Image", "build", "plan", "sizes_of"]
+__all__ = ["NATIVE", "OUTPUT", "SOURCES", "BuildError", "Image", "build", "build_files", "plan", "sizes_of"]
 
 OUTPUT = PROJECT / "build" / "boards"
 SOURCES = PROJECT / "build" / "sources"
 FILES = "files"
-"""Of a board that keeps its official image: the folder in its output."""
+"""The folder in a board's output for the files that go onto its official image."""
 
 TROUBLE = re.compile(r"error|undefined|overflow|\*\*\*", re.IGNORECASE)
 
@@ -58,9 +58,6 @@ def build(name: str, tell: Tell = tell_in_english, progressed: Callable[[], None
     board = description.find(name)
     output = OUTPUT / name
     with _alone(output):
-        if board.description.flash == "mpremote":
-            sizes = board_files.write(board, output / FILES, progressed)
-            return Image(output / FILES, {"files": len(sizes), "bytes": sum(sizes.values())})
         if board.description.port == "esp32":
             want_idf()
         sources = {source: upstream.find(source, SOURCES, tell) for source in sources_of(board)}
@@ -72,11 +69,18 @@ def build(name: str, tell: Tell = tell_in_english, progressed: Callable[[], None
         return Image(steps.product, _sizes(board, steps.product))
 
 
+def build_files(name: str, progressed: Callable[[], None] = _nothing) -> Image:
+    """The same software for a board's official image."""
+    board = description.find(name)
+    output = OUTPUT / name
+    with _alone(output):
+        sizes = board_files.write(board, output / FILES, progressed)
+    return Image(output / FILES, {"files": len(sizes), "bytes": sum(sizes.values())})
+
+
 def plan(name: str) -> tuple[list[upstream.Source], list[Command]]:
     """What `build` would take and run, as far as it shows without fetching or running anything."""
     board = description.find(name)
-    if board.description.flash == "mpremote":
-        return [], []
     sources = {source: upstream.planned(source, SOURCES) for source in sources_of(board)}
     return list(sources.values()), list(recipe(board, sources, OUTPUT / name).commands)
 
@@ -117,10 +121,8 @@ def _run(steps: Recipe, log: Path, progressed: Callable[[], None]) -> None:
 
 def _sizes(board: Board, product: Path) -> dict[str, int]:
     match board.description.port:
-        case "own":
+        case "own" | "stm32":
             return sizes_of(product)
-        case "stm32":
-            return _linked(product, "arm-none-eabi-size")
         case "unix":
             return _linked(product, "size")
         case "esp32":
@@ -134,12 +136,13 @@ def _linked(elf: Path, size: str) -> dict[str, int]:
 
 
 def sizes_of(elf: Path) -> dict[str, int]:
-    """Of a port of our own, whose linker script names the stack and the heap."""
+    """Of a microcontroller. Linker scripts name stack and heap: ours, and otherwise those of the stm32 port."""
     symbols = _output("arm-none-eabi-nm", elf)
     address = {name: int(value, 16) for value, name in re.findall(r"^(\w+) \w (_\w+)$", symbols, re.MULTILINE)}
+    top, limit = ("_stack_top", "_stack_limit") if "_stack_top" in address else ("_estack", "_sstack")
     return {
         **_linked(elf, "arm-none-eabi-size"),
-        "stack": address["_stack_top"] - address["_stack_limit"],
+        "stack": address[top] - address[limit],
         "heap": address["_heap_end"] - address["_heap_start"],
     }
 

@@ -7,6 +7,7 @@ how long it takes, and what its reset lines do, is not in here.
 
     flash            what lies in its flash, 8 MiB; a write erases its region first and sets what it then gets
     commands         every command that came, by number
+    was_written      whether a byte of the flash was erased or set
     pull_after       the cable is pulled when so many blocks of an image have come
 """
 
@@ -27,9 +28,6 @@ SPI_SET_PARAMS, SPI_ATTACH, CHANGE_BAUDRATE = 0x0B, 0x0D, 0x0F
 DEFLATE_BEGIN, DEFLATE_DATA, DEFLATE_END, MD5, SECURITY_INFO = range(0x10, 0x15)
 ERASE_FLASH, ERASE_REGION, READ_FLASH = 0xD0, 0xD1, 0xD2
 
-WRITES = {FLASH_BEGIN, FLASH_DATA, DEFLATE_BEGIN, DEFLATE_DATA, ERASE_FLASH, ERASE_REGION}
-"""Commands after which the flash is no longer what it was."""
-
 CHIP_ID = {"ESP32-C3": 5, "ESP32-S3": 9}
 SPI_DATA_REGISTER = 0x60002058
 """SPI_MEM_W0_REG of both chips."""
@@ -44,6 +42,7 @@ class EspStandIn:
         self.pull_after = pull_after
         self.flash = bytearray(b"\xff" * FLASH_BYTES)
         self.commands: list[int] = []
+        self.was_written = False
         self._controller, self._device = os.openpty()
         tty.setraw(self._device)
         self.port = os.ttyname(self._device)
@@ -54,10 +53,6 @@ class EspStandIn:
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.start()
-
-    @property
-    def was_written(self) -> bool:
-        return bool(WRITES & set(self.commands))
 
     def close(self) -> None:
         self._closing.set()
@@ -130,6 +125,7 @@ class EspStandIn:
     def _erase(self, offset: int, size: int) -> None:
         start, end = offset // SECTOR * SECTOR, -(-(offset + size) // SECTOR) * SECTOR
         self.flash[start:end] = b"\xff" * (end - start)
+        self.was_written = self.was_written or end > start
 
     def _take(self, command: int, block: bytes) -> None:
         if self.pull_after is not None and self._blocks == self.pull_after:

@@ -1,8 +1,8 @@
 """A stand-in for a board with MicroPython's REPL on its serial port: the real MicroPython, its Unix port.
 
 The interpreter has a terminal of its own, and bytes are carried between that and the pseudo-terminal that a tool
-opens. Where it ends, as at a soft reset, it is started again in the same folder, with the words of a board; what is
-in the folder is the board's file system. It is no STM32: it has no hard reset, no baud rate, no USB, no watchdog.
+opens. Where it ends, as at a soft reset, it is started again in the same folder, with a board's words; what is in
+the folder is the board's file system. It is no STM32: it has no hard reset, no baud rate, no USB, no watchdog.
 
     pull_after       the cable is pulled when so many bytes have come
 """

@@ -1,4 +1,4 @@
-"""The files of a board whose official MicroPython image stays: bytecode of what an image would have frozen.
+"""The firmware as files, for a board that keeps its official MicroPython image: bytecode of what would be frozen.
 
 `main.py` stays source, because MicroPython starts nothing else by itself; it is two lines.
 """

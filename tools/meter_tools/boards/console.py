@@ -24,6 +24,11 @@ LEAVE = b"\x1d"
 CHUNK = 4096
 
 
+def find(asked: str | None) -> str:
+    """The port that was named, else the only USB serial port of this machine."""
+    return ports.choose(asked, ports.usb_serial(), "board.no_console")
+
+
 def watch(port: str, baud: int, log: Path | None, tell: Tell) -> None:
     """Until Ctrl-]; PortError when the board goes."""
     with contextlib.ExitStack() as stack:

@@ -14,11 +14,11 @@ OneLine = Annotated[str, Field(min_length=1, pattern=r"^[^\r\n]*$")]
 
 Port = Literal["esp32", "stm32", "unix", "own"]
 Status = Literal["ci", "by_hand", "built", "written"]
-Flash = Literal["esptool", "dfu", "pyocd", "mpremote", "none"]
+Flash = Literal["esptool", "dfu", "pyocd", "none"]
 
 FLASHED_WITH: dict[Port, tuple[Flash, ...]] = {
     "esp32": ("esptool",),
-    "stm32": ("dfu", "pyocd", "mpremote"),
+    "stm32": ("dfu", "pyocd"),
     "unix": ("none",),
     "own": ("dfu", "pyocd", "none"),
 }
@@ -28,7 +28,7 @@ class Description(Table):
     title: OneLine = Field(examples=['"Nucleo-F429ZI with Ethernet and RS-485"'])
     title_zh: OneLine = Field(examples=['"Nucleo-F429ZI，以太网与 RS-485"'])
     chip: OneLine = Field(examples=['"ESP32-S3"'])
-    """As the flashing tool names it; for `mpremote` the part number."""
+    """As the flashing tool names it; of an STM32 the part number."""
 
     port: Port = Field(examples=['"stm32"'])
     """`own`: the board's folder has port/Makefile."""
@@ -37,7 +37,7 @@ class Description(Table):
     """The board of MicroPython's whose settings this one extends."""
 
     flash: Flash = Field(examples=['"esptool"'])
-    """`mpremote`: files onto an official image."""
+    """How an image of ours is written. Files alone, onto an official image, go by mpremote whatever this says."""
 
     link: Literal["mqtt", "serial"] = Field(examples=['"mqtt"'])
     provisioning: Literal["usb", "uart"] = Field(examples=['"usb"'])

@@ -19,7 +19,7 @@ BAUD = "460800"
 
 _CHIP = re.compile(r"^(?:Chip type:\s+|Chip is )(ESP[\w-]+)", re.MULTILINE)
 _CONNECTED = re.compile(r"(?:Detecting chip type\.+|Connected to) (ESP[\w-]+)")
-_AT = re.compile(r"Writing at 0x([0-9a-f]+)")
+_AT = re.compile(r"Writing at 0x([0-9a-f]+)[ .]")
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class EsptoolWriter(Writer):
 
     def _read_table(self, port: str, to: Path) -> list[str]:
         place = [hex(partitions.OFFSET), hex(partitions.LENGTH)]
-        return [self._program, "--port", port, "--after", "no-reset", "read-flash", *place, str(to)]
+        return [self._program, "--port", port, "read-flash", *place, str(to)]
 
     def _write(self, port: str) -> list[str]:
         pieces = [word for segment in self._segments for word in (hex(segment.offset), str(segment.path))]
@@ -102,12 +102,11 @@ class EsptoolWriter(Writer):
         progress(total, total)
 
     def _done(self, address: int) -> int:
-        """Bytes, of all segments in the order in which they are written."""
+        """Bytes, of all segments in the order in which they are written; esptool pads each to whole words."""
         done = 0
         for segment in self._segments:
-            if segment.offset <= address <= segment.offset + segment.size:
-                return done + address - segment.offset
-            done += segment.size
+            if segment.offset <= address:
+                done += min(address - segment.offset, segment.size)
         return done
 
 

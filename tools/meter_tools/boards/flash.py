@@ -76,11 +76,13 @@ class Writer(ABC):
         return HalfWritten("board.half_written", board=self.board.name, port=port, words=outcome.last_words)
 
 
-def writer_for(board: Board) -> Writer:
-    """FlashError for a board that nothing writes."""
+def writer_for(board: Board, files: bool) -> Writer:
+    """`files`: onto the official image that is on the board. FlashError for a board that nothing writes."""
     from meter_tools.boards import dfu_writer, esptool_writer, mpremote_writer, pyocd_writer  # noqa: PLC0415
 
     output = board_build.OUTPUT / board.name
+    if files and board.description.port in ("esp32", "stm32"):
+        return mpremote_writer.MpremoteWriter(board, output)
     match board.description.flash:
         case "esptool":
             return esptool_writer.EsptoolWriter(board, output)
@@ -88,17 +90,15 @@ def writer_for(board: Board) -> Writer:
             return dfu_writer.DfuWriter(board, output)
         case "pyocd":
             return pyocd_writer.PyocdWriter(board, output)
-        case "mpremote":
-            return mpremote_writer.MpremoteWriter(board, output)
         case "none" if board.description.port == "unix":
             raise FlashError("board.host_is_not_flashed", board=board.name)
         case "none":
             raise FlashError("board.emulated_is_not_flashed", board=board.name)
 
 
-def flash(board: Board, asked: str | None, discard: bool, tell: Tell, progress: Progress) -> None:
+def flash(writer: Writer, asked: str | None, discard: bool, tell: Tell, progress: Progress) -> None:
     """`discard`: also where what the board keeps is lost by it."""
-    writer = writer_for(board)
+    board = writer.board
     port = choose(asked, writer.candidates(), writer.no_candidate)
     tell("board.looks", board=board.name, port=port)
     tell("board.is_right", port=port, found=writer.identify(port, discard))

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import serial
 from serial.tools import list_ports
+from serial.tools.list_ports_common import ListPortInfo
 
 from meter_tools.boards.description import Port
 from meter_tools.told import ToolError
@@ -20,7 +21,7 @@ ESPRESSIF, SILICON_LABS, WCH, FTDI, ST, MICROPYTHON = 0x303A, 0x10C4, 0x1A86, 0x
 VENDORS: dict[Port, frozenset[int]] = {
     "esp32": frozenset({ESPRESSIF, SILICON_LABS, WCH, FTDI}),
     "stm32": frozenset({ST, MICROPYTHON}),
-    "own": frozenset({ST, MICROPYTHON, SILICON_LABS, WCH, FTDI}),
+    "own": frozenset({ST, MICROPYTHON}),
     "unix": frozenset(),
 }
 
@@ -41,11 +42,16 @@ class Candidate:
 
 
 def serial_candidates(port: Port) -> list[Candidate]:
-    return [
-        Candidate(found.device, f"{found.vid:04X}:{found.pid:04X} {found.description}")
-        for found in list_ports.comports()
-        if found.vid in VENDORS[port]
-    ]
+    """USB serial ports that can be a board of this port."""
+    return [_candidate(found) for found in list_ports.comports() if found.vid in VENDORS[port]]
+
+
+def usb_serial() -> list[Candidate]:
+    return [_candidate(found) for found in list_ports.comports() if found.vid is not None]
+
+
+def _candidate(found: ListPortInfo) -> Candidate:
+    return Candidate(found.device, f"{found.vid:04X}:{found.pid:04X} {found.description}")
 
 
 def choose(asked: str | None, candidates: Sequence[Candidate], remedy: str) -> str:

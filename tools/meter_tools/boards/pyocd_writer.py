@@ -1,6 +1,6 @@
 """STM32 boards behind a debug probe, through pyOCD (Apache-2.0, run as a program).
 
-The chip is asked before anything else: DBGMCU_IDCODE at 0xE0042000 holds its family (RM0033 and RM0090, "MCU device
+The chip is asked before anything else: DBGMCU_IDCODE at 0xE0042000 holds its family (RM0033, RM0090: "MCU device
 ID code"). Only the image's sectors are erased.
 """
 

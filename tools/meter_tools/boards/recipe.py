@@ -5,8 +5,8 @@
     stm32   MicroPython's ports/stm32, whose submodules only a git clone has
     esp32   MicroPython's ports/esp32 through ESP-IDF
 
-Every port is given the board's folder, its manifest.py as what is frozen, and firmware/native. A board that is
-written by `mpremote` keeps an official image and has no recipe: board_files compiles what goes onto it.
+Every port is given the board's folder, its manifest.py as what is frozen, and firmware/native. Files for an
+official image need no recipe: board_files compiles them.
 """
 
 import os
