@@ -3,7 +3,7 @@
     link             what every way has in common: reconnect for ever, deliver, hand over
     mqtt             a broker, over TCP or TLS
     serial           a serial line, or the TCP stream that stands in for one
-    tcp, tty, wifi   how a byte stream is opened; a board with a UART wraps it in streams.ByteStream
+    tcp, tty, wifi, ethernet, uart   how a byte stream is opened
 
 A frame on any of them is a CBOR sequence (RFC 8742) of whole signed messages. A link promises that a frame
 was handed over, never that the gateway has it: only a signed receipt says that.
@@ -29,6 +29,10 @@ REASONS = (
     "wifi_refused",
     "wifi_busy",
     "wifi_timeout",
+    # ethernet.py
+    "ethernet_no_cable",
+    "ethernet_failed",
+    "ethernet_no_address",
     # mqtt_packets.py
     "mqtt_length",
     "mqtt_packet_type",
