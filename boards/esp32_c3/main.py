@@ -1,0 +1,3 @@
+from meter_loader import start
+
+start()

@@ -1,0 +1,7 @@
+freeze("$(PORT_DIR)/modules", ("_boot.py", "flashbdev.py", "inisetup.py"))
+include("$(MPY_DIR)/extmod/asyncio")
+include("../../firmware/manifest.py")
+module("main.py")
+module("board.py")
+module("board_base.py")
+module("pins.py")

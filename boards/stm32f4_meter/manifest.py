@@ -1,0 +1,5 @@
+include("$(MPY_DIR)/extmod/asyncio")
+include("../../firmware/manifest.py")
+module("main.py")
+module("board.py")
+module("board_base.py")
