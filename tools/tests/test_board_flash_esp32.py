@@ -1,35 +1,17 @@
-"""ESP32 boards, written by the real esptool; the chip is a stand-in (esp_rom_stand_in)."""
+"""ESP32 boards, written by the real esptool; the chip is a stand-in (meter_tools.boards.esp_stand_in)."""
 
-import importlib.util
 import os
 import random
 import struct
 import tty
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import ModuleType
 
 import pytest
-from typer.testing import CliRunner, Result
 
-from meter_gateway.texts import entries
-from meter_tools import board_build
 from meter_tools.boards import description, partitions, program
 from meter_tools.boards import flash as flashing
-from meter_tools.boards.description import Board, Description
-from meter_tools.cli import app
-
-
-def load(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-stand_in = load("esp_rom_stand_in")
+from meter_tools.boards.esp_stand_in import ERASE_FLASH, EspStandIn
 
 BOOTLOADER = b"\xe9" + bytes(range(251)) * 40
 APP = b"\xe9" + random.Random(1).randbytes(100_000)
@@ -54,14 +36,9 @@ def table(vfs: tuple[int, int] = VFS) -> bytes:
 
 
 @pytest.fixture
-def image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def image(board_of: Callable[..., Path]) -> Path:
     """What ESP-IDF leaves of the board `wall`, an ESP32-S3."""
-    told = {"title": "t", "title_zh": "板", "chip": "ESP32-S3", "port": "esp32", "base": "ESP32_GENERIC_S3"}
-    told |= {"flash": "esptool", "link": "mqtt", "provisioning": "usb", "status": "written", "evidence": "none"}
-    board = Board(tmp_path / "boards" / "wall", Description.model_validate(told))
-    monkeypatch.setattr(description, "find", lambda name: board)
-    monkeypatch.setattr(board_build, "OUTPUT", tmp_path / "build")
-    output = tmp_path / "build" / "wall"
+    output = board_of(chip="ESP32-S3", port="esp32", base="ESP32_GENERIC_S3", flash="esptool")
     for name, content in (
         ("bootloader/bootloader.bin", BOOTLOADER),
         ("partition_table/partition-table.bin", table()),
@@ -77,11 +54,11 @@ def image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def chip() -> Iterator[Callable[..., stand_in.EspStandIn]]:
+def chip() -> Iterator[Callable[..., EspStandIn]]:
     made = []
 
-    def make(*arguments: object, **options: object) -> stand_in.EspStandIn:
-        made.append(stand_in.EspStandIn(*arguments, **options))
+    def make(*arguments: object, **options: object) -> EspStandIn:
+        made.append(EspStandIn(*arguments, **options))
         return made[-1]
 
     yield make
@@ -89,27 +66,13 @@ def chip() -> Iterator[Callable[..., stand_in.EspStandIn]]:
         one.close()
 
 
-def flash(*arguments: str) -> Result:
-    return CliRunner().invoke(app, ["board", "flash", "wall", *arguments])
-
-
-def refused(done: Result, key: str, code: int = 2) -> str:
-    """The one line; it is the English text of that key."""
-    assert done.exit_code == code, done.output
-    (line,) = done.stderr.splitlines()
-    beginning = entries()[f"board.{key}"][0].rpartition("}")[2].split("(")[0].strip(" ;.")
-    assert beginning in line
-    assert "Traceback" not in done.output
-    return line
-
-
-def test_the_image_is_written_and_what_the_board_keeps_stays(image: Path, chip) -> None:
+def test_the_image_is_written_and_what_the_board_keeps_stays(image: Path, carbonmeter, refused, chip) -> None:
     board = chip()
     board.flash[0x8000 : 0x8000 + partitions.LENGTH] = table()
     journal = bytes(range(256)) * 16
     board.flash[VFS[0] : VFS[0] + len(journal)] = journal
     board.flash[0x9000:0x9010] = b"calibrated radio"
-    done = flash("--port", board.port)
+    done = carbonmeter("board", "flash", "wall", "--port", board.port)
     assert done.exit_code == 0, done.output
     assert board.flash[0x10000 : 0x10000 + len(APP)] == APP
     assert board.flash[0x8000 : 0x8000 + partitions.LENGTH] == table()
@@ -117,67 +80,73 @@ def test_the_image_is_written_and_what_the_board_keeps_stays(image: Path, chip) 
     assert board.flash[4 : len(BOOTLOADER)] == BOOTLOADER[4:]
     assert board.flash[VFS[0] : VFS[0] + len(journal)] == journal
     assert board.flash[0x9000:0x9010] == b"calibrated radio"
-    assert stand_in.ERASE_FLASH not in board.commands
+    assert ERASE_FLASH not in board.commands
     assert "its key, journal and parameters stayed" in done.stdout
 
 
 @pytest.mark.parametrize("found", ["ESP32-C3"])
-def test_another_chip_is_refused_before_anything_is_written(image: Path, chip, found: str) -> None:
+def test_another_chip_is_refused_before_anything_is_written(
+    image: Path, carbonmeter, refused, chip, found: str
+) -> None:
     board = chip(found)
-    line = refused(flash("--port", board.port), "wrong_chip")
+    line = refused(carbonmeter("board", "flash", "wall", "--port", board.port), "board.wrong_chip")
     assert f"wall has a ESP32-S3, this says {found}" in line
     assert not board.was_written
 
 
-def test_a_board_that_keeps_its_data_elsewhere_is_refused_unless_that_is_wanted(image: Path, chip) -> None:
+def test_a_board_that_keeps_its_data_elsewhere_is_refused_unless_that_is_wanted(
+    image: Path, carbonmeter, refused, chip
+) -> None:
     board = chip()
     board.flash[0x8000 : 0x8000 + partitions.LENGTH] = table((0x300000, 0x500000))
-    line = refused(flash("--port", board.port), "would_lose")
+    line = refused(carbonmeter("board", "flash", "wall", "--port", board.port), "board.would_lose")
     assert "vfs 0x300000+0x500000" in line
     assert not board.was_written
-    assert flash("--port", board.port, "--discard").exit_code == 0
+    assert carbonmeter("board", "flash", "wall", "--port", board.port, "--discard").exit_code == 0
     assert board.flash[0x10000 : 0x10000 + len(APP)] == APP
 
 
-def test_an_image_that_reaches_into_the_data_is_refused(image: Path, chip) -> None:
+def test_an_image_that_reaches_into_the_data_is_refused(image: Path, carbonmeter, refused, chip) -> None:
     (image / "flash_args").write_text(
         "--flash_mode dio\n0x8000 partition_table/partition-table.bin\n0x1ffff0 micropython.bin\n"
     )
     board = chip()
-    refused(flash("--port", board.port), "would_lose")
+    refused(carbonmeter("board", "flash", "wall", "--port", board.port), "board.would_lose")
     assert not board.was_written
 
 
-def test_a_cable_pulled_in_the_middle_is_told_with_exit_code_1(image: Path, chip) -> None:
+def test_a_cable_pulled_in_the_middle_is_told_with_exit_code_1(image: Path, carbonmeter, refused, chip) -> None:
     board = chip(pull_after=3)
-    line = refused(flash("--port", board.port), "half_written", code=1)
+    line = refused(carbonmeter("board", "flash", "wall", "--port", board.port), "board.half_written", code=1)
     assert "flash it again" in line
     assert board.was_written
 
 
-def test_a_board_that_does_not_answer_is_told_with_the_remedy(image: Path) -> None:
+def test_a_board_that_does_not_answer_is_told_with_the_remedy(image: Path, carbonmeter, refused) -> None:
     controller, device = os.openpty()
     tty.setraw(device)
-    line = refused(flash("--port", os.ttyname(device)), "no_answer_esp32")
+    line = refused(carbonmeter("board", "flash", "wall", "--port", os.ttyname(device)), "board.no_answer_esp32")
     assert "hold BOOT" in line
     os.close(controller)
     os.close(device)
 
 
 def test_what_is_missing_is_told_before_any_port_is_looked_for(
-    image: Path, monkeypatch: pytest.MonkeyPatch
+    image: Path, carbonmeter, refused, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (image / "micropython.bin").unlink()
-    assert "carbonmeter board build wall" in refused(flash(), "no_image")
+    assert "carbonmeter board build wall" in refused(carbonmeter("board", "flash", "wall"), "board.no_image")
     (image / "micropython.bin").write_bytes(APP)
     monkeypatch.setattr(program.sys, "executable", "/nowhere/python")
     monkeypatch.setenv("PATH", "/nowhere")
-    assert "pip install 'carbonmeter[flash]'" in refused(flash(), "no_flash_program")
+    assert "pip install 'carbonmeter[flash]'" in refused(
+        carbonmeter("board", "flash", "wall"), "board.no_flash_program"
+    )
 
 
-def test_a_dry_run_shows_the_commands_and_runs_none(image: Path, chip) -> None:
+def test_a_dry_run_shows_the_commands_and_runs_none(image: Path, carbonmeter, refused, chip) -> None:
     board = chip()
-    done = flash("--port", board.port, "--dry-run")
+    done = carbonmeter("board", "flash", "wall", "--port", board.port, "--dry-run")
     assert done.exit_code == 0
     ask, write = done.stdout.splitlines()
     assert "read-flash 0x8000 0xc00" in ask
@@ -186,7 +155,7 @@ def test_a_dry_run_shows_the_commands_and_runs_none(image: Path, chip) -> None:
     assert board.commands == []
 
 
-def test_progress_is_told_in_bytes_of_all_that_is_written(image: Path, chip) -> None:
+def test_progress_is_told_in_bytes_of_all_that_is_written(image: Path, carbonmeter, refused, chip) -> None:
     board = chip()
     told: list[tuple[int, int]] = []
     writer = flashing.writer_for(description.find("wall"), files=False)

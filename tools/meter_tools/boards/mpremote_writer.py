@@ -52,6 +52,9 @@ for name in others:
 """
 """A module that is no longer part of the firmware, or a .py beside its .mpy, would be imported all the same."""
 
+ANSWER_S = 10
+"""mpremote itself waits for ever for a board that does not answer."""
+
 RESTART_S = 3
 """A board is back on USB by then; a port that is a chip's of its own never went away."""
 
@@ -77,7 +80,7 @@ class MpremoteWriter(Writer):
         return [
             self._mpremote(port, "exec", REMOVE_MAIN, "reset"),
             self._mpremote(port, "exec", self._tidy(), *self._copies()),
-            self._mpremote(port, "cp", MAIN, ":", "+", "reset"),
+            self._mpremote(port, "cp", MAIN, f":{MAIN}", "+", "reset"),
         ]
 
     def _names(self) -> list[str]:
@@ -101,14 +104,16 @@ class MpremoteWriter(Writer):
         by_folder: dict[str, list[str]] = {}
         for name in self._names():
             by_folder.setdefault(Path(name).parent.as_posix(), []).append(name)
-        words = []
+        words: list[str] = []
+        for name in by_folder.pop(".", []):
+            words += ["+", "cp", name, f":{name}"]
         for folder, names in by_folder.items():
-            words += ["+", "cp", *names, ":" if folder == "." else f":{folder}/"]
+            words += ["+", "cp", *names, f":{folder}/"]
         return words
 
     def identify(self, port: str, discard: bool) -> str:
         ports.check(port)
-        outcome = program.run(self._mpremote(port, "exec", ASK))
+        outcome = program.run(self._mpremote(port, "exec", ASK), silent_s=ANSWER_S)
         found = _MACHINE.search(outcome.text)
         if outcome.code or not found:
             raise FlashError("board.no_answer_repl", port=port, words=outcome.last_words)
@@ -152,4 +157,4 @@ def is_chip(chip: str, machine: str) -> bool:
     """Whether `NUCLEO-F429ZI with STM32F429xx` is a STM32F429ZI: an x in the machine's name is any character."""
     name = machine.rpartition(" with ")[2].strip().upper()
     pattern = re.sub("X", ".", re.escape(name))
-    return bool(name) and re.fullmatch(f"{pattern}.*", chip.upper()) is not None
+    return bool(name) and re.fullmatch(f"{pattern}.*", chip.upper().replace("-", "")) is not None

@@ -2,6 +2,7 @@
 
 import codecs
 import os
+import select
 import shutil
 import subprocess
 import sys
@@ -15,6 +16,9 @@ LAST_WORDS = 200
 """Characters of a program's own words that a message quotes at most."""
 
 CHUNK = 4096
+
+SILENT_S = 120
+"""A whole chip's erasure is the longest that any of them keeps silent."""
 
 Hear = Callable[[str], None]
 """Gets what a program says as it comes, in pieces."""
@@ -51,8 +55,10 @@ def deaf(_: str) -> None:
     pass
 
 
-def run(command: Sequence[str], hear: Hear = deaf, folder: Path | None = None) -> Outcome:
-    """Runs it to its end."""
+def run(
+    command: Sequence[str], hear: Hear = deaf, folder: Path | None = None, silent_s: float = SILENT_S
+) -> Outcome:
+    """Runs it to its end, or until it has said nothing for so long."""
     decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
     said = []
     with subprocess.Popen(
@@ -65,10 +71,17 @@ def run(command: Sequence[str], hear: Hear = deaf, folder: Path | None = None) -
     ) as process:
         try:
             assert process.stdout is not None  # noqa: S101  it is a pipe
-            while chunk := os.read(process.stdout.fileno(), CHUNK):
+            out = process.stdout.fileno()
+            while select.select([out], [], [], silent_s)[0]:
+                chunk = os.read(out, CHUNK)
+                if not chunk:
+                    break
                 piece = decoder.decode(chunk)
                 said.append(piece)
                 hear(piece)
+            else:
+                said.append(f"\nError: silent for {silent_s} s")
+                process.terminate()
         except BaseException:
             process.terminate()
             raise

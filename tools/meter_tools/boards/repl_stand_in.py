@@ -7,7 +7,6 @@ the folder is the board's file system. It is no STM32: it has no hard reset, no 
     pull_after       the cable is pulled when so many bytes have come
 """
 
-import contextlib
 import os
 import select
 import subprocess
@@ -50,6 +49,7 @@ class MicroPythonBehindPty:
     def close(self) -> None:
         self._closing.set()
         self._thread.join(10)
+        os.close(self._port_end)
 
     def _start(self) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
@@ -79,14 +79,14 @@ class MicroPythonBehindPty:
                     self._process = self._start()
                     self._enter_raw_repl()
         except OSError:
-            pass
+            pass  # the cable was pulled
         finally:
             if self._process:
                 self._process.kill()
                 self._process.wait()
-            for end in (self._tool_end, self._port_end, self._board_end, self._repl_end):
-                with contextlib.suppress(OSError):
-                    os.close(end)
+            # The port's end stays open: nobody else's pseudo-terminal may get its name.
+            for end in (self._tool_end, self._board_end, self._repl_end):
+                os.close(end)
 
     def _enter_raw_repl(self) -> None:
         """A board's soft reset stays in the raw REPL; the Unix port begins with the friendly one."""
