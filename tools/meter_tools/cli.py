@@ -4,9 +4,11 @@ from meter_gateway.cli import app
 from meter_gateway.commands import update
 from meter_tools.boards import commands as boards
 from meter_tools.demo.command import demo
+from meter_tools.simulator.command import simulate
 from meter_tools.update_build import build
 
 app.command()(demo)
+app.command()(simulate)
 app.add_typer(boards.app, name="board")
 update.app.command()(build)
 

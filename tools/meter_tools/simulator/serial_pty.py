@@ -16,7 +16,11 @@ CHUNK = 256
 class PtyLine:
     path: str
     controller: int
-    device: int
+    """The end that is the instruments'."""
+
+    device: int | None
+    """The meter's end, where it is ours to keep open."""
+
     writer: asyncio.StreamWriter
     pump: asyncio.Task[None]
 
@@ -25,18 +29,35 @@ class PtyLine:
         self.pump.cancel()
         self.writer.close()
         os.close(self.controller)
-        os.close(self.device)
+        if self.device is not None:
+            os.close(self.device)
 
 
 async def open_pty_line(host: str, port: int) -> PtyLine:
     controller, device = os.openpty()
     # Raw already before the meter opens it, and held open, so that the meter may come and go.
     tty.setraw(device)
+    return await join(host, port, os.ttyname(device), controller, device)
+
+
+async def join(host: str, port: int, path: str, controller: int, device: int | None = None) -> PtyLine:
+    """Carries bytes between the open line and the bus's server; at the line's end there is no more to carry."""
     reader, writer = await asyncio.open_connection(host, port)
+    loop = asyncio.get_running_loop()
 
     async def pump() -> None:
         while chunk := await reader.read(CHUNK):
             os.write(controller, chunk)
 
-    asyncio.get_running_loop().add_reader(controller, lambda: writer.write(os.read(controller, CHUNK)))
-    return PtyLine(os.ttyname(device), controller, device, writer, asyncio.create_task(pump()))
+    def hear() -> None:
+        try:
+            chunk = os.read(controller, CHUNK)
+        except OSError:
+            chunk = b""
+        if chunk:
+            writer.write(chunk)
+        else:
+            loop.remove_reader(controller)
+
+    loop.add_reader(controller, hear)
+    return PtyLine(path, controller, device, writer, asyncio.create_task(pump()))

@@ -174,10 +174,11 @@ class Simulation:
             await bus.server.shutdown()
 
 
-async def serve(configuration: Configuration) -> Simulation:
-    """Start every bus; returns when all of them listen."""
+async def serve(configuration: Configuration, faults: FaultsNow | None = None) -> Simulation:
+    """Start every bus; returns when all of them listen. `faults` are in place of the configuration's file."""
     clock = FileClock(configuration.clock_file) if configuration.clock_file else real_clock
-    faults = FaultFile(configuration.fault_file) if configuration.fault_file else _no_faults
+    if faults is None:
+        faults = FaultFile(configuration.fault_file) if configuration.fault_file else _no_faults
     simulation = Simulation()
     try:
         for bus in configuration.bus:
