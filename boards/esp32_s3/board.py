@@ -80,8 +80,7 @@ class Esp32S3(BaseBoard):
         super().renew_key(memory)
 
     def make_link(self, kid: bytes) -> MqttLink:
-        assert self.factory is not None
-        return factory_link.make(self.factory.link, kid, self.backoff(), network.WLAN(network.WLAN.IF_STA))
+        return factory_link.make(self.broker(), kid, self.backoff(), station=network.WLAN(network.WLAN.IF_STA))
 
     def provisioning_line(self) -> Console:
         return Console(sys.stdin.buffer, sys.stdout.buffer)

@@ -10,7 +10,6 @@ from meter_firmware.base_board import BaseBoard
 from meter_firmware.buses.i2c import I2cBus
 from meter_firmware.buses.pin_pulses import PinPulses
 from meter_firmware.links import factory_link
-from meter_firmware.links.ethernet import EthernetTarget
 from meter_firmware.links.mqtt import MqttLink
 from meter_firmware.links.uart import Rs485, Uart
 from meter_firmware.memory import Memory
@@ -51,17 +50,13 @@ class NucleoF429zi(BaseBoard):
         }
         super().__init__(board_base, buses, WDT(timeout=WATCHDOG_MS), unique_id())
         self.image_region = uctypes.bytearray_at(IMAGE_START, IMAGE_BYTES)
-        self._lan = network.LAN()
 
     def make_signer(self, memory: Memory) -> NativeSigner:
         """The key is made here, on first boot, and stays here."""
         return NativeSigner(key_file.private_key(memory, self.random))
 
     def make_link(self, kid: bytes) -> MqttLink:
-        assert self.factory is not None
-        return factory_link.make(
-            self.factory.link, kid, self.backoff(), lambda broker, _: EthernetTarget(self._lan, broker)
-        )
+        return factory_link.make(self.broker(), kid, self.backoff(), lan=network.LAN())
 
     def provisioning_line(self) -> Uart:
         """The ST-LINK's serial port."""

@@ -52,6 +52,13 @@ class BaseBoard:
     def bus(self, name: str) -> "Any":
         return self._buses[name]
 
+    def broker(self) -> "dict[int, Any]":
+        """The link settings of the factory record, which a board with a network cannot do without."""
+        if self.factory is None or self.factory.link is None:
+            raise ValueError("the factory record does not say where the gateway is")
+        link: "dict[int, Any]" = self.factory.link
+        return link
+
     def backoff(self) -> Backoff:
         return Backoff(_random_below)
 

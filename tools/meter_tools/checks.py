@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import time
+import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +17,10 @@ from meter_tools.mpycross import HOST_ONLY, PROJECT
 
 SCRIPTS = Path(sys.executable).parent
 MICROPYTHON_STUBS = Path(sys.prefix) / "micropython-stubs"
+"""A folder for each port whose modules PyPI's stubs describe."""
+
+BOARD_FILE = "board.toml"
+PORTS_WITH_STUBS = ("esp32", "stm32", "unix")
 
 
 @dataclass(frozen=True)
@@ -52,28 +57,34 @@ def board_stages() -> list[Stage]:
 
 
 def board_type_stages() -> list[Stage]:
-    """One stage per board, over the firmware and the board's own files, whose names are the same on each.
+    """One stage per board, over the firmware and the board's own files, whose names are the same on each."""
+    return [board_type_stage(main.parent) for main in sorted((PROJECT / "boards").glob("*/main.py"))]
 
-    The stubs hold the file systems of vfs for abstract, so that check is off.
-    """
-    return [
-        Stage(
-            f"types on MicroPython, board {main.parent.name} (mypy strict)",
-            [
-                SCRIPTS / "mypy",
-                "--custom-typeshed-dir",
-                MICROPYTHON_STUBS,
-                "--cache-dir",
-                PROJECT / ".mypy_cache" / main.parent.name,
-                "--disable-error-code=abstract",
-                PROJECT / "firmware" / "meter_firmware",
-                PROJECT / "firmware" / "meter_loader",
-                *(path for path in sorted(main.parent.glob("*.py")) if path.name not in HOST_ONLY),
-            ],
-            {"MYPYPATH": f"{PROJECT / 'firmware'}:{main.parent}:{MICROPYTHON_STUBS}"},
-        )
-        for main in sorted((PROJECT / "boards").glob("*/main.py"))
-    ]
+
+def board_type_stage(board: Path) -> Stage:
+    """The stubs hold the file systems of vfs for abstract, so that check is off."""
+    stubs = stubs_of(board)
+    return Stage(
+        f"types on MicroPython, board {board.name} (mypy strict)",
+        [
+            SCRIPTS / "mypy",
+            "--custom-typeshed-dir",
+            stubs,
+            "--cache-dir",
+            PROJECT / ".mypy_cache" / board.name,
+            "--disable-error-code=abstract",
+            PROJECT / "firmware" / "meter_firmware",
+            PROJECT / "firmware" / "meter_loader",
+            *(path for path in sorted(board.glob("*.py")) if path.name not in HOST_ONLY),
+        ],
+        {"MYPYPATH": f"{PROJECT / 'firmware'}:{board}:{stubs}"},
+    )
+
+
+def stubs_of(board: Path) -> Path:
+    """Those of the board's port; a port of our own has the Unix port's, and its own modules beside board.py."""
+    port: str = tomllib.loads((board / BOARD_FILE).read_text(encoding="utf-8"))["port"]
+    return MICROPYTHON_STUBS / (port if port in PORTS_WITH_STUBS else "unix")
 
 
 def test_stage(arguments: Sequence[str]) -> Stage:
