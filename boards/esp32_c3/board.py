@@ -64,7 +64,8 @@ class Esp32C3(BaseBoard):
         }
         super().__init__(board_base, buses, WDT(timeout=WATCHDOG_MS), unique_id())
         description = bytearray(DESCRIPTION_BYTES)
-        Partition(Partition.RUNNING).readblocks(0, description, DESCRIPTION_OFFSET)
+        image = Partition(Partition.RUNNING)  # type: ignore[arg-type]  # the stubs know of names only
+        image.readblocks(0, description, DESCRIPTION_OFFSET)
         self.image_region = description
 
     def make_signer(self, memory: Memory) -> "Atecc608Signer | NativeSigner":

@@ -38,7 +38,7 @@ class SlotPartitions:
         memory = self._memory(slot)
         if not romfs.is_sound(memory):
             raise OSError(_EIO)
-        vfs.mount(vfs.VfsRom(memory), mount_point)
+        vfs.mount(vfs.VfsRom(memory), mount_point)  # type: ignore[attr-defined, unused-ignore]  # in some stubs only
         return mount_point
 
     def emptying(self, slot: str) -> "Iterator[None]":

@@ -27,7 +27,7 @@ class TlsSettings:
             raise LinkError("tls_files")
         self.server_hostname = server_hostname
         self.context = tls.SSLContext(tls.PROTOCOL_TLS_CLIENT)
-        self.context.verify_mode = tls.CERT_REQUIRED  # type: ignore[attr-defined]  # missing in the stubs
+        self.context.verify_mode = tls.CERT_REQUIRED  # type: ignore[attr-defined, unused-ignore]  # missing in some stubs
         try:
             for certificate in [ca] if isinstance(ca, bytes) else _blocks(ca):
                 self.context.load_verify_locations(certificate)
