@@ -7,7 +7,7 @@ Kept apart from `fields` and `schema`: a board that measures speaks none of it, 
 from meter_protocol import cbor
 from meter_protocol import fields as f
 from meter_protocol.errors import EncodeError, ProtocolError
-from meter_protocol.schema import bytes_of, is_version
+from meter_protocol.schema import fits, is_version
 
 MAX_HELLO_REQUEST = 32
 NONCE_SIZE = 16
@@ -62,12 +62,13 @@ DROP = 1
 ANSWER_DIGEST = 11
 ANSWER_REASON = 12
 
-_HELLO_REQUEST = ((f.VERSION, "version", is_version), (HELLO_NONCE, "nonce", bytes_of(NONCE_SIZE)))
+_NONCE = ("bytes", 16, 16)
+_HELLO_REQUEST = ((0, "version", "version"), (10, "nonce", ("bytes", 16, 16)))
 
 
 def hello_request(nonce: bytes) -> bytes:
     """The one thing that is said without a signature: who asks has no key that a new board could know."""
-    if not bytes_of(NONCE_SIZE)(nonce):
+    if not fits(nonce, _NONCE):
         raise EncodeError("a nonce of a hello request has 16 bytes")
     return cbor.dumps({f.VERSION: f.PROTOCOL_VERSION, HELLO_NONCE: nonce})
 
@@ -78,10 +79,10 @@ def nonce_of_request(payload: bytes) -> bytes:
         raise ProtocolError("field_value")
     if not is_version(fields.get(f.VERSION, f.PROTOCOL_VERSION)):
         raise ProtocolError("unknown_version")
-    for key, _, is_valid in _HELLO_REQUEST:
+    for key, _, rule in _HELLO_REQUEST:
         if key not in fields:
             raise ProtocolError("field_missing")
-        if not is_valid(fields[key]):
+        if not fits(fields[key], rule):
             raise ProtocolError("field_value")
     if len(fields) != len(_HELLO_REQUEST):
         raise ProtocolError("field_unknown")

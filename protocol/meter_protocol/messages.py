@@ -16,6 +16,7 @@ from meter_protocol.schema import (
     VERDICT,
     channels_agree,
     chunks_agree,
+    fits,
     is_version,
 )
 
@@ -113,10 +114,10 @@ def check_version(fields: "Any") -> None:
 def check_table(table: "Table", fields: "Any") -> None:
     if not isinstance(fields, dict):
         raise ProtocolError("field_value")
-    for key, _, is_valid in table:
+    for key, _, rule in table:
         if key not in fields:
             raise ProtocolError("field_missing")
-        if not is_valid(fields[key]):
+        if not fits(fields[key], rule):
             raise ProtocolError("field_value")
     if len(fields) != len(table):
         raise ProtocolError("field_unknown")

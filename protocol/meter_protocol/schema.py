@@ -1,8 +1,20 @@
 """What every message type must hold (SPEC §4–§8), as tables that both interpreters run.
 
-A table lists (key, name, check). A payload has exactly the keys of its type's table: a missing or an
+A table lists (key, name, rule). A payload has exactly the keys of its type's table: a missing or an
 additional key refuses the message, because a field that one verifier reads and another ignores is how two
 honest verifiers come to disagree. `meter.cddl` says the same for machines and a test compares the two.
+
+A rule is a word of RULES, or
+
+    ("bytes", least, most)         a byte string of so many bytes
+    ("text", most)                 UTF-8 of 1 to `most` bytes
+    ("uint", least, most)          an unsigned integer
+    ("list", least, most, rule)    so many items, each by the rule
+    ("map", table)                 exactly the table's keys
+    ("null", rule)                 null, or by the rule
+
+Rows are literals throughout, keys and limits too: so they are constants in a board's flash, and no objects of its
+heap. `fields` and `events` have the names of the keys; tests hold them against each other.
 """
 
 from meter_protocol import events as ev
@@ -15,8 +27,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Callable
 
-    Check = Callable[[Any], bool]
-    Table = tuple[tuple[int, str, Check], ...]
+    Rule = Any
+    Table = tuple[tuple[int, str, Rule], ...]
 
 MAX_CHANNELS = 64
 MAX_KEYS = 8
@@ -46,56 +58,14 @@ def is_bool(value: "Any") -> bool:
     return value is True or value is False
 
 
-def bytes_of(size: int) -> "Check":
-    return lambda value: isinstance(value, bytes) and len(value) == size
-
-
-def bytes_to(limit: int) -> "Check":
-    return lambda value: isinstance(value, bytes) and 0 < len(value) <= limit
-
-
-def text_to(limit: int) -> "Check":
+def _is_text(value: "Any", limit: int) -> bool:
     """UTF-8 of 1 to `limit` bytes."""
-
-    def is_text(value: "Any") -> bool:
-        if not isinstance(value, str):
-            return False
-        try:
-            return 0 < len(value.encode()) <= limit
-        except UnicodeError:
-            return False
-
-    return is_text
-
-
-def uint_to(limit: int) -> "Check":
-    return lambda value: is_uint(value) and value <= limit
-
-
-def positive_to(limit: int) -> "Check":
-    return lambda value: is_uint(value) and 0 < value <= limit
-
-
-def or_null(check: "Check") -> "Check":
-    return lambda value: value is None or check(value)
-
-
-def list_to(limit: int, check: "Check") -> "Check":
-    def is_list(value: "Any") -> bool:
-        return isinstance(value, list) and len(value) <= limit and all(check(item) for item in value)
-
-    return is_list
-
-
-def map_by(table: "Table") -> "Check":
-    """A nested map with exactly the table's keys."""
-
-    def is_map(value: "Any") -> bool:
-        if not isinstance(value, dict) or len(value) != len(table):
-            return False
-        return all(key in value and check(value[key]) for key, _, check in table)
-
-    return is_map
+    if not isinstance(value, str):
+        return False
+    try:
+        return 0 < len(value.encode()) <= limit
+    except UnicodeError:
+        return False
 
 
 def is_version(value: "Any") -> bool:
@@ -189,7 +159,7 @@ def is_finding(value: "Any") -> bool:
     """[code, channel or null]: the stable reason code and the channel it is about."""
     if not isinstance(value, list) or len(value) != 2:
         return False
-    return text_to(MAX_TEXT)(value[0]) and (value[1] is None or is_channel(value[1]))
+    return _is_text(value[0], MAX_TEXT) and (value[1] is None or is_channel(value[1]))
 
 
 def is_options(value: "Any") -> bool:
@@ -201,192 +171,235 @@ def is_options(value: "Any") -> bool:
     for row in value:
         if not isinstance(row, list) or len(row) > MAX_OPTION_CELLS:
             return False
-        if not all(is_int(cell) or text_to(MAX_TEXT)(cell) for cell in row):
+        if not all(is_int(cell) or _is_text(cell, MAX_TEXT) for cell in row):
             return False
     return True
 
 
+RULES: "dict[str, Callable[[Any], bool]]" = {
+    "int": is_int,
+    "uint": is_uint,
+    "bool": is_bool,
+    "map": lambda value: isinstance(value, dict),
+    "version": is_version,
+    "cose_key": is_cose_key,
+    "channel": is_channel,
+    "exponent": is_exponent,
+    "totals": is_totals,
+    "readings": is_readings,
+    "finding": is_finding,
+    "options": is_options,
+    "instrument": lambda value: _is_map(value, INSTRUMENT),
+    "channel_entry": lambda value: _is_map(value, CHANNEL),
+}
+
+
+def fits(value: "Any", rule: "Rule") -> bool:
+    if isinstance(rule, str):
+        return RULES[rule](value)
+    kind = rule[0]
+    if kind == "null":
+        return value is None or fits(value, rule[1])
+    if kind == "uint":
+        return is_uint(value) and bool(rule[1] <= value <= rule[2])
+    if kind == "bytes":
+        return isinstance(value, bytes) and bool(rule[1] <= len(value) <= rule[2])
+    if kind == "text":
+        return _is_text(value, rule[1])
+    if kind == "list":
+        if not isinstance(value, list) or not rule[1] <= len(value) <= rule[2]:
+            return False
+        return all(fits(item, rule[3]) for item in value)
+    return _is_map(value, rule[1])
+
+
+def _is_map(value: "Any", table: "Table") -> bool:
+    if not isinstance(value, dict) or len(value) != len(table):
+        return False
+    return all(key in value and fits(value[key], rule) for key, _, rule in table)
+
+
 _COMMON = (
-    (f.VERSION, "version", is_version),
-    (f.TIME_MS, "time_ms", is_int),
-    (f.CLOCK_STATUS, "clock_status", uint_to(f.CLOCK_RELATIVE)),
-    (f.CLOCK_UNCERTAINTY_MS, "clock_uncertainty_ms", or_null(is_uint)),
+    (0, "version", "version"),
+    (6, "time_ms", "int"),
+    (7, "clock_status", ("uint", 0, 3)),
+    (8, "clock_uncertainty_ms", ("null", "uint")),
 )
 _CHAIN = _COMMON + (
-    (f.EPOCH, "epoch", bytes_of(8)),
-    (f.SEQUENCE, "sequence", is_uint),
-    (f.BOOT, "boot", is_uint),
-    (f.PREVIOUS, "previous", bytes_of(32)),
-    (f.CONTEXT, "context", bytes_of(16)),
+    (1, "epoch", ("bytes", 8, 8)),
+    (2, "sequence", "uint"),
+    (3, "boot", "uint"),
+    (4, "previous", ("bytes", 32, 32)),
+    (5, "context", ("bytes", 16, 16)),
 )
-ABOUT_METER = _COMMON + ((f.METER, "meter", bytes_of(32)),)
+ABOUT_METER = _COMMON + ((9, "meter", ("bytes", 32, 32)),)
 
-INSTRUMENT = (
-    (f.INSTRUMENT_DRIVER, "driver", text_to(32)),
-    (f.INSTRUMENT_BUS, "bus", text_to(32)),
-    (f.INSTRUMENT_ADDRESS, "address", uint_to(0xFFFFFFFF)),
-    (f.INSTRUMENT_SERIAL, "serial", or_null(text_to(MAX_TEXT))),
-    (f.INSTRUMENT_OPTIONS, "options", is_options),
+INSTRUMENT: "Table" = (
+    (0, "driver", ("text", 32)),
+    (1, "bus", ("text", 32)),
+    (2, "address", ("uint", 0, 0xFFFFFFFF)),
+    (3, "serial", ("null", ("text", 64))),
+    (4, "options", "options"),
 )
-CHANNEL = (
-    (f.CHANNEL_ID, "id", is_channel),
-    (f.CHANNEL_INSTRUMENT, "instrument", uint_to(MAX_CHANNELS - 1)),
-    (f.CHANNEL_INDICATION, "indication", text_to(32)),
-    (f.CHANNEL_QUANTITY, "quantity", positive_to(0xFFFF)),
-    (f.CHANNEL_KIND, "kind", uint_to(f.CHANNEL_MEAN)),
-    (f.CHANNEL_EXPONENT, "exponent", is_exponent),
-    (f.CHANNEL_RATIO, "ratio", positive_to(10**9)),
-    (f.CHANNEL_MODULUS, "modulus", or_null(positive_to(2**62))),
-    (f.CHANNEL_MAX_STEP, "max_step", or_null(is_uint)),
-    (f.CHANNEL_OPERATING_POINT, "operating_point", or_null(is_channel)),
-    (f.CHANNEL_EXTREMES, "extremes", is_bool),
+CHANNEL: "Table" = (
+    (0, "id", "channel"),
+    (1, "instrument", ("uint", 0, 63)),
+    (2, "indication", ("text", 32)),
+    (3, "quantity", ("uint", 1, 0xFFFF)),
+    (4, "kind", ("uint", 0, 1)),
+    (5, "exponent", "exponent"),
+    (6, "ratio", ("uint", 1, 1000000000)),
+    (7, "modulus", ("null", ("uint", 1, 4611686018427387904))),
+    (8, "max_step", ("null", "uint")),
+    (9, "operating_point", ("null", "channel")),
+    (10, "extremes", "bool"),
 )
 
 TABLES = {
     t.READINGS: _CHAIN
     + (
-        (f.KIND, "kind", uint_to(f.KIND_PARTIAL)),
-        (f.DURATION_MS, "duration_ms", or_null(is_uint)),
-        (f.READINGS, "readings", is_readings),
-        (f.JITTER_MS, "jitter_ms", is_uint),
+        (10, "kind", ("uint", 0, 2)),
+        (11, "duration_ms", ("null", "uint")),
+        (12, "readings", "readings"),
+        (13, "jitter_ms", "uint"),
     ),
     t.EVENT: _CHAIN
     + (
-        (f.EVENT_CODE, "event", positive_to(max(ev.NAMES))),
-        (f.DETAILS, "details", lambda value: isinstance(value, dict)),
+        (10, "event", ("uint", 1, 15)),
+        (11, "details", "map"),
     ),
     t.IDENTITY: _CHAIN
     + (
-        (f.PUBLIC_KEY, "public_key", is_cose_key),
-        (f.SERIAL, "serial", text_to(MAX_TEXT)),
-        (f.MAKER, "maker", text_to(MAX_TEXT)),
-        (f.MODEL, "model", text_to(MAX_TEXT)),
-        (f.KEY_PROTECTION, "key_protection", uint_to(f.KEY_SECURE_ELEMENT)),
-        (f.SOFTWARE_ID, "software_id", bytes_of(32)),
-        (f.CERTIFICATE, "certificate", or_null(bytes_to(2048))),
+        (10, "public_key", "cose_key"),
+        (11, "serial", ("text", 64)),
+        (12, "maker", ("text", 64)),
+        (13, "model", ("text", 64)),
+        (14, "key_protection", ("uint", 0, 2)),
+        (15, "software_id", ("bytes", 32, 32)),
+        (16, "certificate", ("null", ("bytes", 1, 2048))),
     ),
     t.RECEIPT: ABOUT_METER
     + (
-        (f.EPOCH, "epoch", bytes_of(8)),
-        (f.SEQUENCE, "sequence", is_uint),
-        (f.HASH, "hash", bytes_of(32)),
+        (1, "epoch", ("bytes", 8, 8)),
+        (2, "sequence", "uint"),
+        (10, "hash", ("bytes", 32, 32)),
     ),
     t.REFUSAL: ABOUT_METER
     + (
-        (f.DIGEST, "digest", bytes_of(32)),
-        (f.REASON, "reason", text_to(MAX_TEXT)),
+        (10, "digest", ("bytes", 32, 32)),
+        (11, "reason", ("text", 64)),
     ),
     t.RESEND_REQUEST: ABOUT_METER
     + (
-        (f.EPOCH, "epoch", bytes_of(8)),
-        (f.SEQUENCE, "sequence", is_uint),
+        (1, "epoch", ("bytes", 8, 8)),
+        (2, "sequence", "uint"),
     ),
-    t.TIME_REQUEST: ABOUT_METER + ((f.NONCE, "nonce", bytes_of(16)),),
-    t.TIME_REPLY: ABOUT_METER + ((f.NONCE, "nonce", bytes_of(16)),),
+    t.TIME_REQUEST: ABOUT_METER + ((10, "nonce", ("bytes", 16, 16)),),
+    t.TIME_REPLY: ABOUT_METER + ((10, "nonce", ("bytes", 16, 16)),),
     t.PARAMETER_SET: ABOUT_METER
     + (
-        (f.SET_VERSION, "set_version", is_uint),
-        (f.INTERVAL_S, "interval_s", positive_to(86400)),
-        (f.SAMPLE_PERIOD_MS, "sample_period_ms", positive_to(86400000)),
-        (f.INSTRUMENTS, "instruments", list_to(MAX_CHANNELS, map_by(INSTRUMENT))),
-        (f.CHANNELS, "channels", list_to(MAX_CHANNELS, map_by(CHANNEL))),
-        (f.RECEIPT_KEYS, "receipt_keys", list_to(MAX_KEYS, is_cose_key)),
-        (f.CLOCK_KEYS, "clock_keys", list_to(MAX_KEYS, is_cose_key)),
+        (10, "set_version", "uint"),
+        (11, "interval_s", ("uint", 1, 86400)),
+        (12, "sample_period_ms", ("uint", 1, 86400000)),
+        (13, "instruments", ("list", 0, 64, "instrument")),
+        (14, "channels", ("list", 0, 64, "channel_entry")),
+        (15, "receipt_keys", ("list", 0, 8, "cose_key")),
+        (16, "clock_keys", ("list", 0, 8, "cose_key")),
     ),
     t.UPDATE_MANIFEST: _COMMON
     + (
-        (f.MANIFEST_SEQUENCE, "manifest_sequence", positive_to(0xFFFFFFFF)),
-        (f.VENDOR_IDENTIFIER, "vendor_identifier", bytes_of(16)),
-        (f.CLASS_IDENTIFIER, "class_identifier", bytes_of(16)),
-        (f.IMAGE_SIZE, "image_size", positive_to(MAX_CHUNKS * MAX_CHUNK)),
-        (f.IMAGE_DIGEST, "image_digest", bytes_of(32)),
-        (f.CHUNK_SIZE, "chunk_size", positive_to(MAX_CHUNK)),
-        (f.CHUNK_DIGESTS, "chunk_digests", bytes_to(MAX_CHUNKS * CHUNK_DIGEST_SIZE)),
-        (f.DOWNGRADE_FROM, "downgrade_from", or_null(positive_to(0xFFFFFFFF))),
-        (f.SOFTWARE_VERSION, "software_version", text_to(MAX_TEXT)),
+        (10, "manifest_sequence", ("uint", 1, 0xFFFFFFFF)),
+        (11, "vendor_identifier", ("bytes", 16, 16)),
+        (12, "class_identifier", ("bytes", 16, 16)),
+        (13, "image_size", ("uint", 1, 524288)),
+        (14, "image_digest", ("bytes", 32, 32)),
+        (15, "chunk_size", ("uint", 1, 4096)),
+        (16, "chunk_digests", ("bytes", 1, 2048)),
+        (17, "downgrade_from", ("null", ("uint", 1, 0xFFFFFFFF))),
+        (18, "software_version", ("text", 64)),
     ),
     t.IMAGE_REQUEST: ABOUT_METER
     + (
-        (f.DIGEST, "image_digest", bytes_of(32)),
-        (f.CHUNK_INDEX, "chunk_index", uint_to(MAX_CHUNKS - 1)),
+        (10, "image_digest", ("bytes", 32, 32)),
+        (11, "chunk_index", ("uint", 0, 127)),
     ),
     t.IMAGE_CHUNK: ABOUT_METER
     + (
-        (f.DIGEST, "image_digest", bytes_of(32)),
-        (f.CHUNK_INDEX, "chunk_index", uint_to(MAX_CHUNKS - 1)),
-        (f.CHUNK, "chunk", bytes_to(MAX_CHUNK)),
+        (10, "image_digest", ("bytes", 32, 32)),
+        (11, "chunk_index", ("uint", 0, 127)),
+        (12, "chunk", ("bytes", 1, 4096)),
     ),
     t.COMPARISON: _COMMON,
     t.VERDICT_BATCH: _COMMON
     + (
-        (f.ROOT, "root", bytes_of(32)),
-        (f.COUNT, "count", positive_to(0xFFFFFFFF)),
+        (10, "root", ("bytes", 32, 32)),
+        (11, "count", ("uint", 1, 0xFFFFFFFF)),
     ),
 }
 
-_LAST_RECEIPT = (ev.LAST_RECEIPT, "last_receipt", or_null(bytes_to(t.MAX_STANDALONE)))
-_REASON = (ev.REASON, "reason", text_to(MAX_TEXT))
+_LAST_RECEIPT = (0, "last_receipt", ("null", ("bytes", 1, 512)))
+_REASON = (3, "reason", ("text", 64))
 _LAST_HEAD = (
-    (ev.LAST_EPOCH, "last_epoch", or_null(bytes_of(8))),
-    (ev.LAST_SEQUENCE, "last_sequence", or_null(is_uint)),
-    (ev.LAST_HASH, "last_hash", or_null(bytes_of(32))),
+    (7, "last_epoch", ("null", ("bytes", 8, 8))),
+    (8, "last_sequence", ("null", "uint")),
+    (9, "last_hash", ("null", ("bytes", 32, 32))),
 )
 
 EVENT_TABLES = {
-    ev.BOOT: (_LAST_RECEIPT, (ev.SOFTWARE_ID, "software_id", bytes_of(32))),
+    ev.BOOT: (_LAST_RECEIPT, (1, "software_id", ("bytes", 32, 32))),
     ev.CLOCK_SET: (
-        (ev.OLD_TIME_MS, "old_time_ms", is_int),
-        (ev.NEW_TIME_MS, "new_time_ms", is_int),
-        (ev.TIME_REPLY, "time_reply", bytes_to(t.MAX_STANDALONE)),
-        (ev.DRIFT_PPB, "drift_ppb", or_null(is_int)),
+        (4, "old_time_ms", "int"),
+        (5, "new_time_ms", "int"),
+        (6, "time_reply", ("bytes", 1, 512)),
+        (20, "drift_ppb", ("null", "int")),
     ),
-    ev.PARAMETERS_APPLIED: ((ev.PARAMETER_SET, "parameter_set", bytes_to(t.MAX_PARAMETER_SET)),),
-    ev.PARAMETERS_REFUSED: (_REASON, (ev.DIGEST, "digest", bytes_of(32))),
-    ev.JOURNAL_OVERFLOW: (_LAST_RECEIPT, (ev.TOTALS_BEFORE, "totals_before", is_totals)),
+    ev.PARAMETERS_APPLIED: ((2, "parameter_set", ("bytes", 1, 7680)),),
+    ev.PARAMETERS_REFUSED: (_REASON, (15, "digest", ("bytes", 32, 32))),
+    ev.JOURNAL_OVERFLOW: (_LAST_RECEIPT, (18, "totals_before", "totals")),
     ev.JOURNAL_RESUMED: (
-        (ev.SPAN_START_MS, "span_start_ms", is_int),
-        (ev.TOTALS_BEFORE, "totals_before", is_totals),
-        (ev.TOTALS_AFTER, "totals_after", is_totals),
+        (16, "span_start_ms", "int"),
+        (18, "totals_before", "totals"),
+        (19, "totals_after", "totals"),
     ),
     ev.SELF_TEST_FAILED: (_REASON,),
     ev.FIRMWARE_UPDATED: (
-        (ev.SOFTWARE_ID, "software_id", bytes_of(32)),
-        (ev.SOFTWARE_BEFORE, "software_before", bytes_of(32)),
-        (ev.MANIFEST, "manifest", bytes_to(t.MAX_UPDATE_MANIFEST)),
+        (1, "software_id", ("bytes", 32, 32)),
+        (22, "software_before", ("bytes", 32, 32)),
+        (21, "manifest", ("bytes", 1, 2560)),
     ),
     ev.EPOCH_OPENED: _LAST_HEAD + (_LAST_RECEIPT, _REASON),
-    ev.MESSAGE_REFUSED: _LAST_HEAD + (_REASON, (ev.DIGEST, "digest", bytes_of(32))),
-    ev.RESEND_UNAVAILABLE: _LAST_HEAD + (_LAST_RECEIPT, (ev.FIRST_SEQUENCE, "first_sequence", is_uint)),
+    ev.MESSAGE_REFUSED: _LAST_HEAD + (_REASON, (15, "digest", ("bytes", 32, 32))),
+    ev.RESEND_UNAVAILABLE: _LAST_HEAD + (_LAST_RECEIPT, (10, "first_sequence", "uint")),
     ev.REGISTER_DISCONTINUITY: (
-        (ev.CHANNEL, "channel", is_channel),
-        (ev.TOTAL_BEFORE, "total_before", is_uint),
-        (ev.RAW_BEFORE, "raw_before", is_uint),
-        (ev.RAW_AFTER, "raw_after", is_uint),
+        (11, "channel", "channel"),
+        (12, "total_before", "uint"),
+        (13, "raw_before", "uint"),
+        (14, "raw_after", "uint"),
     ),
-    ev.JOURNAL_QUARANTINED: ((ev.SEGMENTS, "segments", list_to(64, text_to(MAX_TEXT))),),
-    ev.UPDATE_REFUSED: (_REASON, (ev.DIGEST, "digest", bytes_of(32))),
-    ev.UPDATE_ROLLED_BACK: (_REASON, (ev.SOFTWARE_ID, "software_id", bytes_of(32))),
+    ev.JOURNAL_QUARANTINED: ((17, "segments", ("list", 0, 64, ("text", 64))),),
+    ev.UPDATE_REFUSED: (_REASON, (15, "digest", ("bytes", 32, 32))),
+    ev.UPDATE_ROLLED_BACK: (_REASON, (1, "software_id", ("bytes", 32, 32))),
 }
 
 VERDICT = (
-    (f.VERSION, "version", is_version),
-    (f.EPOCH, "epoch", bytes_of(8)),
-    (f.SEQUENCE, "sequence", is_uint),
-    (f.TIME_MS, "time_ms", is_int),
-    (f.METER, "meter", bytes_of(32)),
-    (f.HASH, "hash", bytes_of(32)),
-    (f.VERDICT_REVISION, "revision", is_uint),
-    (f.VERDICT_SCHEME, "scheme", text_to(MAX_TEXT)),
-    (f.VERDICT_ACCEPTANCE, "acceptance", uint_to(f.ACCEPTED)),
-    (f.VERDICT_FINDINGS, "findings", list_to(MAX_FINDINGS, is_finding)),
-    (f.VERDICT_CAUSE, "cause", or_null(text_to(MAX_TEXT))),
+    (0, "version", "version"),
+    (1, "epoch", ("bytes", 8, 8)),
+    (2, "sequence", "uint"),
+    (6, "time_ms", "int"),
+    (9, "meter", ("bytes", 32, 32)),
+    (10, "hash", ("bytes", 32, 32)),
+    (11, "revision", "uint"),
+    (12, "scheme", ("text", 64)),
+    (13, "acceptance", ("uint", 0, 1)),
+    (14, "findings", ("list", 0, 448, "finding")),
+    (15, "cause", ("null", ("text", 64))),
 )
 
 ENVELOPE = (
-    (f.VERSION, "version", is_version),
-    (f.ENVELOPE_MESSAGE, "message", bytes_to(t.MAX_MESSAGE)),
-    (f.ENVELOPE_VERDICT, "verdict", bytes_to(MAX_VERDICT)),
-    (f.ENVELOPE_BATCH, "batch", bytes_to(t.MAX_STANDALONE)),
-    (f.ENVELOPE_INDEX, "index", is_uint),
-    (f.ENVELOPE_PATH, "path", list_to(32, bytes_of(32))),
+    (0, "version", "version"),
+    (1, "message", ("bytes", 1, 8192)),
+    (2, "verdict", ("bytes", 1, 32768)),
+    (3, "batch", ("bytes", 1, 512)),
+    (4, "index", "uint"),
+    (5, "path", ("list", 0, 32, ("bytes", 32, 32))),
 )

@@ -14,6 +14,7 @@ from untidy_cbor import untidy_items
 from meter_protocol import cbor, cose, keys, messages, schema
 from meter_protocol import events as ev
 from meter_protocol import fields as f
+from meter_protocol import first_contact as fc
 from meter_protocol import first_contact_schema as fs
 from meter_protocol import types as t
 from meter_protocol.errors import REASONS, EncodeError, ProtocolError
@@ -45,6 +46,58 @@ def test_tables_name_each_key_once() -> None:
         for column in (0, 1):
             values = [row[column] for row in table]
             assert len(set(values)) == len(values)
+
+
+def test_keys_are_those_of_the_constants_of_their_name() -> None:
+    """They are literals in the tables, so that these lie in a board's flash."""
+    prefixes = {
+        id(schema.INSTRUMENT): "INSTRUMENT_",
+        id(schema.CHANNEL): "CHANNEL_",
+        id(schema.VERDICT): "VERDICT_",
+    }
+    prefixes[id(schema.ENVELOPE)] = "ENVELOPE_"
+    for table in (*schema.TABLES.values(), schema.INSTRUMENT, schema.CHANNEL, schema.VERDICT, schema.ENVELOPE):
+        for key, name, _ in table:
+            prefix = prefixes.get(id(table), "")
+            known = getattr(f, prefix + name.upper(), None)
+            if known is None:
+                known = f.EVENT_CODE if name == "event" else getattr(f, name.upper())
+            if name == "image_digest" and table[-1][1] != "software_version":
+                known = f.DIGEST
+            assert key == known, name
+    for table in schema.EVENT_TABLES.values():
+        for key, name, _ in table:
+            assert key == getattr(ev, name.upper()), name
+    for typ, table in fs.TABLES.items():
+        prefix = typ.removeprefix(t.PREFIX).removeprefix("factory-").upper() + "_"
+        for key, name, _ in table[len(schema.ABOUT_METER) :]:
+            assert key == getattr(fc, "COMMAND" if name == "command" else prefix + name.upper()), name
+    for key, name, _ in fs.LINK:
+        assert key == getattr(fc, "LINK_" + name.upper()), name
+
+
+def test_limits_are_those_of_the_constants() -> None:
+    rules = {(typ, name): rule for typ, table in schema.TABLES.items() for _, name, rule in table}
+    assert rules[t.EVENT, "event"] == ("uint", 1, max(ev.NAMES))
+    assert rules[t.READINGS, "kind"] == ("uint", 0, f.KIND_PARTIAL)
+    assert rules[t.READINGS, "clock_status"] == ("uint", 0, f.CLOCK_RELATIVE)
+    assert rules[t.IDENTITY, "key_protection"] == ("uint", 0, f.KEY_SECURE_ELEMENT)
+    assert rules[t.IDENTITY, "serial"] == ("text", schema.MAX_TEXT)
+    assert rules[t.PARAMETER_SET, "channels"] == ("list", 0, schema.MAX_CHANNELS, "channel_entry")
+    assert rules[t.PARAMETER_SET, "receipt_keys"] == ("list", 0, schema.MAX_KEYS, "cose_key")
+    assert rules[t.UPDATE_MANIFEST, "image_size"] == ("uint", 1, schema.MAX_CHUNKS * schema.MAX_CHUNK)
+    assert rules[t.UPDATE_MANIFEST, "chunk_digests"] == ("bytes", 1, schema.MAX_CHUNKS * schema.CHUNK_DIGEST_SIZE)
+    assert rules[t.IMAGE_CHUNK, "chunk"] == ("bytes", 1, schema.MAX_CHUNK)
+    assert rules[t.IMAGE_CHUNK, "chunk_index"] == ("uint", 0, schema.MAX_CHUNKS - 1)
+    details = {name: rule for table in schema.EVENT_TABLES.values() for _, name, rule in table}
+    assert details["parameter_set"] == ("bytes", 1, t.MAX_PARAMETER_SET)
+    assert details["manifest"] == ("bytes", 1, t.MAX_UPDATE_MANIFEST)
+    assert details["last_receipt"] == ("null", ("bytes", 1, t.MAX_STANDALONE))
+    assert details["time_reply"] == ("bytes", 1, t.MAX_STANDALONE)
+    outer = {name: rule for table in (schema.VERDICT, schema.ENVELOPE) for _, name, rule in table}
+    assert outer["findings"] == ("list", 0, schema.MAX_FINDINGS, "finding")
+    assert outer["message"] == ("bytes", 1, t.MAX_MESSAGE)
+    assert outer["verdict"] == ("bytes", 1, schema.MAX_VERDICT)
 
 
 def test_keys_take_one_byte() -> None:
