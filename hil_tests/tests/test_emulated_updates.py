@@ -101,7 +101,7 @@ class UpdateSite(Site):
         self.regular_readings()
 
     def offer(self, software: bytes, sequence: int) -> None:
-        """Until the meter asks for it, as the gateway offers it: a reset of the board loses what is on the line."""
+        """Until the meter asks for it, as the gateway does: a reset of the board loses what is on the line."""
         self._software, manifest = software, self._maker.sign(software, sequence)
         asked = len(self.asked)
         while len(self.asked) == asked:
