@@ -44,3 +44,16 @@
 #define MICROPY_HW_USB_FS (1)
 #define MICROPY_HW_USB_MSC (0)
 #define MICROPY_HW_USB_VBUS_DETECT_PIN (pin_A9)
+
+// The image has half a megabyte. What neither the firmware nor its maker's bench asks for:
+#define MICROPY_EMIT_THUMB (0)
+#define MICROPY_EMIT_INLINE_THUMB (0)
+#define MICROPY_PY_BUILTINS_HELP (0)
+#define MICROPY_PY_CMATH (0)
+#define MICROPY_PY_FRAMEBUF (0)
+#define MICROPY_PY_HEAPQ (0)
+#define MICROPY_PY_JSON (0)
+#define MICROPY_PY_ONEWIRE (0)
+#define MICROPY_PY_PYB_LEGACY (0)
+#define MICROPY_PY_RE (0)
+#define MICROPY_PY_STM (0)

@@ -65,11 +65,15 @@ def wiring_of(board: Path) -> Wiring:
 
 
 def table(wiring: Wiring) -> str:
-    rows = ["| pin | on the board | in the files | goes to |", "|---|---|---|---|"]
-    for part, wire in wiring.wires():
-        signal = f"`{wire.signal}`" if wire.signal else ""
-        rows.append(f"| {wire.pin} | {wire.at or ''} | {signal} | {part.name}: {wire.to} |")
-    return "\n".join(rows)
+    """A column that would be empty is left out."""
+    rows = [
+        (wire.pin, wire.at or "", f"`{wire.signal}`" if wire.signal else "", f"{part.name}: {wire.to}")
+        for part, wire in wiring.wires()
+    ]
+    heads = ("pin", "on the board", "in the files", "goes to")
+    wanted = [column for column in range(len(heads)) if any(row[column] for row in rows)]
+    lines = [heads, ("---",) * len(heads), *rows]
+    return "\n".join(f"| {' | '.join(line[column] for column in wanted)} |" for line in lines)
 
 
 def with_table(readme: str, wiring: Wiring) -> str:
