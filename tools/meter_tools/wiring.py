@@ -44,7 +44,7 @@ class Wire(Table):
 
 class Part(Table):
     name: Text = Field(examples=['"RS-485 transceiver"'])
-    detail: Text = Field(examples=['"MAX3485, 3.3 V"'])
+    detail: Annotated[str, Field(min_length=1, max_length=46)] = Field(examples=['"MAX3485, 3.3 V"'])
     wire: Annotated[tuple[Wire, ...], BeforeValidator(as_tuple), Field(min_length=1)] = Field(
         examples=['[{pin = "PD5", to = "DI", way = "out"}]']
     )
@@ -91,7 +91,7 @@ ROW = 22
 HEAD = 46
 GAP = 18
 TOP = 64
-PART_WIDTH = 270
+PART_WIDTH = 310
 CHIP_WIDTH = 270
 WIRE_LENGTH = 150
 MARGIN = 20
