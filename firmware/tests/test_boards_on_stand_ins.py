@@ -148,6 +148,10 @@ def test_image_and_slots_are_whole_sectors_side_by_side(board: str) -> None:
     assert end <= edges[-1]
 
 
+NOT_IN_STUBS = {("LAN", "__init__"), ("LAN", "config"), ("LAN", "isconnected"), ("LAN", "status")}
+"""What stm32's stubs lack of network.LAN; ports/stm32/network_lan.c has it."""
+
+
 def declared(board: str) -> dict[str, dict[str, set[str]]]:
     """Of each class in the port's stubs: its methods, with the names of their arguments, bases included."""
     classes: dict[str, dict[str, set[str]]] = {}
@@ -189,6 +193,8 @@ def test_the_stand_ins_offer_nothing_that_the_stubs_do_not_declare(
             continue
         assert name in stubs, name
         for method, function in inspect.getmembers(kind, inspect.isfunction):
+            if (name, method) in NOT_IN_STUBS:
+                continue
             assert method in stubs[name], f"{name}.{method}"
             keywords = {
                 word.name
