@@ -106,7 +106,7 @@ def test_the_wiring_is_that_of_the_files_that_are_built(board: Path) -> None:
     assert {wire.signal: wire.pin for wire in wires if wire.signal} == pins_of(board)
 
 
-@pytest.mark.parametrize("board", [board for board in BOARDS if port_of(board) == "stm32"], ids=str)
+@pytest.mark.parametrize("board", [board for board in BOARDS if port_of(board) == "stm32"], ids=lambda board: board.name)
 def test_the_ports_own_peripherals_are_on_the_wired_pins(board: Path) -> None:
     wires = {wire.macro: wire.pin for _, wire in wiring.wiring_of(board).wires() if wire.macro}
     settings = (board / "mpconfigboard.h").read_text()
@@ -116,7 +116,7 @@ def test_the_ports_own_peripherals_are_on_the_wired_pins(board: Path) -> None:
     assert {name: f"P{pin}" for name, pin in macros} == wires
 
 
-@pytest.mark.parametrize("board", [board for board in BOARDS if port_of(board) in ("esp32", "stm32")], ids=str)
+@pytest.mark.parametrize("board", [board for board in BOARDS if port_of(board) in ("esp32", "stm32")], ids=lambda board: board.name)
 def test_a_board_uses_no_pin_that_is_not_wired(board: Path) -> None:
     known = set(pins_of(board))
     source = "".join((board / name).read_text() for name in ("board.py", "board_base.py"))
