@@ -3,7 +3,7 @@
 import re
 import string
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import typer
@@ -14,9 +14,11 @@ from meter_gateway.texts import Texts, entries, help_in_chinese, language_of
 from meter_protocol import events, schema
 from meter_protocol import types as t
 from meter_protocol.quantities import QUANTITIES
+from meter_tools.boards.description import Flash, Link, Provisioning, Status
 from meter_tools.cli import app
 
 GATEWAY = Path(__file__).parents[1] / "meter_gateway"
+TOOLS = Path(__file__).parents[2] / "tools" / "meter_tools"
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
 
 
@@ -45,12 +47,11 @@ def test_chinese_is_chinese_and_english_is_not() -> None:
 
 
 def test_every_text_that_the_program_names_exists_and_every_text_is_named() -> None:
-    source = "\n".join(path.read_text() for path in GATEWAY.rglob("*.py"))
-    named = set(re.findall(r'say\(\s*"([a-z_]+\.[a-z_]+)"', source))
-    named |= set(re.findall(r'Told\(\s*"([a-z_]+\.[a-z_]+)"', source))
+    source = "\n".join(path.read_text() for folder in (GATEWAY, TOOLS) for path in folder.rglob("*.py"))
+    named = set(re.findall(r'(?:say|tell|Told|[a-z]Error|HalfWritten)\(\s*"([a-z_]+\.[a-z_0-9]+)"', source))
     assert len(named) > 80
     assert named <= set(entries())
-    named |= set(re.findall(r'"([a-z_]+\.[a-z_]+)"', source))
+    named |= set(re.findall(r'"([a-z_]+\.[a-z_0-9]+)"', source))
     for key in entries():
         name = key.partition(".")[2]
         is_named = key in named or f'"{name.removesuffix("_remedy")}"' in source
@@ -59,6 +60,7 @@ def test_every_text_that_the_program_names_exists_and_every_text_is_named() -> N
 
 GENERATED = re.compile(
     r"(quantity|event|detail|store|type)\.|doctor\.(topic|summary)_|verify\.(by|context)_|update\.state_"
+    r"|board\.(status|link|provisioning|flash)_"
 )
 """Keys that are put together from codes; the tests below hold them against those."""
 
@@ -70,6 +72,12 @@ def test_every_code_has_its_words() -> None:
     details = {name for table in schema.EVENT_TABLES.values() for _, name, _ in table}
     assert {f"detail.{name}" for name in details} <= keys
     assert {"type." + typ.removeprefix(t.PREFIX) for typ in t.ROLE_OF_TYPE} <= keys
+
+
+def test_every_word_of_a_board_description_has_its_words() -> None:
+    fields = {"status": Status, "link": Link, "provisioning": Provisioning, "flash": Flash}
+    keys = {f"board.{name}_{word}" for name, kind in fields.items() for word in get_args(kind)}
+    assert keys <= set(entries())
 
 
 def test_every_reason_of_the_store_has_its_words() -> None:

@@ -30,6 +30,9 @@ SOURCES = PROJECT / "build" / "sources"
 FILES = "files"
 """The folder in a board's output for the files that go onto its official image."""
 
+RUNS = "$ "
+"""Begins a command in the log."""
+
 TROUBLE = re.compile(r"error|undefined|overflow|\*\*\*", re.IGNORECASE)
 
 
@@ -97,7 +100,7 @@ def _alone(output: Path) -> Iterator[None]:
 def _run(steps: Recipe, log: Path, progressed: Callable[[], None]) -> None:
     with log.open("w") as said:
         for command in steps.commands:
-            said.write(f"{command}\n")
+            said.write(f"{RUNS}{command}\n")
             with subprocess.Popen(
                 command.words,
                 cwd=command.folder,
@@ -113,7 +116,11 @@ def _run(steps: Recipe, log: Path, progressed: Callable[[], None]) -> None:
                     progressed()
             if process.returncode:
                 said.flush()
-                words = [line for line in log.read_text().splitlines() if TROUBLE.search(line)]
+                words = [
+                    line
+                    for line in log.read_text().splitlines()
+                    if TROUBLE.search(line) and not line.startswith(RUNS)
+                ]
                 raise BuildError(
                     "board.not_built", log=log, words=words[0].strip() if words else process.returncode
                 )

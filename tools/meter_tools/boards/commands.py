@@ -159,7 +159,7 @@ def run_emulated(
 
     def started(ptys: dict[str, str]) -> None:
         for name, pty in ptys.items():
-            term.print(term.say("board.line", name=name, pty=pty))
+            term.print(term.say("layout.line", label=name, value=pty))
         term.print(term.say("board.runs", folder=place))
         term.out.file.flush()
 

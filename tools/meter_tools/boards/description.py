@@ -14,6 +14,8 @@ OneLine = Annotated[str, Field(min_length=1, pattern=r"^[^\r\n]*$")]
 
 Port = Literal["esp32", "stm32", "unix", "own"]
 Status = Literal["ci", "by_hand", "built", "written"]
+Link = Literal["mqtt", "serial"]
+Provisioning = Literal["usb", "uart"]
 Flash = Literal["esptool", "dfu", "pyocd", "none"]
 
 FLASHED_WITH: dict[Port, tuple[Flash, ...]] = {
@@ -39,8 +41,8 @@ class Description(Table):
     flash: Flash = Field(examples=['"esptool"'])
     """How an image of ours is written. Files alone, onto an official image, go by mpremote whatever this says."""
 
-    link: Literal["mqtt", "serial"] = Field(examples=['"mqtt"'])
-    provisioning: Literal["usb", "uart"] = Field(examples=['"usb"'])
+    link: Link = Field(examples=['"mqtt"'])
+    provisioning: Provisioning = Field(examples=['"usb"'])
     status: Status = Field(examples=['"written"'])
     """DESIGN, Honest status."""
 

@@ -23,7 +23,9 @@ LINES = {"emulated_stm32": ("console", "link", "modbus0", "serial0")}
 
 FLASH_FILE, FLASH_BYTES = "flash.bin", 4 << 20
 
-_PTY = re.compile(r"char device redirected to (\S+) \(label serial(\d+)\)")
+CONSOLE, CONSOLE_LOG = "console", "console.log"
+
+_PTY = re.compile(r"char device redirected to (\S+) \(label (\w+)\)")
 
 
 class EmulatorError(ToolError):
@@ -36,7 +38,11 @@ def command(board: Board) -> list[str]:
     image = board_build.OUTPUT / board.name / "firmware.elf"
     words = [QEMU, "-machine", MACHINE[board.name], "-kernel", str(image), "-nodefaults", "-display", "none"]
     words += ["-semihosting-config", "enable=on,target=native"]
-    return words + [word for _ in LINES[board.name] for word in ("-serial", "pty")]
+    for line in LINES[board.name]:
+        # What the board says before anybody looks is in the log.
+        log = f",logfile={CONSOLE_LOG},logappend=on" if line == CONSOLE else ""
+        words += ["-chardev", f"pty,id={line}{log}", "-serial", f"chardev:{line}"]
+    return words
 
 
 def run(board: Board, folder: Path, started: Callable[[dict[str, str]], None]) -> int:
@@ -75,7 +81,7 @@ def _watch(
     for said in process.stdout or ():
         last = said.strip()
         if found := _PTY.search(said):
-            ptys[lines[int(found[2])]] = found[1]
+            ptys[found[2]] = found[1]
             if len(ptys) == len(lines):
                 started(ptys)
     code = process.wait()

@@ -6,6 +6,7 @@ ESP32 boards), ST (ST-LINK's serial port) and MicroPython's own on STM32 (ports/
 
 import errno
 import stat
+import termios
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,9 +93,10 @@ _KEYS = {
 
 
 def _number(error: OSError) -> int:
-    """pyserial tells an exclusive lock that it did not get in words, its cause in the context."""
-    if error.errno is None and isinstance(error.__context__, OSError):
-        return error.__context__.errno or 0
+    """pyserial puts some errors into words; what it caught has the number."""
+    caught = error.__context__
+    if error.errno is None and isinstance(caught, OSError | termios.error):
+        return int(caught.args[0])
     return error.errno or 0
 
 

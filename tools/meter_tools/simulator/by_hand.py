@@ -173,7 +173,10 @@ class Bench:
                     for hand in hands
                 ],
             )
-        simulation = await serve(Configuration(bus=[bus]), lambda: self.faults)
+        try:
+            simulation = await serve(Configuration(bus=[bus]), lambda: self.faults)
+        except (OSError, RuntimeError):  # pymodbus tells it as the latter
+            raise HandError("simulate.taken", place=f"{host}:{port}") from None
         for name, instrument in simulation.instruments.items():
             hand = self.hands[name]
             if hand.source is None:
@@ -231,6 +234,7 @@ def _replay(hand: Hand, trace: Trace) -> None:
     """The trace begins now."""
     if hand.kind != trace.map.instrument.kind:
         raise HandError("simulate.other_trace", name=hand.name, kind=trace.map.instrument.kind)
+    hand.values.clear()
     behind_ms = time.time_ns() // 1_000_000 - trace.start_utc_ms
     hand.source = lambda utc_ms: trace(utc_ms - behind_ms)
 

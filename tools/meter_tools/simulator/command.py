@@ -134,7 +134,7 @@ class _Run:
         line: PtyLine | None = None
         try:
             if device is not None:
-                line = await join(bus.host, bus.port, str(port), device.fileno())
+                line = await join(bus.host, bus.port, str(port), os.dup(device.fileno()))
             _say_what(self._term, self._bench)
             place = port or bus.pty or f"{bus.host}:{bus.port}"
             self._term.print(self._term.say("simulate.ready", place=place))
@@ -147,6 +147,8 @@ class _Run:
         finally:
             if line is not None:
                 line.close()
+            if device is not None:
+                device.close()
             await simulation.close()
 
     def _complain(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
