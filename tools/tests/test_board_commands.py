@@ -177,7 +177,7 @@ def test_a_new_board_by_command(carbonmeter, tmp_path: Path, monkeypatch: pytest
     shutil.copytree(PROJECT / "boards" / "unix", tmp_path / "boards" / "unix")
     copied = description.find("unix", tmp_path)
     monkeypatch.setattr(description, "find", lambda name: copied)
-    done = carbonmeter("board", "new", "mine", "--from", "unix", "--vendor", "example.org")
+    done = carbonmeter("board", "new", "mine", "--from", "unix")
     assert done.exit_code == 0, done.output
     assert f"Made {tmp_path}/boards/mine." in done.stdout
     assert (tmp_path / "boards" / "mine" / "board.toml").is_file()

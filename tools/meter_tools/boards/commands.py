@@ -71,14 +71,10 @@ def make_new(
     ctx: typer.Context,
     name: Annotated[str, typer.Argument(help="name of the new board: lower-case letters, digits and _")],
     origin: Annotated[str, typer.Option("--from", help="the board whose folder is copied")],
-    vendor: Annotated[
-        str | None,
-        typer.Option("--vendor", help="the maker's domain, such as example.com; else the copied board's maker"),
-    ] = None,
 ) -> None:
     """Make a new board's folder of another's, with its own name and identifiers."""
     term = terminal(ctx)
-    folder = new.make(name, description.find(origin), vendor)
+    folder = new.make(name, description.find(origin))
     term.print(term.say("board.did_make", folder=folder, name=name))
 
 

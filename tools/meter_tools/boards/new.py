@@ -1,7 +1,7 @@
 """A new board's folder, made of another's: names replaced, identifiers its own, status that of code never run.
 
-The class identifier, and the vendor identifier where a domain is given, are what update manifests will be compared
-with (SPEC, updates): UUIDs of version 5, computed as `carbonmeter update sign` does.
+The class identifier is what update manifests are compared with (SPEC, updates): a UUID of version 5 of maker and
+model, computed as `carbonmeter update sign` does. The maker stays the project's.
 """
 
 import json
@@ -18,8 +18,9 @@ from meter_tools.boards.description import FILE, Board, Description
 from meter_tools.told import ToolError
 
 NAME = re.compile(r"[a-z][a-z0-9_]{1,40}")
-_VENDOR = re.compile(r'(VENDOR_IDENTIFIER\s*=\s*bytes\.fromhex\(\s*")([0-9a-f]{32})("\s*\))')
-_CLASS = re.compile(r'(CLASS_IDENTIFIER\s*=\s*bytes\.fromhex\(\s*")([0-9a-f]{32})("\s*\))')
+_VENDOR = re.compile(r'VENDOR_IDENTIFIER\s*=\s*bytes\.fromhex\(\s*"([0-9a-f]{32})"')
+_CLASS = re.compile(r'(CLASS_IDENTIFIER\s*=\s*bytes\.fromhex\(\s*")[0-9a-f]{32}(")')
+MAKER = Path("firmware", "meter_loader", "base_parts.py")
 _IDENTIFIERS_FILE = "board_base.py"
 NEVER_RUN = "new, made of {origin}: never built, never run"
 
@@ -28,8 +29,8 @@ class NewBoardError(ToolError):
     """Nothing was made."""
 
 
-def make(name: str, origin: Board, domain: str | None) -> Path:
-    """The new folder. `domain` is the maker's, None for the origin's maker."""
+def make(name: str, origin: Board) -> Path:
+    """The new folder."""
     folder = origin.folder.parent / name
     if not NAME.fullmatch(name):
         raise NewBoardError("board.bad_name", name=name)
@@ -45,7 +46,7 @@ def make(name: str, origin: Board, domain: str | None) -> Path:
                 path.write_text(_renamed(path.read_text("utf-8"), origin.name, name, forms), "utf-8")
         for path in sorted(fresh.rglob(f"*{origin.name}*"), reverse=True):
             path.rename(path.with_name(path.name.replace(origin.name, name)))
-        _identify(fresh / _IDENTIFIERS_FILE, name, domain)
+        _identify(fresh / _IDENTIFIERS_FILE, name, origin.folder.parents[1])
         _describe(fresh / FILE, name, origin)
         read(fresh / FILE, Description)
         fresh.rename(folder)
@@ -62,17 +63,14 @@ def _camel(name: str) -> str:
     return "".join(part.capitalize() for part in name.split("_"))
 
 
-def _identify(path: Path, name: str, domain: str | None) -> None:
+def _identify(path: Path, name: str, project: Path) -> None:
+    """A board that takes no updates has no class identifier; the maker's may be the one that all boards share."""
     text = path.read_text("utf-8")
-    found = _VENDOR.search(text)
-    if found is None or _CLASS.search(text) is None:
-        raise NewBoardError("board.no_identifiers", path=path.name)
-    vendor = UUID(hex=found[2]) if domain is None else images.vendor_id(domain)
-    text = _VENDOR.sub(rf"\g<1>{vendor.hex}\g<3>", text)
-    text = _CLASS.sub(rf"\g<1>{images.class_id(vendor, name).hex}\g<3>", text)
-    if domain is not None:
-        text = re.sub(r"(UUID 5 of the maker's domain, )[^\s\"]+?(?=\.?\"\"\")", rf"\g<1>{domain}", text)
-    path.write_text(text, "utf-8")
+    vendor = _VENDOR.search(text) or _VENDOR.search((project / MAKER).read_text("utf-8"))
+    if vendor is None:
+        raise NewBoardError("board.no_vendor", path=project / MAKER)
+    class_id = images.class_id(UUID(hex=vendor[1]), name)
+    path.write_text(_CLASS.sub(rf"\g<1>{class_id.hex}\g<2>", text), "utf-8")
 
 
 def _describe(path: Path, name: str, origin: Board) -> None:
