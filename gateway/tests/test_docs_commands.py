@@ -67,7 +67,9 @@ def test_documented_commands_exist_with_their_options(page: str) -> None:
 
 
 def test_the_tables_have_every_command_with_the_words_of_its_help() -> None:
-    tables = "".join((DOCS / page).read_text().partition("## Commands")[2].partition("\n## ")[0] for page in TABLES)
+    tables = "".join(
+        (DOCS / page).read_text().partition("## Commands")[2].partition("\n## ")[0] for page in TABLES
+    )
     rows = re.findall(r"^\| `carbonmeter ([^`]+)` \| (.+) \|$", tables, re.MULTILINE)
     told = {command_of(words.split())[0]: text for words, text in rows}
     assert told == {name: " ".join(command.help.split()) for name, command in COMMANDS.items()}

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from meter_tools.boards import mpremote_writer
 from meter_tools.boards.mpremote_writer import is_chip
 from meter_tools.boards.repl_stand_in import MicroPythonBehindPty
 from meter_tools.mpycross import compiled, interpreter
@@ -123,3 +124,15 @@ def test_a_dry_run_shows_each_copy_and_main_last(files: Path, carbonmeter) -> No
 )
 def test_a_chip_is_found_in_what_the_machine_says(chip: str, machine: str, fits: bool) -> None:
     assert is_chip(chip, machine) == fits
+
+
+def test_a_file_that_reads_back_otherwise_is_told_and_main_does_not_come_back(
+    files: Path, disk: Path, board, carbonmeter, refused, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The flash is bad: the board's own hash of one file is another."""
+    monkeypatch.setattr(
+        mpremote_writer, "HASH", mpremote_writer.HASH.replace("file.read(512)", "file.read(512)[1:]")
+    )
+    done = carbonmeter("board", "flash", "wall", "--files", "--port", board().port)
+    assert "board.mpy reads back otherwise" in refused(done, "board.half_written", code=1)
+    assert not (disk / "main.py").exists()

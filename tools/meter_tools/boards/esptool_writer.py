@@ -34,6 +34,7 @@ class Segment:
 
 class EsptoolWriter(Writer):
     no_candidate = "board.no_esp32"
+    reads_back = True
 
     def __init__(self, board: Board, output: Path) -> None:
         super().__init__(board, output)

@@ -4,7 +4,7 @@
     2. it is clear which board: the port that was named, or the only candidate
     3. the board says which chip it is, and that is the chip of board.toml
     4. what the board keeps (key, journal, parameters) lies outside of what will be written
-    5. the image is written and verified
+    5. the image is written, and read back where the program does that
 
 No step erases the whole flash. What goes wrong in steps 1 to 4 is a FlashError and nothing was written; what goes
 wrong in step 5 is a HalfWritten: the board may hold a part of an image, and is written again.
@@ -37,6 +37,9 @@ class Writer(ABC):
 
     no_candidate: str
     """Key of the text that says how a board comes to be seen."""
+
+    reads_back = False
+    """Whether what was written is compared with what the board holds then."""
 
     def __init__(self, board: Board, output: Path) -> None:
         """FlashError if there is no image, ProgramError if there is no program."""
@@ -103,4 +106,4 @@ def flash(writer: Writer, asked: str | None, discard: bool, tell: Tell, progress
     tell("board.looks", board=board.name, port=port)
     tell("board.is_right", port=port, found=writer.identify(port, discard))
     writer.write(port, progress)
-    tell("board.did_flash", board=board.name, port=port)
+    tell("board.did_verify" if writer.reads_back else "board.did_flash", board=board.name, port=port)

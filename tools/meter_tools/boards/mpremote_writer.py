@@ -5,6 +5,7 @@ goes first and comes back last: a watchdog that the running firmware has started
 is reset without main.py before the copying, and a half-copied firmware is never started.
 """
 
+import hashlib
 import json
 import re
 import time
@@ -16,6 +17,7 @@ from meter_tools.boards import ports, program
 from meter_tools.boards.board_files import MAIN
 from meter_tools.boards.description import Board
 from meter_tools.boards.flash import FlashError, Progress, Writer
+from meter_tools.boards.program import Outcome
 
 ASK = "import sys; print('machine', sys.implementation._machine)"
 _MACHINE = re.compile(r"^machine (.*?)\r?$", re.MULTILINE)
@@ -52,6 +54,20 @@ for name in others:
 """
 """A module that is no longer part of the firmware, or a .py beside its .mpy, would be imported all the same."""
 
+HASH = """
+import hashlib
+for name in names:
+    digest = hashlib.sha256()
+    with open(name, 'rb') as file:
+        while True:
+            chunk = file.read(512)
+            if not chunk:
+                break
+            digest.update(chunk)
+    print('sha256', ''.join('%02x' % byte for byte in digest.digest()), name)
+"""
+_HASHED = re.compile(r"^sha256 ([0-9a-f]{64}) (\S+)\r?$", re.MULTILINE)
+
 ANSWER_S = 10
 """mpremote itself waits for ever for a board that does not answer."""
 
@@ -61,6 +77,7 @@ RESTART_S = 3
 
 class MpremoteWriter(Writer):
     no_candidate = "board.no_repl"
+    reads_back = True
 
     def __init__(self, board: Board, output: Path) -> None:
         super().__init__(board, output)
@@ -80,6 +97,7 @@ class MpremoteWriter(Writer):
         return [
             self._mpremote(port, "exec", REMOVE_MAIN, "reset"),
             self._mpremote(port, "exec", self._tidy(), *self._copies()),
+            self._mpremote(port, "exec", f"names = {json.dumps(self._names())}\n{HASH}"),
             self._mpremote(port, "cp", MAIN, f":{MAIN}", "+", "reset"),
         ]
 
@@ -129,17 +147,26 @@ class MpremoteWriter(Writer):
             done += len(_COPIED.findall(piece))
             progress(min(done, total), total)
 
-        remove, copy, start = self._steps(port)
+        remove, copy, verify, start = self._steps(port)
         self._run(port, remove)
         self._await(port)
         self._run(port, copy, hear)
+        self._compare(port, self._run(port, verify))
         self._run(port, start)
         progress(total, total)
 
-    def _run(self, port: str, command: Sequence[str], hear: program.Hear = program.deaf) -> None:
+    def _run(self, port: str, command: Sequence[str], hear: program.Hear = program.deaf) -> Outcome:
         outcome = program.run(command, hear, self._files)
         if outcome.code:
             raise self.half_written(port, outcome)
+        return outcome
+
+    def _compare(self, port: str, outcome: Outcome) -> None:
+        """What the board reads back, file by file."""
+        read = {name: digest for digest, name in _HASHED.findall(outcome.text)}
+        for name in self._names():
+            if read.get(name) != hashlib.sha256((self._files / name).read_bytes()).hexdigest():
+                raise self.half_written(port, Outcome(0, f"{name} reads back otherwise"))
 
     def _await(self, port: str) -> None:
         """Until the port is there again after the reset; mpremote says what is wrong if it never is."""
