@@ -133,7 +133,10 @@ class FirstContact:
             parameters.open_set(
                 offered, authorities, ours, None, lambda name: parameters.kind_of_bus(self._board, name)
             )
-        factory.write(self._memory, raw, offered)
+        try:
+            factory.write(self._memory, raw, offered)
+        except OSError:
+            raise ProtocolError("factory_flash")
         self.restart_wanted = True
 
     def _open_record(self, raw: bytes) -> "dict[int, Any]":

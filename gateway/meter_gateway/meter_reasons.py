@@ -53,6 +53,18 @@ METER_REASONS: dict[str, Meaning] = {
         "The software did not prove its health in time, or ended in an error at every boot later.",
         "软件未在期限内通过健康检查，或此后每次启动均出错。",
     ),
+    "factory_provisioned": Meaning("The board has a factory record already.", "板卡已有出厂记录。"),
+    "factory_unprovisioned": Meaning("The board has no factory record.", "板卡没有出厂记录。"),
+    "factory_certificate": Meaning("The certificate is not for the board's key.", "证书与板卡密钥不符。"),
+    "factory_parameters": Meaning(
+        "The default parameter set is not that of the record.", "默认参数集与出厂记录不符。"
+    ),
+    "factory_flash": Meaning(
+        "The board's flash is full or fails; it did not take the record.",
+        "板卡闪存已满或有故障，未能写入出厂记录。",
+    ),
+    "factory_nonce": Meaning("It does not answer the question that was asked.", "与所提问题不符。"),
+    "factory_head": Meaning("The board has sealed more in the meantime.", "板卡此间又产生了新报文。"),
     "no_response": Meaning("The secure element does not answer.", "安全芯片无应答。"),
     "crc": Meaning("The secure element's answers come damaged.", "与安全芯片的通信有误码。"),
     "busy": Meaning("The secure element never finished a command.", "安全芯片一直未完成命令。"),

@@ -1,0 +1,109 @@
+"""`carbonmeter ca`: the maker's CA."""
+
+import datetime as dt
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+
+from meter_gateway.commands.terminal import terminal
+from meter_gateway.enrolment import full_thumbprint
+from meter_gateway.maker import certificates_of
+from meter_gateway.texts import Told
+from meter_tools.provisioning import ca, ca_files
+from meter_tools.provisioning.factory_db import FactoryDb
+from meter_tools.provisioning.secrets_asked import passphrase
+
+app = typer.Typer(no_args_is_help=True, help="The maker's CA, which certifies meters' keys.")
+
+VARIABLE = "CARBONMETER_CA_PASSPHRASE"
+Folder = Annotated[Path, typer.Argument(help="folder of the CA", show_default=False)]
+PassphraseFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--passphrase-file",
+        help="file with the CA's passphrase; else CARBONMETER_CA_PASSPHRASE, else it is asked for",
+        show_default=False,
+    ),
+]
+_REASONS = {
+    "keyCompromise": x509.ReasonFlags.key_compromise,
+    "superseded": x509.ReasonFlags.superseded,
+    "cessationOfOperation": x509.ReasonFlags.cessation_of_operation,
+}
+
+
+@app.command()
+def init(
+    ctx: typer.Context,
+    folder: Folder,
+    maker: Annotated[str, typer.Option("--maker", help="the maker's name, as in the boards' identity")],
+    issuing: Annotated[
+        bool, typer.Option("--issuing", help="a CA below the root that issues; the root's key can be taken away")
+    ] = False,
+    passphrase_file: PassphraseFile = None,
+) -> None:
+    """Create a CA: root, an issuing CA if wanted, an empty revocation list; keys encrypted with a passphrase."""
+    term = terminal(ctx)
+    if not 0 < len(maker.encode()) <= 48:
+        raise Told("ca.bad_maker", maker=maker)
+    secret = passphrase(term, "ca.new_passphrase", VARIABLE, passphrase_file, confirm=True)
+    ca_files.create(folder, maker, secret, _now(), issuing)
+    term.print(term.say("ca.did_init", path=folder / "root.pem", list=folder / ca_files.LIST))
+    if issuing:
+        term.print(term.say("ca.take_root_away", path=folder / "root.key.pem"))
+
+
+@app.command()
+def show(ctx: typer.Context, folder: Folder) -> None:
+    """Show the CA's certificates and what is revoked."""
+    term = terminal(ctx)
+    root, issuing, listed = (
+        ca_files.load_root(folder),
+        ca_files.load_certificate(folder),
+        ca_files.load_list(folder),
+    )
+    for certificate in (root, issuing) if issuing != root else (root,):
+        term.print(certificate.subject.rfc4514_string())
+        begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+        term.line("valid", f"{begin:%Y-%m-%d} – {end:%Y-%m-%d}")
+        term.line("digest", certificate.fingerprint(hashes.SHA256()).hex())
+    term.print(term.say("ca.list", updated=f"{listed.last_update_utc:%Y-%m-%d}", count=len(listed)))
+    for entry in listed:
+        reason = entry.extensions.get_extension_for_class(x509.CRLReason).value.reason.value
+        term.print(f"  {entry.serial_number:x} {entry.revocation_date_utc:%Y-%m-%d} {reason}")
+
+
+@app.command()
+def revoke(
+    ctx: typer.Context,
+    folder: Folder,
+    thumbprint: Annotated[str, typer.Argument(help="of the meter's key, all 64 digits or a scanned label")],
+    database: Annotated[Path, typer.Option("--database", help="the factory database, which has the certificate")],
+    reason: Annotated[
+        str, typer.Option("--reason", help="keyCompromise, superseded or cessationOfOperation")
+    ] = "keyCompromise",
+    passphrase_file: PassphraseFile = None,
+) -> None:
+    """Put the certificate of a meter's key on the revocation list; give gateways the new list."""
+    term = terminal(ctx)
+    if reason not in _REASONS:
+        raise Told("ca.bad_reason", reason=reason, known=", ".join(_REASONS))
+    listed, known = ca_files.load_list(folder), full_thumbprint(thumbprint)
+    if not database.is_file():
+        raise Told("factory.missing", path=database)
+    started = FactoryDb(database).started(known)
+    if started is None or started.certificate is None:
+        raise Told("ca.no_certificate", thumbprint=known.hex(), path=database)
+    number = certificates_of(started.certificate)[0].serial_number
+    if listed.get_revoked_certificate_by_serial_number(number) is not None:
+        raise Told("ca.revoked_already", serial=started.serial)
+    authority = ca_files.load_issuing(folder, passphrase(term, "ca.passphrase", VARIABLE, passphrase_file))
+    ca_files.save_list(folder, ca.revoke(authority, listed, number, _REASONS[reason], _now()))
+    term.print(term.say("ca.did_revoke", serial=started.serial, list=folder / ca_files.LIST))
+
+
+def _now() -> dt.datetime:
+    return dt.datetime.now(dt.UTC).replace(microsecond=0)

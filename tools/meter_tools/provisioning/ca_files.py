@@ -1,0 +1,103 @@
+"""The maker's CA as a folder: root.pem, root.key.pem, with an issuing CA issuing.pem and issuing.key.pem, crl.pem.
+
+Keys are encrypted with one passphrase (PKCS #8) and readable by their owner alone. With an issuing CA the root's
+key is needed for `ca init` only, and belongs somewhere else afterwards.
+"""
+
+import datetime as dt
+import os
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from meter_gateway.texts import Told
+from meter_tools.provisioning import ca
+from meter_tools.provisioning.ca import Authority
+
+LIST = "crl.pem"
+_PEM = serialization.Encoding.PEM
+
+
+def create(folder: Path, maker: str, passphrase: bytes, now: dt.datetime, has_issuing: bool) -> Authority:
+    """The authority that issues; Told if the folder holds a CA already."""
+    if (folder / "root.pem").exists():
+        raise Told("ca.exists", path=folder)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    root = ca.make_root(maker, now, has_issuing)
+    issuing = ca.make_issuing(root, maker, now) if has_issuing else root
+    _save_key(folder / "root.key.pem", root.key, passphrase)
+    if has_issuing:
+        _save_key(folder / "issuing.key.pem", issuing.key, passphrase)
+        (folder / "issuing.pem").write_bytes(issuing.certificate.public_bytes(_PEM))
+    save_list(folder, ca.make_list(issuing, [], 1, now))
+    # Last, because it says that a CA is here.
+    (folder / "root.pem").write_bytes(root.certificate.public_bytes(_PEM))
+    return issuing
+
+
+def load_issuing(folder: Path, passphrase: bytes) -> Authority:
+    """The authority that issues, with its key."""
+    certificate = load_certificate(folder)
+    path = folder / f"{_issuing(folder)}.key.pem"
+    try:
+        key = serialization.load_pem_private_key(path.read_bytes(), passphrase)
+    except OSError as error:
+        raise Told("ca.no_key", path=path, problem=error.strerror) from error
+    except (TypeError, ValueError) as error:
+        raise Told("ca.wrong_passphrase", path=path) from error
+    if not isinstance(key, ec.EllipticCurvePrivateKey) or key.public_key() != certificate.public_key():
+        raise Told("ca.other_key", path=path)
+    return Authority(certificate, key)
+
+
+def load_certificate(folder: Path) -> x509.Certificate:
+    return _load_certificate(folder / f"{_issuing(folder)}.pem")
+
+
+def load_root(folder: Path) -> x509.Certificate:
+    return _load_certificate(folder / "root.pem")
+
+
+def load_list(folder: Path) -> x509.CertificateRevocationList:
+    path = folder / LIST
+    try:
+        return x509.load_pem_x509_crl(path.read_bytes())
+    except OSError as error:
+        raise Told("ca.none", path=folder) from error
+    except ValueError as error:
+        raise Told("ca.damaged", path=path) from error
+
+
+def save_list(folder: Path, listed: x509.CertificateRevocationList) -> None:
+    """Whole or not at all."""
+    fresh = folder / f".{LIST}.new"
+    with fresh.open("wb") as file:
+        file.write(listed.public_bytes(_PEM))
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.replace(folder / LIST)
+
+
+def _issuing(folder: Path) -> str:
+    return "issuing" if (folder / "issuing.pem").exists() else "root"
+
+
+def _load_certificate(path: Path) -> x509.Certificate:
+    try:
+        return x509.load_pem_x509_certificate(path.read_bytes())
+    except OSError as error:
+        raise Told("ca.none", path=path.parent) from error
+    except ValueError as error:
+        raise Told("ca.damaged", path=path) from error
+
+
+def _save_key(path: Path, key: ec.EllipticCurvePrivateKey, passphrase: bytes) -> None:
+    encryption = serialization.BestAvailableEncryption(passphrase)
+    pem = key.private_bytes(_PEM, serialization.PrivateFormat.PKCS8, encryption)
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(handle, "wb") as file:
+        file.write(pem)
+        file.flush()
+        os.fsync(file.fileno())

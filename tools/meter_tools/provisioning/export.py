@@ -1,0 +1,81 @@
+"""The journal of a meter that is given up: its original bytes in a file, checked as they come.
+
+The file is a CBOR sequence of messages (SPEC §1), which `carbonmeter verify` takes. It is complete when it ends
+with the head that the board has shown, and it has its name only then.
+"""
+
+import os
+from pathlib import Path
+
+from meter_gateway.model import Rejected
+from meter_gateway.sealing import Sealer
+from meter_gateway.texts import Told
+from meter_gateway.verify import KeyRing, verify
+from meter_protocol import cose
+from meter_protocol import fields as f
+from meter_protocol import first_contact as fc
+from meter_protocol import types as t
+from meter_tools.provisioning.board import Head, Hello, Place, command_message
+from meter_tools.provisioning.line import Line
+
+MAX_REQUESTS = 100_000
+
+
+class Export:
+    """Appends to `path`.part what the board gives out; `finish` gives the file its name."""
+
+    def __init__(self, path: Path, hello: Hello) -> None:
+        self.path = path
+        self.messages = 0
+        self.reached: Head | None = None
+        self._ring = KeyRing([hello.key], t.CHAIN_TYPES)
+        self._part = path.with_name(path.name + ".part")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.exists():
+            raise Told("provision.journal_exists", path=path)
+        self._file = self._part.open("wb")
+
+    def run(self, line: Line, hello: Hello, authority: Sealer, now_ms: int) -> Head | None:
+        """Everything from where it stands to the head that this hello shows; the head."""
+        for _ in range(MAX_REQUESTS):
+            if self.reached == hello.head:
+                break
+            raw = command_message(authority, hello, fc.EXPORT, self._next_place(), now_ms)
+            reason, messages = line.command(hello, raw)
+            if reason is not None:
+                raise Told("provision.not_exported", reason=reason)
+            if not messages:
+                raise Told("provision.journal_ends", path=self._part)
+            for message in cose.split_sequence(messages):
+                self._take(message)
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        return self.reached
+
+    def finish(self) -> None:
+        self._file.close()
+        self._part.replace(self.path)
+
+    def abandon(self) -> None:
+        """What came so far stays as .part: it may be all that will ever be had."""
+        self._file.close()
+
+    def _next_place(self) -> Place | None:
+        return None if self.reached is None else (self.reached[0], self.reached[1] + 1)
+
+    def _take(self, message: bytes) -> None:
+        try:
+            verified = verify(message, self._ring, 0)
+        except Rejected as error:
+            raise Told("provision.not_exported", reason=error.reason) from error
+        fields = verified.fields
+        place = (fields[f.EPOCH], fields[f.SEQUENCE])
+        before = self.reached
+        if before is not None and before[0] == place[0]:
+            if place[1] <= before[1]:
+                return  # asked again, given again
+            if place[1] == before[1] + 1 and fields[f.PREVIOUS] != before[2]:
+                raise Told("provision.not_exported", reason="chain_broken")
+        self._file.write(message)
+        self.messages += 1
+        self.reached = (*place, verified.hash)

@@ -1,0 +1,123 @@
+"""The provisioning line from the maker's side: frames, a question asked until its answer comes, and no more.
+
+A port is what pyserial opens: a device such as /dev/ttyACM0, a pty, or `tcp:host:port` for a line that ends in a
+socket. The board's console may share the line: what is not a frame is passed over.
+"""
+
+import contextlib
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from typing import TypeVar
+
+import serial
+
+from meter_gateway.model import Rejected
+from meter_gateway.texts import Told
+from meter_protocol import cose, framing
+from meter_protocol import first_contact as fc
+from meter_protocol import types as t
+from meter_protocol.errors import ProtocolError
+from meter_tools.provisioning.board import Hello, open_answer, open_hello
+
+BAUD = 115200
+READ_S = 0.05
+PATIENCE_S = 8.0
+"""For one answer: a signature in Python takes a small board seconds, and it makes two for a hello."""
+
+TRIES = 3
+START_S = 60.0
+"""For a board to start anew, wipe what an old meter left, and make its key."""
+
+Answer = TypeVar("Answer")
+
+
+class Line:
+    def __init__(self, port: str) -> None:
+        self.port = port
+        url = "socket://" + port.removeprefix("tcp:") if port.startswith("tcp:") else port
+        try:
+            self._serial = serial.serial_for_url(url, baudrate=BAUD, timeout=READ_S)
+            with contextlib.suppress(AttributeError, serial.SerialException, OSError):
+                self._serial.exclusive = True
+        except (serial.SerialException, ValueError, OSError) as error:
+            raise Told("provision.no_port", port=port, problem=_problem(error)) from error
+        self._deframer = framing.Deframer()
+
+    def close(self) -> None:
+        with contextlib.suppress(serial.SerialException, OSError):
+            self._serial.close()
+
+    def send(self, payload: bytes) -> None:
+        try:
+            self._serial.write(framing.frame(payload))
+            self._serial.flush()
+        except (serial.SerialException, OSError) as error:
+            raise Told("provision.unplugged", port=self.port) from error
+
+    def receive(self, patience_s: float) -> Iterator[bytes]:
+        """Payloads as they come, until the time is over."""
+        deadline = time.monotonic() + patience_s
+        while time.monotonic() < deadline:
+            try:
+                octets = self._serial.read(max(1, self._serial.in_waiting))
+            except (serial.SerialException, OSError, TypeError) as error:
+                raise Told("provision.unplugged", port=self.port) from error
+            yield from self._deframer.feed(octets)
+
+    def hello(self, patience_s: float = PATIENCE_S, tries: int = TRIES) -> Hello:
+        """Who is there, proven by a signature over a nonce of ours."""
+        refused = ""
+        for _ in range(tries):
+            nonce = secrets.token_bytes(fc.NONCE_SIZE)
+            self.send(fc.hello_request(nonce))
+            for payload in self.receive(patience_s):
+                try:
+                    return open_hello(payload, nonce)
+                except Rejected as error:
+                    refused = error.reason
+        if refused:
+            raise Told("provision.not_a_board", port=self.port, reason=refused)
+        raise Told("provision.no_board", port=self.port)
+
+    def offer(self, hello: Hello, first_set: bytes | None, record: bytes) -> str | None:
+        """The board's answer to its record: None if it has it, else its reason."""
+        for _ in range(TRIES):
+            if first_set is not None:
+                self.send(first_set)
+            answer = self._ask(record, lambda payload: (open_answer(payload, hello.key, record),))
+            if answer is not None:
+                return answer[0]
+        raise Told("provision.no_answer", port=self.port)
+
+    def command(self, hello: Hello, raw: bytes) -> tuple[str | None, bytes]:
+        """(its reason or None, messages that it exported)."""
+
+        def taken(payload: bytes) -> tuple[str | None, bytes]:
+            try:
+                types = [cose.split(part).typ for part in cose.split_sequence(payload)]
+            except ProtocolError as error:
+                raise Rejected(error.reason) from error
+            if types and all(typ in t.CHAIN_TYPES for typ in types):
+                return None, payload
+            return open_answer(payload, hello.key, raw), b""
+
+        for _ in range(TRIES):
+            answer = self._ask(raw, taken)
+            if answer is not None:
+                return answer
+        raise Told("provision.no_answer", port=self.port)
+
+    def _ask(self, raw: bytes, taken: Callable[[bytes], Answer]) -> Answer | None:
+        self.send(raw)
+        for payload in self.receive(PATIENCE_S):
+            with contextlib.suppress(Rejected):
+                return taken(payload)
+        return None
+
+
+def _problem(error: Exception) -> str:
+    inner = error.__context__
+    return (inner.strerror if isinstance(inner, OSError) and inner.strerror else str(error)) or type(
+        error
+    ).__name__

@@ -1,0 +1,112 @@
+"""provision.toml: what all boards of a run have in common. Relative paths are relative to the file."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+from pydantic import Field, model_validator
+
+from meter_gateway.config import AnyPath, ExistingFile, Files, Host, KeyFile, Port, SecretFile
+from meter_gateway.validated_toml import ConfigError, Table, problem, read
+from meter_protocol import first_contact as fc
+from meter_protocol.first_contact_schema import MAX_CA_CERTIFICATE
+
+PROTECTIONS = {"software": 0, "native": 1, "secure_element": 2}
+
+Secret = Annotated[str, Field(min_length=1, max_length=64)]
+
+
+class BoardSection(Table):
+    """What the maker knows of a model: the certificate states this key protection, not the board's own word."""
+
+    key_protection: Annotated[str, Field(pattern="^(software|native|secure_element)$")] = Field(
+        examples=['"native"']
+    )
+
+
+class LinkSection(Table):
+    """The broker of boards that speak MQTT."""
+
+    host: Host = Field(examples=['"broker.example"'])
+    port: Port = Field(default=8883, examples=["8883"])
+    wifi_ssid: Annotated[str, Field(min_length=1, max_length=32)] | None = Field(
+        default=None, examples=['"plant"']
+    )
+    wifi_password_file: SecretFile | None = Field(default=None, examples=['"secrets/wifi"'])
+    username: Secret | None = Field(default=None, examples=['"meter"'])
+    password_file: SecretFile | None = Field(default=None, examples=['"secrets/mqtt"'])
+    server_name: Secret | None = Field(default=None, examples=['"broker.example"'])
+    ca_file: ExistingFile | None = Field(default=None, examples=['"broker-ca.pem"'])
+
+    @model_validator(mode="after")
+    def _complete(self) -> "LinkSection":
+        if (self.server_name is None) != (self.ca_file is None):
+            raise problem("server_name and ca_file belong together", "give both for TLS, or neither")
+        return self
+
+
+class SerialSection(Table):
+    """How serial numbers are counted where none is given; `next` only where the database knows none yet."""
+
+    prefix: Annotated[str, Field(min_length=1, max_length=48)] = Field(default="CM-", examples=['"CM-"'])
+    digits: int = Field(default=6, ge=1, le=12, examples=["6"])
+    next: int = Field(default=1, ge=0, examples=["1"])
+
+
+class LabelSection(Table):
+    folder: AnyPath = Field(examples=['"labels"'])
+    font: ExistingFile | None = Field(default=None, examples=['"NotoSansSC-Regular.ttf"'])
+    """For names that are not in Latin letters (TrueType)."""
+
+
+class Settings(Table):
+    ca: AnyPath = Field(examples=['"ca"'])
+    authority_key: KeyFile = Field(examples=['"authority.pem"'])
+    database: AnyPath = Field(examples=['"factory.sqlite"'])
+    update_keys: Files = Field(default=(), examples=['["updates.pub.pem"]'])
+    parameters: ExistingFile | None = Field(default=None, examples=['"default.toml"'])
+    serial: SerialSection = SerialSection()
+    link: LinkSection | None = Field(default=None)
+    label: LabelSection
+    boards: dict[str, BoardSection] = Field(min_length=1)
+
+
+def load(path: Path) -> Settings:
+    return read(path, Settings)
+
+
+def link_fields(path: Path, link: LinkSection | None) -> dict[int, Any] | None:
+    """As the record holds it; ConfigError if a secret or the CA does not fit."""
+    if link is None:
+        return None
+    certificate = None
+    if link.ca_file is not None:
+        try:
+            certificate = x509.load_pem_x509_certificate(link.ca_file.read_bytes()).public_bytes(Encoding.DER)
+        except ValueError:
+            raise ConfigError(
+                path, "link.ca_file", "is not a certificate in PEM", "give the broker's CA"
+            ) from None
+        if len(certificate) > MAX_CA_CERTIFICATE:
+            told = f"is larger than {MAX_CA_CERTIFICATE} bytes"
+            raise ConfigError(path, "link.ca_file", told, "use a CA with a smaller certificate")
+    return {
+        fc.LINK_WIFI_SSID: link.wifi_ssid,
+        fc.LINK_WIFI_PASSWORD: _secret(path, "link.wifi_password_file", link.wifi_password_file),
+        fc.LINK_HOST: link.host,
+        fc.LINK_PORT: link.port,
+        fc.LINK_USERNAME: link.username,
+        fc.LINK_PASSWORD: _secret(path, "link.password_file", link.password_file),
+        fc.LINK_SERVER_NAME: link.server_name,
+        fc.LINK_CA_CERTIFICATE: certificate,
+    }
+
+
+def _secret(path: Path, key: str, file: Path | None) -> str | None:
+    if file is None:
+        return None
+    text = file.read_text("utf-8", "replace").strip()
+    if not 0 < len(text.encode()) <= 64:
+        raise ConfigError(path, key, "does not hold 1 to 64 bytes", "put the password alone into the file")
+    return text
