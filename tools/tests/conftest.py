@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from meter_tools.boards import description
 from meter_tools.boards.description import Board, Description
 from meter_tools.cli import app
 from meter_tools.simulator import Simulation
+
+sys.path.append(str(Path(__file__).parent))
 
 
 @pytest.fixture
