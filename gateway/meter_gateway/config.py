@@ -221,6 +221,11 @@ class UpdatesSection(Table):
     authority_keys: Files = Field(default=(), examples=['["keys/updates.pub.pem"]'])
 
 
+class MakersSection(Table):
+    roots: Files = Field(default=(), examples=['["makers/root.pem"]'])
+    revocation_lists: Files = Field(default=(), examples=['["makers/crl.pem"]'])
+
+
 class TraceabilitySection(Table):
     certificates: Files = Field(default=(), examples=['["certificates/*.toml"]'])
     bindings: Files = Field(default=(), examples=['["bindings.toml"]'])
@@ -244,6 +249,7 @@ class GatewayConfig(Table):
     limits: LimitsSection = LimitsSection()
     parameters: ParametersSection = ParametersSection()
     updates: UpdatesSection = UpdatesSection()
+    makers: MakersSection = MakersSection()
     traceability: TraceabilitySection = TraceabilitySection()
     _path: Path = PrivateAttr(default=Path())
 

@@ -2,13 +2,16 @@
 
 1. The thumbprint is given in full, all 64 digits, from the label or a scan. A prefix would let an attacker who
    tries keys until the first digits fit be enrolled in the meter's place.
+   The label's QR code holds it behind the serial number; what a scanner reads may be given as it is.
 2. Or the identity file itself is given, and the thumbprint in it is shown and confirmed.
-3. The identity message proves possession of the key (verify.verify_identity); the registry refuses a kid that
+3. Or a maker whose root is configured has certified the key and the serial number (maker.py).
+4. The identity message proves possession of the key (verify.verify_identity); the registry refuses a kid that
    another meter has, because a kid must select one key.
 """
 
 from collections.abc import Iterable
 
+from meter_gateway.label import thumbprint_in
 from meter_gateway.model import Rejected
 from meter_gateway.registry import UnknownIdentity
 from meter_gateway.texts import Told
@@ -18,8 +21,8 @@ _DIGITS = 64
 
 
 def full_thumbprint(text: str) -> bytes:
-    """The thumbprint, of which spaces, colons and case do not matter: labels print it in groups."""
-    digits = "".join(text.split()).replace(":", "").lower()
+    """The thumbprint, of which spaces, colons and case do not matter: labels print it in groups, or scanned."""
+    digits = "".join(thumbprint_in(text).split()).replace(":", "").lower()
     if set(digits) - set("0123456789abcdef"):
         raise Told("enrol.not_hex")
     if len(digits) != _DIGITS:

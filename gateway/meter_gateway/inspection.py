@@ -111,7 +111,7 @@ class Contexts:
         fields = verified.fields
         state = self._state(verified)
         if verified.typ == t.IDENTITY:
-            state.learn_identity(verified.hash, fields[f.KEY_PROTECTION], fields[f.SOFTWARE_ID])
+            state.learn_identity(verified.hash, fields)
         elif fields[f.EVENT_CODE] == ev.BOOT:
             state.learn_software(fields[f.DETAILS][ev.SOFTWARE_ID])
         elif fields[f.EVENT_CODE] == ev.PARAMETERS_APPLIED:

@@ -14,6 +14,7 @@ from meter_protocol import fields as f
 from meter_protocol import types as t
 
 BY_THUMBPRINT = "thumbprint"
+BY_MAKER = "maker"
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,6 +42,10 @@ port = 1883
 # [updates]                    # whose software updates may be offered to meters
 # authority_keys = ["keys/updates.pub.pem"]
 
+# [makers]                     # whose certificates may enrol a meter and prove its secure element
+# roots = ["makers/root.pem"]
+# revocation_lists = ["makers/crl.pem"]
+
 # [traceability]               # certificates, and which instrument is behind which channel
 # certificates = ["certificates/*.toml"]
 # bindings = ["bindings.toml"]

@@ -28,6 +28,7 @@ SECTIONS: dict[str, Models] = {
     "[limits]": (config.LimitsSection,),
     "[parameters]": (config.ParametersSection,),
     "[updates]": (config.UpdatesSection,),
+    "[makers]": (config.MakersSection,),
     "[traceability]": (config.TraceabilitySection,),
     "Certificate files": (certificate_file._CertificateFile,),
     "laboratory": (certificate_file._Laboratory,),

@@ -59,8 +59,8 @@ def test_every_text_that_the_program_names_exists_and_every_text_is_named() -> N
 
 
 GENERATED = re.compile(
-    r"(quantity|event|detail|store|type)\.|doctor\.(topic|summary)_|verify\.(by|context)_|update\.state_"
-    r"|board\.(status|link|provisioning|flash)_"
+    r"(quantity|event|detail|store|type|maker)\.|doctor\.(topic|summary)_|verify\.(by|context)_|update\.state_"
+    r"|provision\.(did|state)_|board\.(status|link|provisioning|flash)_"
 )
 """Keys that are put together from codes; the tests below hold them against those."""
 

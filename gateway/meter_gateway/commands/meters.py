@@ -6,9 +6,10 @@ from typing import Annotated
 
 import typer
 
-from meter_gateway import enrolment
+from meter_gateway import enrolment, revocation
 from meter_gateway.commands.terminal import ConfigOption, Terminal, configured, existing_store, terminal
-from meter_gateway.registry import BY_THUMBPRINT, Meter
+from meter_gateway.maker import MakerRefused, Makers, load_makers
+from meter_gateway.registry import BY_MAKER, BY_THUMBPRINT, Meter
 from meter_gateway.store import Store
 from meter_gateway.texts import Told
 from meter_gateway.values import time_text
@@ -40,11 +41,20 @@ def enrol(
     identity: Annotated[
         Path | None, typer.Option("--identity", help="the meter's identity message as a file", show_default=False)
     ] = None,
+    certified: Annotated[
+        bool, typer.Option("--certified", help="every waiting meter that a trusted maker has certified")
+    ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="do not ask; the label has been compared")] = False,
     config: ConfigOption = None,
 ) -> None:
-    """Trust a meter's key from now on, once a person has compared its full thumbprint."""
-    term, store = terminal(ctx), existing_store(configured(config))
+    """Trust a meter's key from now on, once a person has compared its full thumbprint, or by its certificate."""
+    term, settings = terminal(ctx), configured(config)
+    store = existing_store(settings)
+    if certified:
+        if thumbprint is not None or identity is not None:
+            raise Told("enrol.one_of")
+        _enrol_certified(term, store, load_makers(settings.makers.roots, settings.makers.revocation_lists))
+        return
     expected = None if thumbprint is None else enrolment.full_thumbprint(thumbprint)
     if identity is not None:
         raw = enrolment.identity_of_file(identity.read_bytes(), expected)
@@ -64,19 +74,32 @@ def enrol(
 @app.command()
 def revoke(
     ctx: typer.Context,
-    thumbprint: Annotated[str, typer.Argument(help="all 64 hexadecimal digits", show_default=False)],
-    reason: Annotated[str, typer.Option("--reason", help="why, for whoever asks years later")],
+    thumbprint: Annotated[str | None, typer.Argument(help="all 64 hexadecimal digits", show_default=False)] = None,
+    reason: Annotated[
+        str | None, typer.Option("--reason", help="why, for whoever asks years later", show_default=False)
+    ] = None,
+    file: Annotated[
+        Path | None, typer.Option("--file", help="the maker's revocation of a replaced meter", show_default=False)
+    ] = None,
     config: ConfigOption = None,
 ) -> None:
     """Refuse whatever this key signs from now on, and state the cut: what was stored until now."""
     term, store = terminal(ctx), existing_store(configured(config))
-    known = enrolment.full_thumbprint(thumbprint)
+    cut = None
+    if file is not None and thumbprint is None and reason is None:
+        known, reason, cut = revocation.load(file)
+    elif thumbprint is not None and reason is not None and file is None:
+        known = enrolment.full_thumbprint(thumbprint)
+    else:
+        raise Told("meters.revoke_what")
     now_ms = _now_ms()
     store.registry.revoke(known, reason, now_ms)
     term.print(term.say("meters.did_revoke", thumbprint=known.hex(), time=time_text(now_ms)))
     for chain in store.archive.chains(known):
         if chain.head_sequence is not None:
             term.print(term.say("meters.cut", epoch=chain.epoch.hex(), sequence=chain.head_sequence))
+    if cut is not None:
+        term.print(term.say("meters.makers_cut", epoch=cut.epoch.hex(), sequence=cut.sequence))
 
 
 @app.command("resolve-fork")
@@ -99,6 +122,22 @@ def resolve_fork(
         raise Told("meters.no_resolution")
     store.registry.resolve_fork(fork, resolution, _now_ms())
     term.print(term.say("meters.did_resolve", id=fork))
+
+
+def _enrol_certified(term: Terminal, store: Store, makers: Makers) -> None:
+    waiting = store.registry.unknown_identities()
+    if not waiting:
+        term.print(term.say("meters.none_waiting"))
+    for unknown in waiting:
+        fields = verify_identity(unknown.raw)[1].fields
+        try:
+            makers.vouched(fields, unknown.thumbprint, _now_ms())
+        except MakerRefused as error:
+            reason = term.say(f"maker.{error.reason}")
+            term.print(term.say("enrol.not_certified", serial=fields[f.SERIAL], reason=reason))
+            continue
+        meter = store.registry.enrol(unknown.raw, BY_MAKER, _now_ms())
+        term.print(term.say("meters.did_enrol", thumbprint=meter.key.thumbprint.hex(), **_names(meter)))
 
 
 _SHOWN = {"serial": f.SERIAL, "maker": f.MAKER, "model": f.MODEL}

@@ -89,8 +89,8 @@ def _assess_others(
     for message in messages:
         codes = _continue_chain(state, message, is_readings=False)
         codes += _take_time(state, message.fields, reception)
-        learnt = _learn(state, message, trust)
-        codes += _codes_of_chain(state)
+        learnt = _learn(state, message, trust, reception.time_ms)
+        codes += _codes_of_chain(state, trust)
         results.append(in_order([*map(finding, codes), *learnt, *_reception_findings(reception)]))
     return results
 
@@ -271,11 +271,11 @@ def _keep_interval(state: ChainState, interval: Interval, status: int) -> None:
     state.is_rescaled = False
 
 
-def _learn(state: ChainState, message: Verified, trust: Trust) -> list[Finding]:
+def _learn(state: ChainState, message: Verified, trust: Trust, received_ms: int) -> list[Finding]:
     """Take in what an identity or event says; the findings are about what it reports."""
     fields = message.fields
     if message.typ == t.IDENTITY:
-        state.learn_identity(message.hash, fields[f.KEY_PROTECTION], fields[f.SOFTWARE_ID])
+        state.learn_identity(message.hash, fields, received_ms)
         return []
     code, details = fields[f.EVENT_CODE], fields[f.DETAILS]
     if code == ev.BOOT:
@@ -318,7 +318,7 @@ def _plan(state: ChainState, trust: Trust) -> MeterPlan | None:
     """The plan of the meter's present parameters, and with it `state.standing`."""
     if state.planned_by is not trust:
         state.forget_plan()
-        codes = _codes_of_chain(state)
+        codes = _codes_of_chain(state, trust)
         if state.parameter_set is None:
             codes.append("parameters_missing")
         else:
@@ -332,9 +332,9 @@ def _plan(state: ChainState, trust: Trust) -> MeterPlan | None:
     return state.plan
 
 
-def _codes_of_chain(state: ChainState) -> list[str]:
+def _codes_of_chain(state: ChainState, trust: Trust) -> list[str]:
     """What holds for readings, events and identities alike."""
-    return [*protection.findings(state.key_protection), *sorted(state.barred)]
+    return [*protection.findings(state, trust.makers), *sorted(state.barred)]
 
 
 def _reception_findings(reception: _Reception) -> tuple[Finding, ...]:

@@ -1,9 +1,11 @@
 """How well the meter's key is kept, as far as it can be known.
 
 A meter says so itself in its identity message, and it may be wrong or lie. "Secure element" is therefore
-believed only from the maker's certificate; no maker CA can be configured yet, so the claim stays unproven.
+believed only from a certificate of a maker whom the operator trusts, for this very key.
 """
 
+from meter_gateway.maker import Makers
+from meter_gateway.traceability.state import ChainState
 from meter_protocol import fields as f
 
 _CODES = {
@@ -13,6 +15,12 @@ _CODES = {
 }
 
 
-def findings(key_protection: int | None) -> list[str]:
-    """`None` if the chain's identity message is not known."""
-    return ["identity_missing"] if key_protection is None else [_CODES[key_protection]]
+def findings(state: ChainState, makers: Makers) -> list[str]:
+    """The finding of what the meter says, which a maker's word alone can take away."""
+    if state.key_protection is None:
+        return ["identity_missing"]
+    if state.key_protection == f.KEY_SECURE_ELEMENT and makers.proves_secure_element(
+        state.certificate, state.thumbprint, state.identity_received_ms
+    ):
+        return []
+    return [_CODES[state.key_protection]]

@@ -11,14 +11,15 @@ from typing import Any
 
 import cbor2
 
-from meter_gateway.model import Finding
+from meter_gateway.model import Fields, Finding
 from meter_gateway.traceability import parameters
 from meter_gateway.traceability.parameters import ParameterSet
 from meter_gateway.traceability.plan import MeterPlan
 from meter_protocol import chain
+from meter_protocol import fields as f
 from meter_protocol.schema import MAX_CHANNELS
 
-STATE_VERSION = 1
+STATE_VERSION = 2
 MAX_STATE_BYTES = 16384
 
 _STORED = (
@@ -30,6 +31,8 @@ _STORED = (
     "announced_boot",
     "identity_hash",
     "key_protection",
+    "certificate",
+    "identity_received_ms",
     "software_id",
     "parameters_hash",
     "parameter_set",
@@ -68,6 +71,10 @@ class ChainState:
         self.announced_boot: int | None = None
         self.identity_hash: bytes | None = None
         self.key_protection: int | None = None
+        self.certificate: bytes | None = None
+        """The maker's, as the identity carries it; judged when the plan is made, and again after a reload."""
+
+        self.identity_received_ms = 0
         self.software_id: bytes | None = None
         self.parameters_hash: bytes | None = None
         self.parameter_set: bytes | None = None
@@ -116,10 +123,12 @@ class ChainState:
         self.barred.discard(code)
         self.forget_plan()
 
-    def learn_identity(self, identity_hash: bytes, key_protection: int, software_id: bytes) -> None:
+    def learn_identity(self, identity_hash: bytes, fields: Fields, received_ms: int = 0) -> None:
         self.identity_hash = identity_hash
-        self.key_protection = key_protection
-        self.software_id = software_id
+        self.key_protection = fields[f.KEY_PROTECTION]
+        self.certificate = fields[f.CERTIFICATE]
+        self.identity_received_ms = received_ms
+        self.software_id = fields[f.SOFTWARE_ID]
         self._renew()
 
     def learn_software(self, software_id: bytes) -> None:

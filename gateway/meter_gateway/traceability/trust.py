@@ -9,6 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from meter_gateway.config import GatewayConfig
+from meter_gateway.maker import Makers, load_makers
 from meter_gateway.traceability import parameters
 from meter_gateway.traceability.authority import AuthorityKeys, load_authority_key
 from meter_gateway.traceability.binding import Binding, load_bindings
@@ -35,6 +36,7 @@ class Trust:
         utc_offset_minutes: int = 0,
         update_authorities: AuthorityKeys | None = None,
         max_jitter_ms: int | None = None,
+        makers: Makers | None = None,
     ) -> None:
         self.register = Register(certificates, utc_offset_minutes)
         self.bindings = tuple(bindings)
@@ -43,6 +45,7 @@ class Trust:
         self.clock_trusted = clock_trusted
         self.update_authorities = update_authorities or {}
         self.max_jitter_ms = max_jitter_ms
+        self.makers = makers or Makers()
         self._by_meter: dict[bytes, list[Binding]] = defaultdict(list)
         for binding in self.bindings:
             self._by_meter[binding.thumbprint].append(binding)
@@ -105,6 +108,7 @@ def load_trust(config: GatewayConfig) -> Trust:
         utc_offset_minutes=config.traceability.utc_offset,
         update_authorities=update_authorities,
         max_jitter_ms=config.traceability.max_sampling_jitter_ms,
+        makers=load_makers(config.makers.roots, config.makers.revocation_lists),
     )
 
 

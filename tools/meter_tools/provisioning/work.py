@@ -26,13 +26,14 @@ from typing import Any
 
 from cryptography import x509
 
+from meter_gateway import revocation
 from meter_gateway.maker import certificates_of
 from meter_gateway.parameters import load_public_key, read_parameters, seal_parameters
 from meter_gateway.sealing import Sealer
 from meter_gateway.texts import Told
 from meter_protocol import first_contact as fc
 from meter_protocol.schema import MAX_TEXT
-from meter_tools.provisioning import ca, ca_files, export, label, revocation
+from meter_tools.provisioning import ca, ca_files, export, label
 from meter_tools.provisioning import settings as settings_file
 from meter_tools.provisioning.board import Head, Hello, command_message, record_message
 from meter_tools.provisioning.factory_db import FactoryDb, Happening, State
@@ -271,9 +272,9 @@ def _replace(shop: Workshop, line: Line, hello: Hello) -> Hello:
 def _revoke(shop: Workshop, hello: Hello, serial: str, head: Head | None, journal: Path) -> None:
     folder = shop.settings.database.parent / "revocations"
     folder.mkdir(parents=True, exist_ok=True)
-    revocation.write(
-        folder / f"{_file_name(serial, hello.thumbprint)}.json", serial, hello.thumbprint, head, shop.now()
-    )
+    cut = None if head is None else revocation.Cut(*head)
+    path = folder / f"{_file_name(serial, hello.thumbprint)}.json"
+    revocation.save(path, serial, hello.thumbprint, "replaced at the maker's: new key, new epoch", cut, shop.now())
     started = shop.database.started(hello.thumbprint)
     if started is not None and started.certificate is not None:
         _revoke_certificate(shop, certificates_of(started.certificate)[0].serial_number)
