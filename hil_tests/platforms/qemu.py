@@ -10,7 +10,7 @@ import shutil
 from pathlib import Path
 
 from hil_tests.platforms import HOST, PlatformError, Wiring
-from meter_protocol import cbor
+from hil_tests.platforms.first_contact import hand_over
 from meter_tools.board_build import OUTPUT
 from meter_tools.demo.processes import Process
 
@@ -23,6 +23,7 @@ ELF = OUTPUT / BOARD / "firmware.elf"
 FLASH_BYTES = 4 << 20
 SLOTS_BYTES, SLOTS_ADDRESS = 512 << 10, 0x08080000
 """The upper half of the processor's own flash, which the emulator loads at power-on."""
+START_S = 20
 
 FIRMWARE_ENDED = {0: "returned", 64: "failed", 65: "faulted"}
 POWER_CUT = 66
@@ -46,23 +47,34 @@ class Board:
         self._console_start = 0
         (folder / "flash.bin").write_bytes(b"\xff" * FLASH_BYTES)
         (folder / "slots.bin").write_bytes(b"\xff" * SLOTS_BYTES)
-        record = [wiring.serial, list(wiring.authority_keys), list(wiring.update_keys)]
-        (folder / "factory.cbor").write_bytes(cbor.dumps(record))
         self._ports = dict(zip(LINES, (wiring.link_port, wiring.bus_port), strict=True))
+        self._make_meter(wiring)
+
+    def _make_meter(self, wiring: Wiring) -> None:
+        """At the factory: the console is the provisioning line; the reset after first contact ends this run."""
+        log = self._folder / "factory.log"
+        command = [*self._command(), "-no-reboot", "-chardev", "pty,id=console", "-serial", "chardev:console"]
+        factory = Process("qemu", command, log, folder=self._folder)
+        try:
+            said = factory.wait_for("redirected to ", START_S)
+            port = said.split("redirected to ")[1].split()[0]
+            hand_over(port, wiring.serial, wiring.authority_keys, wiring.update_keys)
+            factory.wait(START_S)
+        finally:
+            factory.stop()
+
+    def _command(self, arguments: str = "") -> list[str | Path]:
+        return [
+            QEMU, "-machine", MACHINE, "-kernel", ELF, "-nodefaults", "-display", "none",
+            "-device", f"loader,file=slots.bin,addr={SLOTS_ADDRESS:#x},force-raw=on",
+            "-semihosting-config", f"enable=on,target=native{arguments}",
+        ]  # fmt: skip
 
     def power_on(self, cut_at: tuple[int, int] | None = None) -> None:
         """`cut_at`: the power fails in that write or erase of the flash, counted from 0, after so many bytes."""
         self._console_start = self._console.stat().st_size
         arguments = "" if cut_at is None else ",arg=cut={}:{}".format(*cut_at)
-        command: list[str | Path] = [QEMU, "-machine", MACHINE, "-kernel", ELF]
-        command += ["-device", f"loader,file=slots.bin,addr={SLOTS_ADDRESS:#x},force-raw=on"]
-        command += [
-            "-nodefaults",
-            "-display",
-            "none",
-            "-semihosting-config",
-            f"enable=on,target=native{arguments}",
-        ]
+        command = self._command(arguments)
         command += [
             "-chardev",
             f"file,id=console,path={self._console.name},append=on",

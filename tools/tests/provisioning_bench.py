@@ -8,6 +8,7 @@ import json
 import os
 import re
 import select
+import subprocess
 import threading
 import time
 import tty
@@ -91,10 +92,30 @@ class Cable:
                     os.write(tool if end == board else board, octets)
 
 
+FILL = """
+import board_base
+from meter_firmware.memory import Memory
+from meter_firmware import signer_boot
+from board import board
+root = board_base.mount()
+memory = Memory(root + "/memory")
+made = board()
+signer_boot.open_sealer(made, memory)
+with open(root + "/rest", "wb") as file:
+    try:
+        while True:
+            file.write(bytes(512))
+    except OSError:
+        pass
+"""
+"""Run in the board's place: its key is made, and then the flash is filled to the last block."""
+
+
 class UnixBoard:
     """Starts itself anew when it wants to, as a board does."""
 
-    def __init__(self, folder: Path, micropython: Path, cable: Cable, **settings: object) -> None:
+    def __init__(self, folder: Path, micropython: Path, cable: Cable, fill_flash: bool = False) -> None:
+        """`fill_flash`: something else has taken all the room."""
         self.folder = folder
         folder.mkdir()
         configuration = folder / "meter.json"
@@ -107,12 +128,16 @@ class UnixBoard:
                     "buses": {"modbus0": {"host": "127.0.0.1", "tcp_port": 9, "framing": "tcp"}},
                     "link": {"type": "serial", "host": "127.0.0.1", "tcp_port": 9},
                     "provisioning": {"port": cable.board},
-                    **settings,
                 }
             )
         )
         self._command = [micropython, PROJECT / "boards/unix/main.py", configuration]
         self._log = folder / "console.log"
+        self._log.touch()
+        if fill_flash:
+            (folder / "fill.py").write_text(FILL)
+            command = [micropython, folder / "fill.py", configuration]
+            subprocess.run(command, env={**os.environ, "MICROPYPATH": MICROPYPATH}, check=True, timeout=60)
         self._is_on = False
         self.process: Process | None = None
         self._thread = threading.Thread(target=self._supervise, daemon=True)

@@ -85,9 +85,13 @@ def _workshop(term: Terminal, path: Path, ca_file: Path | None, authority_file: 
         sealer,
         FactoryDb(found.database),
         getpass.getuser(),
-        lambda: dt.datetime.now(dt.UTC).replace(microsecond=0),
+        _now,
         lambda key, **values: term.print(term.say(key, **values)),
     )
+
+
+def _now() -> dt.datetime:
+    return dt.datetime.now(dt.UTC).replace(microsecond=0)
 
 
 def _one(shop: Workshop, port: str, serial: str | None, replace: bool, dry_run: bool) -> Outcome:
