@@ -101,10 +101,13 @@ root = board_base.mount()
 memory = Memory(root + "/memory")
 made = board()
 signer_boot.open_sealer(made, memory)
-with open(root + "/rest", "wb") as file:
+number = 0
+for size in (65536, 4096, 700, 60):
     try:
         while True:
-            file.write(bytes(512))
+            number += 1
+            with open(root + "/rest%d" % number, "wb") as file:
+                file.write(b"r" * size)
     except OSError:
         pass
 """

@@ -120,7 +120,7 @@ def provision(shop: Workshop, line: Line, serial: str | None, replace: bool, dry
             return finished
         if not replace:
             raise Told("provision.already", serial=hello.serial, thumbprint=hello.thumbprint.hex())
-        serial = serial or hello.serial
+        serial = hello.serial if serial is None else serial
         if dry_run:
             shop.say("provision.would_replace", serial=hello.serial, sequence=(hello.head or (b"", -1))[1])
             return _outcome(hello, serial or "", "would")
@@ -167,7 +167,7 @@ def _serial(shop: Workshop, hello: Hello, asked: str | None) -> str:
         if asked not in (None, before.serial):
             raise Told("provision.has_serial", serial=before.serial, asked=asked)
         return before.serial
-    chosen = asked or shop.database.next_serial(shop.settings.serial)
+    chosen = shop.database.next_serial(shop.settings.serial) if asked is None else asked
     if not 0 < len(chosen.encode()) <= MAX_TEXT or not chosen.isprintable() or "/" in chosen:
         raise Told("provision.bad_serial", serial=chosen)
     holder = shop.database.holder(chosen)
