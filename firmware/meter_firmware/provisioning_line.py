@@ -9,6 +9,7 @@ from meter_firmware.first_contact import MAX_PAYLOAD, Chain, FirstContact
 from meter_firmware.links.backoff import Backoff
 from meter_firmware.links.serial import SerialLink
 from meter_firmware.memory import Memory
+from meter_firmware.signers.signer import SignerError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -93,7 +94,11 @@ def wipe(board: "Any", memory: Memory, root: str) -> None:
     """
     if not factory.was_never_written(memory) or memory.read(_EPOCH_FILE) is None:
         return
-    board.renew_key(memory)
+    try:
+        board.renew_key(memory)
+    except SignerError as error:
+        # A slot that is locked to its key. The maker sees that the key is the old one, and takes the board away.
+        board.say("key not renewed: " + str(error))
     for name in _STATE:
         memory.remove(name)
     _remove_folder(root + "/journal")

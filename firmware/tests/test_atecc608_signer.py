@@ -57,6 +57,15 @@ def configure(bench: AteccBench, access: int = 0, key: int = 0, slot: int = 0) -
     atecc608_zone.set_slot(bench.chip.zone, slot, wanted_access, wanted_key)
 
 
+def test_a_meter_that_is_given_up_gets_another_key_in_its_slot(bench: AteccBench) -> None:
+    first, second, signature = bench.run("renew", SIGN_IT)
+    assert first != second
+    numbers = bench.chip.keys[0].public_key().public_numbers()
+    assert second == f"{numbers.x:064x}{numbers.y:064x}"
+    verify(bench.chip, signature)
+    assert bench.run() == [second]
+
+
 # Boot
 
 

@@ -1,7 +1,8 @@
 """Runs on MicroPython: opens the ATECC608 behind a socket and does what the command line says, one JSON line each.
 
 `use_atecc608.py PORT OPTION... ACTION...`: options `generate`, `slot=n`; actions `sign=hex`, `counter=n`, `csr`,
-`selftest`, `serial`. `prepare` and `lock` alone are the maker's setup. An error ends the run: {"error", "code"}.
+`renew`, `selftest`, `serial`. `prepare` and `lock` alone are the maker's setup. An error ends the run:
+{"error", "code"}.
 """
 
 import json
@@ -19,6 +20,9 @@ from meter_firmware.signers.signer import SignerError
 def act(signer, name, value):
     if name == "sign":
         return signer.sign(bytes.fromhex(value)).hex()
+    if name == "renew":
+        signer.renew()
+        return signer.public_key().hex()
     if name == "counter":
         return signer.read_counter(int(value))
     if name == "csr":

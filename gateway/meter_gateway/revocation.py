@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from meter_gateway.texts import Told
-from meter_protocol.schema import bytes_of, is_uint, text_to
+from meter_protocol.schema import is_uint
 
 FORMAT = "carbonmeter revocation 1"
 MAX_BYTES = 4096
@@ -53,11 +53,11 @@ def load(path: Path) -> tuple[bytes, str, Cut | None]:
 
 def _read(content: Any) -> tuple[bytes, str, Cut | None]:
     thumbprint, reason, cut = bytes.fromhex(content["thumbprint"]), content["reason"], content["cut"]
-    if content["format"] != FORMAT or not bytes_of(32)(thumbprint) or not text_to(MAX_REASON)(reason):
+    if content["format"] != FORMAT or len(thumbprint) != 32 or not 0 < len(reason) <= MAX_REASON:
         raise ValueError
     if cut is None:
         return thumbprint, reason, None
     found = Cut(bytes.fromhex(cut["epoch"]), cut["sequence"], bytes.fromhex(cut["hash"]))
-    if not bytes_of(8)(found.epoch) or not is_uint(found.sequence) or not bytes_of(32)(found.hash):
+    if len(found.epoch) != 8 or not is_uint(found.sequence) or len(found.hash) != 32:
         raise ValueError
     return thumbprint, reason, found

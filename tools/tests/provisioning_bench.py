@@ -117,10 +117,18 @@ for size in (65536, 4096, 700, 60):
 class UnixBoard:
     """Starts itself anew when it wants to, as a board does."""
 
-    def __init__(self, folder: Path, micropython: Path, cable: Cable, fill_flash: bool = False) -> None:
-        """`fill_flash`: something else has taken all the room."""
+    def __init__(
+        self,
+        folder: Path,
+        micropython: Path,
+        cable: Cable,
+        fill_flash: bool = False,
+        own_link: bool = True,
+    ) -> None:
+        """`fill_flash`: something else has taken all the room. Without a link of its own it takes the record's."""
         self.folder = folder
         folder.mkdir()
+        link = {"link": {"type": "serial", "host": "127.0.0.1", "tcp_port": 9}} if own_link else {}
         configuration = folder / "meter.json"
         configuration.write_text(
             json.dumps(
@@ -129,7 +137,7 @@ class UnixBoard:
                     "journal_bytes": 1 << 18,
                     "image_bytes": 1 << 14,
                     "buses": {"modbus0": {"host": "127.0.0.1", "tcp_port": 9, "framing": "tcp"}},
-                    "link": {"type": "serial", "host": "127.0.0.1", "tcp_port": 9},
+                    **link,
                     "provisioning": {"port": cable.board},
                 }
             )

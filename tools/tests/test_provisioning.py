@@ -1,5 +1,6 @@
 """Boards become meters through the real command, against the shipping firmware on this host."""
 
+import asyncio
 import datetime as dt
 import sqlite3
 import threading
@@ -8,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import aiomqtt
 import pypdfium2
 import pytest
 import zxingcpp
@@ -18,10 +20,11 @@ from meter_gateway import revocation
 from meter_gateway.label import text_of
 from meter_gateway.maker import MakerRefused, Makers
 from meter_protocol import chain as chain_module
-from meter_protocol import cose, messages
+from meter_protocol import cose, messages, topics
 from meter_protocol import events as ev
 from meter_protocol import fields as f
 from meter_protocol import types as t
+from meter_tools.demo.processes import all_stopped, free_port, start_broker
 from meter_tools.provisioning import ca_files, command, factory_db, work
 from meter_tools.provisioning.factory_db import FactoryDb, Happening
 
@@ -182,6 +185,37 @@ class FactoryDbOf:
 
     def __exit__(self, *_: object) -> None:
         self._database.close()
+
+
+def test_a_key_that_was_given_up_is_not_certified_again(bench: Bench, board: UnixBoard, cable: Cable) -> None:
+    """As of a secure element whose slot is locked."""
+    thumbprint = bytes.fromhex(thumbprint_of(bench.provision(cable.tool, "--dry-run")))
+    with FactoryDbOf(bench) as database:
+        database.add(Happening(1, "me", "replaced", thumbprint, "CM-OLD", "unix"))
+    assert "was given up, and the board still has it" in bench.refused("provision", "--port", cable.tool)
+
+
+async def test_a_meter_finds_the_broker_of_its_record(
+    bench: Bench, tmp_path: Path, micropython: Path, cable: Cable
+) -> None:
+    port = free_port()
+    with all_stopped() as started:
+        started.append(start_broker(tmp_path, port))
+        settings = bench.folder / "mqtt.toml"
+        link = f'[link]\nhost = "127.0.0.1"\nport = {port}\n'
+        settings.write_text((bench.folder / "provision.toml").read_text() + link)
+        board = UnixBoard(tmp_path / "board", micropython, cable, own_link=False)
+        async with aiomqtt.Client("127.0.0.1", port) as far_end:
+            await far_end.subscribe(topics.UP_FILTER, qos=1)
+            board.power_on()
+            try:
+                said = await asyncio.to_thread(bench.provision, cable.tool, "--settings", settings)
+                published = await asyncio.wait_for(anext(aiter(far_end.messages)), 60)
+            finally:
+                board.cut_power()
+    thumbprint = bytes.fromhex(thumbprint_of(said))
+    assert str(published.topic) == topics.up(thumbprint[:8])
+    assert decoded(cose.split_sequence(published.payload)[0])[1][f.PUBLIC_KEY] is not None
 
 
 def test_what_is_at_the_port_is_no_board(bench: Bench, cable: Cable) -> None:

@@ -163,7 +163,9 @@ def _finish(shop: Workshop, hello: Hello, dry_run: bool) -> Outcome | None:
 def _serial(shop: Workshop, hello: Hello, asked: str | None) -> str:
     """Told if it is another board's, or not one."""
     before = shop.database.newest(hello.thumbprint)
-    if before is not None and before.state != "replaced":
+    if before is not None and before.state == "replaced":
+        raise Told("provision.old_key", thumbprint=hello.thumbprint.hex())
+    if before is not None:
         if asked not in (None, before.serial):
             raise Told("provision.has_serial", serial=before.serial, asked=asked)
         return before.serial
