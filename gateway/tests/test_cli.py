@@ -79,7 +79,14 @@ def test_every_commented_setting_of_the_template_is_a_real_one(tmp_path: Path) -
         path.parent.mkdir(exist_ok=True)
         path.write_text("x")
         path.chmod(0o600)
-    for name in ("mqtt.password", "broker-ca.pem", "bindings.toml", "certificates/a.toml"):
+    for name in (
+        "mqtt.password",
+        "broker-ca.pem",
+        "bindings.toml",
+        "certificates/a.toml",
+        "makers/root.pem",
+        "makers/crl.pem",
+    ):
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
         path.write_text("")
