@@ -53,7 +53,9 @@ def load(path: Path) -> tuple[bytes, str, Cut | None]:
 
 def _read(content: Any) -> tuple[bytes, str, Cut | None]:
     thumbprint, reason, cut = bytes.fromhex(content["thumbprint"]), content["reason"], content["cut"]
-    if content["format"] != FORMAT or len(thumbprint) != 32 or not 0 < len(reason) <= MAX_REASON:
+    if content["format"] != FORMAT or len(thumbprint) != 32 or not isinstance(reason, str):
+        raise ValueError
+    if not 0 < len(reason) <= MAX_REASON:
         raise ValueError
     if cut is None:
         return thumbprint, reason, None

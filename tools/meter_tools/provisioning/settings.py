@@ -10,7 +10,9 @@ from pydantic import Field, model_validator
 from meter_gateway.config import AnyPath, ExistingFile, Files, Host, KeyFile, Port, SecretFile
 from meter_gateway.validated_toml import ConfigError, Table, problem, read
 from meter_protocol import first_contact as fc
-from meter_protocol.first_contact_schema import MAX_CA_CERTIFICATE
+
+MAX_CA_CERTIFICATE = 2048
+"""SPEC §16.2."""
 
 PROTECTIONS = {"software": 0, "native": 1, "secure_element": 2}
 
