@@ -7,7 +7,7 @@ CARBONMETER := .venv/bin/carbonmeter
 VENV_PYTHON := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-firmware lint bench bench-board pins clean
+.PHONY: help setup demo test test-firmware hil lint bench bench-board pins clean
 
 help: ## list the targets
 	@echo 'carbonmeter: signed readings from a meter board to a verified uplink'
@@ -28,6 +28,9 @@ test: setup ## linters, types, import contracts, board compiler, all tests; ARGS
 
 test-firmware: setup ## what runs on a board, on MicroPython; EXHAUSTIVE=1 for every power cut and the long runs
 	@$(VENV_PYTHON) -m meter_tools.checks firmware $(ARGS)
+
+hil: setup ## the Robot suites on the emulated board; EMULATOR=renode, SUITES='clock receipts', ARGS='...' for robot
+	@$(VENV_PYTHON) -m hil_tests.run $(if $(EMULATOR),--emulator '$(EMULATOR)') $(SUITES:%=--suite %) $(ARGS)
 
 lint: setup ## what make test does before its tests
 	@$(VENV_PYTHON) -m meter_tools.checks lint

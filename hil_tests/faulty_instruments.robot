@@ -27,6 +27,22 @@ An Instrument That Talks Nonsense Has A Status And No Value
     Reading Should Be    ${readings}[CO2]    status=bad response, missed samples    n=0    expected=1
     Reading Should Be    ${readings}[energy]    status=good    total=40280
 
+A Late Answer Is None
+    [Documentation]    Half a second is what an instrument has; what comes later is not taken for the next answer.
+    Instrument Is Well    CO2 sensor
+    Instrument Is Slow    CO2 sensor    delay=800 ms
+    ${readings} =    Wait For Readings
+    Reading Should Be    ${readings}[CO2]    status=no response, missed samples    n=0    expected=1
+    Reading Should Be    ${readings}[energy]    status=good    total=40280
+
+An Answer That Breaks Off Is None
+    Instrument Is Well    CO2 sensor
+    Instrument Breaks Off    CO2 sensor
+    ${readings} =    Wait For Readings
+    ${status} =    Set Variable    ${readings}[CO2][status]
+    Should Contain    ${status}    response, missed samples
+    Reading Should Be    ${readings}[energy]    status=good    total=40280
+
 It Is Measured Again As Soon As It Is Well
     Instrument Is Well    CO2 sensor
     ${readings} =    Wait For Readings

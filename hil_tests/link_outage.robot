@@ -12,13 +12,3 @@ What Was Sealed During An Outage Arrives In Order Afterwards
     Link Goes Up
     Backfill Should Be In Order    at_least=3
     Intervals Should Join
-
-What Was Sent And Not Receipted Comes Again Byte For Byte
-    Gateway Withholds Receipts
-    ${sent} =    Wait For Sealed Messages    2
-    Link Goes Down
-    Wait For Requests    CO2 sensor    4
-    Link Goes Up
-    Messages Should Come Again    ${sent}
-    Backfill Should Be In Order    at_least=4
-    Intervals Should Join

@@ -48,7 +48,7 @@ class EmulatedStm32:
 
     def __init__(self) -> None:
         self.factory = board_base.factory()
-        self.journal_bytes = board_base.JOURNAL_BYTES
+        self.journal_bytes = board_base.journal_bytes()
         self.update_site = board_base.update_site()
         self.image_region = chip.image()
         self.clock = BoardClock()

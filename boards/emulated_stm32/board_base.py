@@ -25,12 +25,18 @@ ROOT = "/meter"
 FLASH_FILE = "flash.bin"
 """In the emulator's working folder."""
 
-JOURNAL_BYTES = 1 << 20
+JOURNAL_SHARE = 4
+"""Of the chip's size: of one of 4 MiB the journal takes 1 MiB."""
+
 IMAGE_BYTES = 256 << 10
 """A slot is two sectors of 128 KiB in the processor's flash; the download is on the chip, beside the journal."""
 
+BLOCK_COUNT = 4
+"""The block device protocol's operation that asks for it."""
+
 FAILED = 64
 
+_chips: "list[chip.Flash]" = []
 _mounted: "list[str]" = []
 
 
@@ -45,9 +51,25 @@ def mount() -> str:
     from meter_firmware import blockdev
 
     if not _mounted:
-        blockdev.mount(chip.Flash(FLASH_FILE, blockdev.BLOCK_SIZE), ROOT)
+        blockdev.mount(_flash(), ROOT)
         _mounted.append(ROOT)
     return ROOT
+
+
+def journal_bytes() -> int:
+    from meter_firmware import blockdev
+
+    blocks: int = _flash().ioctl(BLOCK_COUNT, 0)
+    return blocks * blockdev.BLOCK_SIZE // JOURNAL_SHARE
+
+
+def _flash() -> "chip.Flash":
+    """The one chip that there is."""
+    from meter_firmware import blockdev
+
+    if not _chips:
+        _chips.append(chip.Flash(FLASH_FILE, blockdev.BLOCK_SIZE))
+    return _chips[0]
 
 
 def update_site() -> "UpdateSite | None":

@@ -9,7 +9,7 @@ import sys
 from binascii import hexlify
 
 import board_base
-from clocks import DrivenClock
+from clocks import Ahead, DrivenClock
 from remote_buses import RemoteI2c, RemoteOneWire, Wire
 from remote_pulses import RemotePulses, remote_pulses
 from remote_spi import remote_spi
@@ -61,9 +61,14 @@ class UnixBoard:
         self.factory = board_base.factory()
         self.journal_bytes = board_base.journal_bytes()
         self.update_site = board_base.update_site()
+        self.link_ms = monotonic.now_ms
+        """Monotonic milliseconds that no replay accelerates."""
         replay = config.get("replay")
         self.clock: "BoardClock | DrivenClock"
-        if replay is None:
+        if "ahead_file" in config:
+            ahead = Ahead(config["ahead_file"])
+            self.clock, self.link_ms = ahead.clock(), ahead.now_ms
+        elif replay is None:
             self.clock = BoardClock()
         else:
             self.clock = DrivenClock(replay["clock_file"], replay["until_ms"], replay.get("pace_ms", 0))
@@ -72,9 +77,6 @@ class UnixBoard:
         buses = config["buses"]
         # All of them at once: a mistake in the configuration shows at the start, not when a set names the bus.
         self._buses: "dict[str, Bus]" = {name: _make_bus(buses[name]) for name in buses}
-
-    def link_ms(self) -> int:
-        return monotonic.now_ms()
 
     def random(self, size: int) -> bytes:
         return os.urandom(size)

@@ -1,11 +1,20 @@
-"""A replay's driven time. Without a replay the unix board's clock is that of every board, board_clock.py.
+"""Time that a file drives. Without one the unix board's clock is that of every board, board_clock.py.
 
 In a replay the meter owns virtual time. It writes the virtual UTC in milliseconds to a file, eight bytes
 big-endian, whenever it would have slept; simulated instruments and the gateway read that file. A replay
 then runs as fast as the machine allows, and every interval ends exactly where the trace says.
+
+Or a test owns time, and writes to a file in the same form by how many milliseconds the board is ahead of real
+time.
 """
 
 import asyncio
+
+from meter_firmware import monotonic
+from meter_firmware.board_clock import BoardClock
+
+LOOK_MS = 20
+"""How soon a leap is noticed by who waits."""
 
 
 class DrivenClock:
@@ -47,6 +56,20 @@ class DrivenClock:
     def _read(self) -> int:
         with open(self._path, "rb") as file:
             return int.from_bytes(file.read(8), "big")
+
+
+class Ahead:
+    """Monotonic milliseconds with the leaps that the file at `path` tells; they never go back."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+
+    def now_ms(self) -> int:
+        with open(self._path, "rb") as file:
+            return monotonic.now_ms() + int.from_bytes(file.read(8), "big")
+
+    def clock(self) -> BoardClock:
+        return BoardClock(self.now_ms, LOOK_MS)
 
 
 def _never() -> bool:

@@ -1,7 +1,8 @@
 """The gateway of the bench: checks what comes, answers as DESIGN's rules say, and can be told not to.
 
 It knows the public protocol only. Enrolment is taken for granted: the first identity on the line is the meter's,
-and a suite holds its thumbprint against the label.
+and a suite holds its thumbprint against the label. Where the chain has a gap it asks for what is missing, as the
+real one does: a serial line has no carrier, so the meter does not see that nobody listened for a while.
 """
 
 import threading
@@ -9,6 +10,7 @@ import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from hil_tests.keywords.bench_clock import BenchClock
 from hil_tests.keywords.link_end import LinkEnd
 from hil_tests.keywords.meter_chain import MeterChain
 from hil_tests.keywords.signing import SigningKey
@@ -19,18 +21,15 @@ from meter_protocol import types as t
 from meter_protocol.errors import ProtocolError
 
 CLOCK_UNCERTAINTY_MS = 20
+RESEND_INTERVAL_MS = 1000
 LOOK_S = 0.2
 
 Found = TypeVar("Found")
 
 
-def now_ms() -> int:
-    """The bench's time."""
-    return time.time_ns() // 1_000_000
-
-
 class Gateway:
-    def __init__(self) -> None:
+    def __init__(self, clock: BenchClock) -> None:
+        self._now_ms = clock.gateway_ms
         self.authority = SigningKey()
         self.update_authority = SigningKey()
         self.receipt_key = SigningKey()
@@ -39,7 +38,10 @@ class Gateway:
         self.sends_receipts = True
         self.tells_time = True
         self.arrivals: list[Message] = []
-        """Every message of the chain in the order in which it was on the line, repetitions too."""
+        """Every message of the chain in the order in which it was taken, repetitions too."""
+        self.resend_requests = 0
+        self._asked_for = -1
+        self._asked_ms = 0
         self.take_alone: Callable[[bytes], bool] = lambda _: False
         """Takes what is no message of the chain; False if it is not for it either."""
         self.time_replies: list[bytes] = []
@@ -69,14 +71,27 @@ class Gateway:
             return
         if self.take_alone(raw):
             return
-        self.arrivals.append(self.chain.take(raw))
+        message = self.chain.take(raw)
+        if message.sequence < len(self.chain.messages):
+            self.arrivals.append(message)
+        else:
+            self._ask_again()
+
+    def _ask_again(self) -> None:
+        """For what the chain waits for, unless that was asked a moment ago."""
+        head, now = self.chain.messages[-1], self._now_ms()
+        if self._asked_for == head.sequence and now - self._asked_ms < RESEND_INTERVAL_MS:
+            return
+        self._asked_for, self._asked_ms = head.sequence, now
+        self.resend_requests += 1
+        self.link.send(self.resend_request(head.sequence + 1))
 
     def _answer_time(self, request: dict[int, Any]) -> None:
         if request[f.METER] != self.chain.thumbprint:
             raise Refused("not_for_us")
         self.time_requests += 1
         if self.tells_time:
-            self.time_replies.append(self.time_reply(request[f.NONCE], now_ms()))
+            self.time_replies.append(self.time_reply(request[f.NONCE], self._now_ms()))
             self.link.send(self.time_replies[-1])
 
     # What goes out
@@ -85,7 +100,7 @@ class Gateway:
         """The header of everything that a gateway or an authority signs."""
         return {
             f.VERSION: f.PROTOCOL_VERSION,
-            f.TIME_MS: now_ms(),
+            f.TIME_MS: self._now_ms(),
             f.CLOCK_STATUS: f.CLOCK_SYNCHRONISED,
             f.CLOCK_UNCERTAINTY_MS: CLOCK_UNCERTAINTY_MS,
             f.METER: self.chain.thumbprint,
@@ -99,6 +114,11 @@ class Gateway:
 
     def receipt(self) -> bytes:
         return self.receipt_key.seal(t.RECEIPT, self.receipt_fields())
+
+    def resend_request(self, sequence: int) -> bytes:
+        """Of the present epoch, from there on."""
+        place = {f.EPOCH: self.chain.messages[-1].fields[f.EPOCH], f.SEQUENCE: sequence}
+        return self.receipt_key.seal(t.RESEND_REQUEST, self.about_meter() | place)
 
     def time_reply(self, nonce: bytes, time_ms: int) -> bytes:
         return self.clock_key.seal(t.TIME_REPLY, self.about_meter() | {f.NONCE: nonce, f.TIME_MS: time_ms})

@@ -1,73 +1,119 @@
-"""The instruments on the meter's bus: real Modbus servers whose registers a test sets while they run."""
+"""The instruments on the meter's buses: real Modbus servers, and lines of the others, set while they run."""
 
 import asyncio
 import itertools
 import logging
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
+from pydantic import PrivateAttr
+
+from hil_tests.keywords.channels import Instrument
 from hil_tests.platforms import HOST
 from meter_tools.simulator import Configuration, Fault, serve
+from meter_tools.simulator.chip_configuration import FixedSource
+from meter_tools.simulator.faults import write_fault_file
+from meter_tools.simulator.instruments import Values
 from meter_tools.simulator.server import Simulation
 
 START_S = 20
-BUS = "modbus0"
+LOOK_S = 0.02
 
 
-class InstrumentBus:
-    """`kinds`: name -> (kind, unit, serial) of every instrument on the one RTU bus."""
+class Shown(FixedSource):
+    """What an instrument shows, and how often it was asked."""
 
-    def __init__(self, kinds: Mapping[str, tuple[str, int, str]]) -> None:
+    _next: Callable[[], Values] | None = PrivateAttr(None)
+    _requests: int = PrivateAttr(0)
+
+    def __call__(self, _: int) -> Values:
+        self._requests += 1
+        return self.values if self._next is None else self._next()
+
+    @property
+    def requests(self) -> int:
+        return self._requests
+
+    def show(self, indication: str, values: Sequence[int]) -> None:
+        """One value is shown for good; of several each request gets the next, over and over."""
+        others = {**self.values, indication: values[0]}
+        cycle = itertools.cycle([others | {indication: value} for value in values])
+        self.values = others
+        self._next = None if len(values) == 1 else lambda: next(cycle)
+
+    def follow(self, source: Callable[[], Values]) -> None:
+        self._next = source
+
+
+class InstrumentBuses:
+    """`folder` is for the file of faults."""
+
+    def __init__(self, instruments: Mapping[str, Instrument], folder: Path) -> None:
         # pymodbus calls every request for an absent address an error.
         logging.getLogger("pymodbus.logging").setLevel(logging.CRITICAL)
+        self._instruments = instruments
+        self._shown = {name: Shown(kind="fixed", values={}) for name in instruments}
+        self._faults: dict[str, Fault] = {}
+        self._fault_file = folder / "faults.json"
+        write_fault_file(self._fault_file, {})
         self._loop = asyncio.new_event_loop()
         threading.Thread(target=self._loop.run_forever, daemon=True).start()
-        instruments = [
-            {"name": name, "kind": kind, "unit": unit, "serial": serial, "source": {"kind": "fixed", "values": {}}}
-            for name, (kind, unit, serial) in kinds.items()
-        ]
-        configuration = Configuration.model_validate(
-            {"bus": [{"name": BUS, "framing": "rtu", "host": HOST, "instruments": instruments}]}
-        )
-        self._simulation: Simulation = asyncio.run_coroutine_threadsafe(serve(configuration), self._loop).result(
-            START_S
-        )
-        self.port = self._simulation.buses[BUS].port
-        self._values: dict[str, dict[str, int | None]] = {name: {} for name in kinds}
+        self._simulation: Simulation = self._run(serve(self._configuration()))
+        self.ports = {name: bus.port for name, bus in self._simulation.buses.items()}
+
+    def _run(self, work: Any) -> Any:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(START_S)
+
+    def _configuration(self) -> Configuration:
+        buses: dict[str, dict[str, Any]] = {}
+        for instrument in self._instruments.values():
+            kind = {"framing": "rtu"} if instrument.is_modbus else {"kind": "serial"}
+            bus = buses.setdefault(
+                instrument.bus, {"name": instrument.bus, "host": HOST, "instruments": [], **kind}
+            )
+            entry = {"name": instrument.name, "kind": instrument.kind, "serial": instrument.serial}
+            # Of what is found by its serial number alone, the address in a set says nothing.
+            unit = {} if instrument.unit > 250 and not instrument.is_modbus else {"unit": instrument.unit or 1}
+            bus["instruments"].append({**entry, **unit, "source": self._shown[instrument.name]})
+        return Configuration.model_validate({"fault_file": self._fault_file, "bus": list(buses.values())})
 
     def show(self, name: str, indication: str, values: Sequence[int]) -> None:
-        """One value is shown for good; of several each reading gets the next, over and over."""
-        instrument = self._simulation.instruments[name]
-        if indication not in instrument.kind.indications:
-            raise ValueError(f"{name} has no {indication}; it has {', '.join(instrument.kind.indications)}")
-        others = self._values[name]
-        others[indication] = values[0]
-        if len(values) == 1:
-            fixed = dict(others)
-            instrument.source = lambda _: fixed
-        else:
-            cycle = itertools.cycle([others | {indication: value} for value in values])
-            instrument.source = lambda _: next(cycle)
+        indications = self._instruments[name].indications
+        if indication not in indications:
+            raise ValueError(f"{name} has no {indication}; it has {', '.join(indications)}")
+        self._shown[name].show(indication, values)
+
+    def follow(self, name: str, source: Callable[[], Values]) -> None:
+        """At each request it shows what the source says then."""
+        self._shown[name].follow(source)
 
     def fail(self, name: str, fault: Fault | None) -> None:
-        self._simulation.instruments[name].fault = fault
+        if fault is None:
+            self._faults.pop(name, None)
+        else:
+            self._faults[name] = fault
+        write_fault_file(self._fault_file, self._faults)
 
     @property
     def faulty(self) -> list[str]:
-        return [name for name, instrument in self._simulation.instruments.items() if instrument.fault is not None]
+        return list(self._faults)
+
+    def requests(self) -> dict[str, int]:
+        """By instrument."""
+        return {name: shown.requests for name, shown in self._shown.items()}
 
     def wait_for_requests(self, name: str, count: int, timeout_s: float) -> None:
         """Until the meter has asked so many times more."""
-        instrument = self._simulation.instruments[name]
-        wanted = instrument.requests + count
+        wanted = self._shown[name].requests + count
         deadline = time.monotonic() + timeout_s
-        while instrument.requests < wanted:
+        while (missing := wanted - self._shown[name].requests) > 0:
             if time.monotonic() > deadline:
-                missing = wanted - instrument.requests
                 raise AssertionError(f"{name}: {missing} of {count} readings missing after {timeout_s:.0f} s")
-            time.sleep(0.02)
+            time.sleep(LOOK_S)
 
     def close(self) -> None:
-        asyncio.run_coroutine_threadsafe(self._simulation.close(), self._loop).result(START_S)
+        self._run(self._simulation.close())
         self._loop.call_soon_threadsafe(self._loop.stop)

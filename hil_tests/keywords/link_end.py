@@ -17,7 +17,7 @@ class LinkEnd:
     def __init__(self, receive: Callable[[bytes], None]) -> None:
         self._receive = receive
         self._connection: socket.socket | None = None
-        self._is_plugged_in = True
+        self.is_plugged_in = True
         self._sending = threading.Lock()
         self._listener = socket.create_server((HOST, 0))
         self.port: int = self._listener.getsockname()[1]
@@ -44,12 +44,12 @@ class LinkEnd:
         self._listener.bind((HOST, self.port))
 
     def plug_in(self) -> None:
-        self._is_plugged_in = True
+        self.is_plugged_in = True
         self._listener.listen()
         self._thread = self._listen()
 
     def close(self) -> None:
-        self._is_plugged_in = False
+        self.is_plugged_in = False
         # Only a shutdown wakes a thread that waits in accept or recv; closing does not.
         for end in (self._listener, self._connection):
             if end is not None:
@@ -73,7 +73,7 @@ class LinkEnd:
                 connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 self._connection = connection
                 # Accepted while it was being unplugged: nobody would shut this one down.
-                if self._is_plugged_in:
+                if self.is_plugged_in:
                     with contextlib.suppress(OSError):
                         self._read(connection)
                 self._connection = None

@@ -1,60 +1,109 @@
 """The `emulated_stm32` board in QEMU: the image as it would be flashed, on an emulated Cortex-M4.
 
-A power cut is SIGKILL: whole writes to the flash are in its file then. `cut_at` has one torn.
+A power cut is SIGKILL: whole writes to the flash are in its file then. `tear_flash_operation` has one torn.
 
 QEMU ends with a code that the firmware chose, those of boards/emulated_stm32/port, where that is what ended. Any
 other end is the emulator's own failure, and no verdict about the firmware.
+
+Time and what fails are driven through QEMU's debug port, in variables of the port's C code: the image is the one
+that ships.
 """
 
+import contextlib
 import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
 
-from hil_tests.platforms import HOST, PlatformError, Wiring
 from hil_tests.platforms.first_contact import hand_over
+
+from hil_tests.platforms import HOST, PlatformError, Wiring
+from hil_tests.platforms.debugger import SOCKET, Debugger
+from hil_tests.platforms.image import Symbols, elf_of
+from meter_tools import board_build, toolchain, upstream
 from meter_tools.board_build import OUTPUT
 from meter_tools.demo.processes import Process
+
+LACKS = ("renode",)
+"""I2C, SPI and ADC, which QEMU's machine has not."""
 
 BOARD = "emulated_stm32"
 MACHINE = "netduinoplus2"
 """STM32F405."""
 
 QEMU = "qemu-system-arm"
-ELF = OUTPUT / BOARD / "firmware.elf"
 FLASH_BYTES = 4 << 20
 SLOTS_BYTES, SLOTS_ADDRESS = 512 << 10, 0x08080000
 """The upper half of the processor's own flash, which the emulator loads at power-on."""
-START_S = 20
 
 FIRMWARE_ENDED = {0: "returned", 64: "failed", 65: "faulted"}
 POWER_CUT = 66
 
-LINES = ("link", "modbus0")
-"""The board's UARTs 2 and 3, in this order; 1 is the console."""
+UARTS = ("link", "modbus0", "serial0")
+"""The board's UARTs 2, 3 and 4; 1 is the console. Of a bus that a suite has not, nothing is connected."""
+
+TIME_FUNCTIONS = ("virtual_time_us", "watchdog_start", "watchdog_feed", "bite_if_due", "receive")
+"""Inside of these the time in memory may be half of the old one; the last is what interrupts call."""
+
+TIMER_COUNT = 0x40000024
+"""Counter of timer 2, whose microseconds are not in `elapsed_us` yet as far as they are later than `seen_us`."""
+
+END_S = 5
+START_S = 20
+TOLERANCE_US = 20_000
+"""An emulator that is halted and goes on loses about as much again."""
+
+CUT_OPERATIONS, CUT_OPERATION, CUT_BYTES = 4, 8, 12
+"""Offsets in the port's `cut`: operations since the reset, the one to tear, and after how many bytes."""
+
+BRANCH_TO_ITSELF = 0xE7FE
+"""Thumb: `b .`."""
+
+HANDLER = "_handler"
+"""What the names of the functions that interrupts call end with."""
+
+WATCHDOG_MS = 10000
+"""boards/emulated_stm32/board.py."""
+
+
+def prepare() -> None:
+    """QEMU and the image, installed and built where that may be; PlatformError is one line with the remedy."""
+    try:
+        toolchain.want({QEMU: toolchain.EMULATOR[QEMU]}, OUTPUT / BOARD / "toolchain.log")
+        print(f"{BOARD}: {board_build.build(BOARD)} B", flush=True)
+    except (toolchain.ToolchainError, upstream.SourceError, board_build.BuildError) as error:
+        raise PlatformError(str(error)) from None
 
 
 class Board:
+    model = BOARD
     key_protection = "native"
 
     def __init__(self, folder: Path, wiring: Wiring) -> None:
         if shutil.which(QEMU) is None:
             raise PlatformError(f"{QEMU} is missing: sudo apt-get install {QEMU}")
-        if not ELF.exists():
-            raise PlatformError(f"there is no image: python -m meter_tools.board_build {BOARD}")
+        self._elf = elf_of(BOARD)
         self._folder = folder
         self._console = folder / "console.log"
         self._console.touch()
         self._process: Process | None = None
+        self._debugger: Debugger | None = None
+        self._ahead_us = 0
+        """By how much the board's clock is to be ahead of `time.monotonic`, since both began where they did."""
+        self._newest_us: int | None = None
         self._console_start = 0
-        (folder / "flash.bin").write_bytes(b"\xff" * FLASH_BYTES)
+        self.flash = folder / "flash.bin"
+        self.flash.write_bytes(b"\xff" * (FLASH_BYTES // wiring.flash_share))
         (folder / "slots.bin").write_bytes(b"\xff" * SLOTS_BYTES)
-        self._ports = dict(zip(LINES, (wiring.link_port, wiring.bus_port), strict=True))
+        self._ports = {"link": wiring.link_port, **wiring.bus_ports}
         self._make_meter(wiring)
 
     def _make_meter(self, wiring: Wiring) -> None:
         """At the factory: the console is the provisioning line; the reset after first contact ends this run."""
-        log = self._folder / "factory.log"
         command = [*self._command(), "-no-reboot", "-chardev", "pty,id=console", "-serial", "chardev:console"]
-        factory = Process("qemu", command, log, folder=self._folder)
+        factory = Process("qemu", command, self._folder / "factory.log", folder=self._folder)
         try:
             said = factory.wait_for("redirected to ", START_S)
             port = said.split("redirected to ")[1].split()[0]
@@ -64,15 +113,14 @@ class Board:
             factory.stop()
 
     def _command(self, arguments: str = "") -> list[str | Path]:
-        return [
-            QEMU, "-machine", MACHINE, "-kernel", ELF, "-nodefaults", "-display", "none",
-            "-device", f"loader,file=slots.bin,addr={SLOTS_ADDRESS:#x},force-raw=on",
-            "-semihosting-config", f"enable=on,target=native{arguments}",
-        ]  # fmt: skip
+        command: list[str | Path] = [QEMU, "-machine", MACHINE, "-kernel", self._elf, "-nodefaults"]
+        command += ["-display", "none", "-semihosting-config", f"enable=on,target=native{arguments}"]
+        return [*command, "-device", f"loader,file=slots.bin,addr={SLOTS_ADDRESS:#x},force-raw=on"]
 
     def power_on(self, cut_at: tuple[int, int] | None = None) -> None:
         """`cut_at`: the power fails in that write or erase of the flash, counted from 0, after so many bytes."""
         self._console_start = self._console.stat().st_size
+        self._newest_us = None
         arguments = "" if cut_at is None else ",arg=cut={}:{}".format(*cut_at)
         command = self._command(arguments)
         command += [
@@ -81,24 +129,41 @@ class Board:
             "-serial",
             "chardev:console",
         ]
-        for name, port in self._ports.items():
-            far_end = f"socket,id={name},host={HOST},port={port},nodelay=on,reconnect=1"
-            command += ["-chardev", far_end, "-serial", f"chardev:{name}"]
+        for name in UARTS:
+            if name in self._ports:
+                far_end = f"socket,id={name},host={HOST},port={self._ports[name]},nodelay=on,reconnect=1"
+                command += ["-chardev", far_end, "-serial", f"chardev:{name}"]
+            else:
+                command += ["-serial", "null"]
+        command += ["-chardev", f"socket,id=debug,path={SOCKET},server=on,wait=off", "-gdb", "chardev:debug"]
+        (self._folder / SOCKET).unlink(missing_ok=True)
         self._process = Process("qemu", command, self._folder / "emulator.log", folder=self._folder)
+        with self._unless_power_fails():
+            self._see_clock_begin(self._debug_port)
+
+    def _see_clock_begin(self, debugger: Debugger) -> None:
+        """Now, when the firmware has no time to keep yet, a halt does no harm."""
+        while self.time_us() == 0:
+            time.sleep(0.002)
+        self.advance(0)
 
     def cut_power(self) -> None:
+        if self._debugger is not None:
+            self._debugger.close()
+            self._debugger = None
         if self._process is not None:
             self._process.kill()
             self._process = None
 
     @property
-    def pid(self) -> int | None:
-        """Of the emulator, where the power is on."""
-        return None if self._process is None else self._process.pid
+    def process(self) -> Process:
+        """The emulator's, where the power is on."""
+        if self._process is None:
+            raise AssertionError("the power is off")
+        return self._process
 
     @property
     def is_cut(self) -> bool:
-        """Whether `cut_at` has come."""
         return self._process is not None and self._process.exit_code() == POWER_CUT
 
     def console(self) -> str:
@@ -111,3 +176,110 @@ class Board:
         if code in FIRMWARE_ENDED:
             raise AssertionError(f"the firmware {FIRMWARE_ENDED[code]}:\n{self.console()}")
         raise PlatformError(f"{QEMU} ended with code {code}: {self._process.last_line()}")
+
+    # Through the debug port
+
+    def advance(self, milliseconds: int) -> None:
+        """And by what the board has lost to halts of ours: seen from real time, it leaps and does nothing else."""
+        with self._unless_power_fails():
+            self._leap(self._debug_port, milliseconds * 1000)
+
+    def _leap(self, debugger: Debugger, ahead_us: int) -> None:
+        self._halt_outside_of_time(debugger)
+        self._note_reset(debugger)
+        self._ahead_us += ahead_us
+        while not self._has_caught_up(debugger):
+            self._halt_outside_of_time(debugger)
+
+    @contextlib.contextmanager
+    def _unless_power_fails(self) -> Iterator[None]:
+        """A debug port that is gone because of that is no failure of the emulator."""
+        try:
+            yield
+        except PlatformError:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                if self._process is not None:
+                    self._process.wait(END_S)
+            self.check()
+            if not self.is_cut:
+                raise
+
+    def _has_caught_up(self, debugger: Debugger) -> bool:
+        """Halted at first, and running afterwards. Nothing is believed that is not seen a second time."""
+        elapsed_us, since_us = self._read_time(debugger)
+        deadline_us = debugger.read(self._symbols["watchdog_bites_us"], 8)
+        behind_us = _now_us() + self._ahead_us - elapsed_us - since_us
+        if behind_us <= TOLERANCE_US:
+            debugger.go_on()
+            return True
+        debugger.write(self._symbols["watchdog_bites_us"], deadline_us + behind_us, 8)
+        debugger.write_and_go_on(self._symbols["elapsed_us"], elapsed_us + behind_us, 8)
+        return False
+
+    def _note_reset(self, debugger: Debugger) -> None:
+        """The board's clock begins anew with its power, and whenever it resets itself."""
+        board_us = sum(self._read_time(debugger))
+        if self._newest_us is None or board_us < self._newest_us:
+            self._ahead_us = board_us - _now_us()
+        self._newest_us = board_us
+
+    def _halt_outside_of_time(self, debugger: Debugger) -> None:
+        """Not where the firmware is just reckoning with its time, and not in an interrupt."""
+        debugger.halt()
+        while any(debugger.program_counter() in busy for busy in self._busy_ranges):
+            debugger.go_on()
+            time.sleep(0.001)
+            debugger.halt()
+
+    def time_us(self) -> int:
+        """Since the board's reset, on its own clock."""
+        debugger = self._debug_port
+        self._halt_outside_of_time(debugger)
+        board_us = sum(self._read_time(debugger))
+        debugger.go_on()
+        return board_us
+
+    def _read_time(self, debugger: Debugger) -> tuple[int, int]:
+        """What the firmware has counted, and what its timer has since."""
+        elapsed_us = debugger.read(self._symbols["elapsed_us"], 8)
+        since_us = debugger.read(TIMER_COUNT, 4) - debugger.read(self._symbols["seen_us"], 4)
+        return elapsed_us, since_us % (1 << 32)
+
+    def tear_flash_operation(self, number: int, size: int) -> None:
+        debugger = self._debug_port
+        with debugger.halted():
+            done = debugger.read(self._symbols["cut"] + CUT_OPERATIONS, 4)
+            debugger.write(self._symbols["cut"] + CUT_OPERATION, done + number, 4)
+            debugger.write(self._symbols["cut"] + CUT_BYTES, size, 4)
+
+    def hang(self) -> None:
+        debugger = self._debug_port
+        # In an interrupt the loop would keep the watchdog's from coming.
+        self._halt_outside_of_time(debugger)
+        # The stack never grows so far.
+        loop = self._symbols["_stack_limit"]
+        debugger.write(loop, BRANCH_TO_ITSELF, 2)
+        debugger.jump(loop)
+        elapsed_us = debugger.read(self._symbols["elapsed_us"], 8)
+        debugger.write_and_go_on(self._symbols["elapsed_us"], elapsed_us + WATCHDOG_MS * 1000, 8)
+
+    @cached_property
+    def _busy_ranges(self) -> list[range]:
+        return [self._symbols.of(name) for name in TIME_FUNCTIONS] + self._symbols.ranges_ending(HANDLER)
+
+    @property
+    def _debug_port(self) -> Debugger:
+        if self._debugger is None:
+            if self._process is None:
+                raise AssertionError("the power is off")
+            process = self._process
+            self._debugger = Debugger(self._folder, lambda: process.exit_code() is None)
+        return self._debugger
+
+    @cached_property
+    def _symbols(self) -> Symbols:
+        return Symbols(self._elf)
+
+
+def _now_us() -> int:
+    return time.monotonic_ns() // 1000

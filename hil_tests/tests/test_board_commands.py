@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 
 from hil_tests.keywords import channels
+from hil_tests.keywords.bench_clock import BenchClock
 from hil_tests.keywords.gateway import Gateway
 from hil_tests.platforms import HOST, Wiring, qemu
 from meter_protocol import fields as f
@@ -66,7 +67,7 @@ def commands(tmp_path: Path) -> Iterator[Commands]:
 
 @pytest.fixture
 def gateway() -> Iterator[Gateway]:
-    made = Gateway()
+    made = Gateway(BenchClock())
     yield made
     made.link.close()
 
@@ -121,7 +122,7 @@ def test_the_emulated_board_is_run_watched_and_given_instruments_by_command(
 ) -> None:
     place = tmp_path / "board"
     place.mkdir()
-    qemu.Board(place, Wiring(SERIAL, (gateway.authority.cose_key,), gateway.link.port, 9))
+    qemu.Board(place, Wiring(SERIAL, (gateway.authority.cose_key,), gateway.link.port, {"modbus0": 9}))
     _, ran = commands.start("board", "run", qemu.BOARD, "--folder", place)
     wait_for(lambda: "Ctrl-C cuts its power" in ran.read_text(), "board")
     line = dict(re.findall(r"^(\w+): (/dev/\S+)$", ran.read_text(), re.MULTILINE))
@@ -161,8 +162,8 @@ def parameters(gateway: Gateway) -> dict[int, Any]:
         f.SET_VERSION: 1,
         f.INTERVAL_S: 1,
         f.SAMPLE_PERIOD_MS: 500,
-        f.INSTRUMENTS: channels.instruments(),
-        f.CHANNELS: channels.channels(),
+        f.INSTRUMENTS: channels.usual_site().instrument_entries(),
+        f.CHANNELS: channels.usual_site().channel_entries(),
         f.RECEIPT_KEYS: [gateway.receipt_key.cose_key],
         f.CLOCK_KEYS: [gateway.clock_key.cose_key],
     }

@@ -1,10 +1,8 @@
-"""The shipping image in QEMU: that it runs at all, and what only this platform can show.
+"""The shipping image in QEMU: what only this platform can show, and that the platform itself tells the truth.
 
-The Robot suites run on it as on any other: robot --variable PLATFORM:qemu.
+What the firmware does on it is the business of the Robot suites: make hil.
 """
 
-import os
-import random
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -14,42 +12,44 @@ from typing import Any
 import pytest
 
 from hil_tests.keywords import channels
+from hil_tests.keywords.bench_clock import BenchClock
 from hil_tests.keywords.gateway import Gateway
-from hil_tests.keywords.instruments import InstrumentBus
+from hil_tests.keywords.instruments import InstrumentBuses
 from hil_tests.keywords.signing import SigningKey
 from hil_tests.keywords.verification import Message
 from hil_tests.platforms import PlatformError, Wiring, qemu
+from hil_tests.platforms.image import elf_of
 from meter_protocol import fields as f
 from meter_protocol import types as t
-from meter_tools import board_build, toolchain, upstream
 
 SERIAL = "QEMU-0001"
 PATIENCE_S = 20
+LEAPS, LEAP_MS = 100, 2000
 SHOWN_WH = 123456789
+SITE = channels.usual_site()
 
 
 @pytest.fixture(scope="session")
 def image() -> Path:
     try:
-        toolchain.want(toolchain.EMULATOR, board_build.OUTPUT / qemu.BOARD / "toolchain.log")
-        return board_build.build(qemu.BOARD).elf
-    except (toolchain.ToolchainError, upstream.SourceError) as error:
+        qemu.prepare()
+    except PlatformError as error:
         pytest.skip(f"the image is missing: {error}")
+    return elf_of(qemu.BOARD)
 
 
 class Site:
     """A meter in QEMU, its instruments and its gateway."""
 
     def __init__(self, folder: Path, update_keys: tuple[bytes, ...] = ()) -> None:
-        self.gateway = Gateway()
-        self.instruments = InstrumentBus(channels.INSTRUMENTS)
+        self.gateway = Gateway(BenchClock())
+        self.instruments = InstrumentBuses(SITE.instruments, folder)
         self.instruments.show(channels.ENERGY_METER, "active_energy_import", [SHOWN_WH])
         self.instruments.show(channels.CO2_SENSOR, "co2_fraction", [421])
         authority_keys = (self.gateway.authority.cose_key,)
         self.folder = folder
         self.board = qemu.Board(
-            folder,
-            Wiring(SERIAL, authority_keys, self.gateway.link.port, self.instruments.port, update_keys),
+            folder, Wiring(SERIAL, authority_keys, self.gateway.link.port, self.instruments.ports, update_keys)
         )
 
     def close(self) -> None:
@@ -62,8 +62,8 @@ class Site:
             f.SET_VERSION: 1,
             f.INTERVAL_S: 1,
             f.SAMPLE_PERIOD_MS: 500,
-            f.INSTRUMENTS: channels.instruments(),
-            f.CHANNELS: channels.channels(),
+            f.INSTRUMENTS: SITE.instrument_entries(),
+            f.CHANNELS: SITE.channel_entries(),
             f.RECEIPT_KEYS: [self.gateway.receipt_key.cose_key],
             f.CLOCK_KEYS: [self.gateway.clock_key.cose_key],
         }
@@ -108,8 +108,7 @@ def wait_until(condition: Callable[[], bool], what: str, timeout_s: float = PATI
 
 
 def signal_emulator(site: Site, number: signal.Signals) -> None:
-    assert site.board.pid
-    os.kill(site.board.pid, number)
+    site.board.process.signal(number)
 
 
 def check_until_it_objects(site: Site) -> None:
@@ -117,38 +116,6 @@ def check_until_it_objects(site: Site) -> None:
     while time.monotonic() < deadline:
         site.board.check()
         time.sleep(0.02)
-
-
-def test_the_label_on_the_console_is_the_key_that_signs(site: Site) -> None:
-    site.board.power_on()
-    identity = site.message(lambda message: message.name == "identity", "identity")
-    assert identity.fields[f.MODEL] == qemu.BOARD
-    label = f"meter {SERIAL} thumbprint {site.gateway.chain.thumbprint.hex()}"
-    wait_until(lambda: label in site.board.console(), label)
-
-
-def test_an_energy_is_sealed_exactly_and_kept_until_its_receipt(site: Site) -> None:
-    site.board.power_on()
-    site.boot(1)
-    site.gateway.sends_receipts = False
-    site.provision()
-    sealed = site.regular_readings()
-    assert sealed.fields[f.READINGS][channels.ENERGY] == [0, channels.RATIO * SHOWN_WH]
-
-    site.board.cut_power()
-    again = len(site.gateway.arrivals)
-    site.board.power_on()
-    site.boot(2)
-    assert sealed.raw in [message.raw for message in site.gateway.arrivals[again:]]
-
-    site.gateway.send(site.gateway.receipt())
-    site.regular_readings(at_least=3)
-    site.board.cut_power()
-    freed = len(site.gateway.arrivals)
-    site.board.power_on()
-    site.boot(3)
-    assert sealed.raw not in [message.raw for message in site.gateway.arrivals[freed:]]
-    site.gateway.check()
 
 
 def test_what_comes_while_the_board_computes_waits_in_the_line(site: Site) -> None:
@@ -164,29 +131,11 @@ def test_what_comes_while_the_board_computes_waits_in_the_line(site: Site) -> No
 
 def test_a_write_that_is_cut_is_done_as_far_as_was_asked(site: Site) -> None:
     """The first operation erases, which does not show on a new chip; the second one writes."""
-    (site.folder / "flash.bin").write_bytes(b"\xff" * qemu.FLASH_BYTES)
+    site.board.flash.write_bytes(b"\xff" * qemu.FLASH_BYTES)
     site.board.power_on(cut_at=(1, 7))
     wait_until(lambda: site.board.is_cut, "power cut")
     written = (site.folder / "flash.bin").read_bytes().rstrip(b"\xff")
     assert 0 < len(written) <= 7
-
-
-def test_power_that_fails_inside_a_flash_operation_costs_nothing_that_was_sent(site: Site) -> None:
-    """From the first operation on a chip that was never used to those of the journal."""
-    moments = random.Random(405)
-    site.board.power_on()
-    site.boot(1)
-    site.provision()
-    site.regular_readings()
-    site.board.cut_power()
-    for _ in range(8):
-        site.board.power_on(cut_at=(moments.randrange(30), moments.randrange(200)))
-        wait_until(lambda: site.board.is_cut, "power cut")
-        sealed = len(site.gateway.chain.messages)
-        site.board.power_on()
-        site.message_after(sealed)
-        site.board.cut_power()
-    site.gateway.check()
 
 
 @pytest.mark.parametrize("operation", [0, 1, 2, 3, 5, 8])
@@ -198,19 +147,23 @@ def test_power_that_fails_in_the_first_boot_leaves_a_meter(site: Site, operation
     site.board.check()
 
 
-def test_a_firmware_that_hangs_is_reset_by_its_watchdog(site: Site) -> None:
-    """QEMU is stopped for longer than the watchdog waits; to the board that is a loop that did not turn."""
+def test_a_leap_of_its_time_is_never_lost(site: Site) -> None:
+    """Whatever the board computes just then: the halts themselves cost it nothing either."""
     site.board.power_on()
     site.boot(1)
-    signal_emulator(site, signal.SIGSTOP)
-    time.sleep(11)
-    signal_emulator(site, signal.SIGCONT)
-    site.boot(2)
-    assert "watchdog" in site.board.console()
+    site.provision()
+    site.regular_readings()
+    site.board.advance(0)
+    began_us, real_us = site.board.time_us(), time.monotonic_ns() // 1000
+    for leap in range(LEAPS):
+        site.board.advance(LEAP_MS)
+        time.sleep(0.01)
+        gained_us = site.board.time_us() - began_us - (time.monotonic_ns() // 1000 - real_us)
+        assert abs(gained_us - (leap + 1) * LEAP_MS * 1000) < LEAP_MS * 500, leap
 
 
 def test_a_firmware_that_fails_is_no_failure_of_the_emulator(site: Site) -> None:
-    (site.folder / "flash.bin").unlink()
+    site.board.flash.unlink()
     site.board.power_on()
     with pytest.raises(AssertionError, match=r"the firmware failed(.|\n)*OSError"):
         check_until_it_objects(site)

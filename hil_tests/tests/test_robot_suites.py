@@ -1,10 +1,9 @@
-"""The Robot suites under pytest: each case is an item, and fails with the case's own message.
+"""The Robot suites on the unix board, under pytest: each case is an item, and fails with the case's own message.
 
-A suite runs in a robot of its own. Meters mostly wait for their next sample, so several suites run at once.
+On an emulated board `make hil` runs them. Meters mostly wait for their next sample, so several suites run at once.
 """
 
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,70 +12,46 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from robot.api import ExecutionResult
-from robot.api import TestSuite as RobotSuite
 
-SUITES = Path(__file__).parents[1]
-PROJECT = SUITES.parent
-OUTPUT = PROJECT / "build" / "hil" / os.environ.get("PYTEST_XDIST_WORKER", "")
-AT_ONCE = 8
-LIMIT_S = 200
-"""Of one suite; each wait inside has a far shorter limit of its own."""
+from hil_tests.platforms import unix
+from hil_tests.suite_run import Outcome, cases_of, run_suite, sources
+from meter_tools.mpycross import PROJECT
 
-TO_END_S = 30
-
-Outcome = tuple[str, str]
-"""Robot's status of a case, and its message."""
+PLATFORM = "unix"
+OUTPUT = PROJECT / "build" / "hil" / PLATFORM / os.environ.get("PYTEST_XDIST_WORKER", "")
+AT_ONCE = 4
 
 
 def cases() -> list[Any]:
     return [
         pytest.param(source, case.name, id=f"{source.stem}: {case.name}")
-        for source in sorted(SUITES.glob("*.robot"))
-        for case in RobotSuite.from_file_system(source).tests
+        for source in sources()
+        for case in cases_of(source)
+        if not case.tags.match(unix.LACKS)
     ]
 
 
-def run_suite(source: Path) -> dict[str, Outcome]:
-    """Case name -> outcome; RuntimeError with what robot said if it did not get to the end."""
-    name = source.stem
-    files = ["--output", f"{name}.xml", "--log", f"{name}.html", "--report", "NONE"]
-    robot = subprocess.Popen(
-        [sys.executable, "-m", "robot", "--pythonpath", PROJECT, "--outputdir", OUTPUT, *files, source],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    try:
-        said, _ = robot.communicate(timeout=LIMIT_S)
-    except subprocess.TimeoutExpired:
-        # Robot then runs the teardowns and ends the meter; a killed one would leave it running.
-        robot.send_signal(signal.SIGTERM)
-        said, _ = robot.communicate(timeout=TO_END_S)
-    try:
-        suite = ExecutionResult(OUTPUT / f"{name}.xml").suite
-    except Exception as error:  # noqa: BLE001 - whatever is wrong with its output, robot's own words say why
-        raise RuntimeError(f"{error}\n{said}") from None
-    return {case.name: (case.status, case.message) for case in suite.tests}
-
-
 @pytest.fixture(scope="session")
-def runs(request: pytest.FixtureRequest, micropython: Path) -> Iterator[dict[Path, Future[dict[str, Outcome]]]]:
+def runs(request: pytest.FixtureRequest, micropython: Path) -> Iterator[dict[Path, Future[Outcome]]]:
     """Every suite of which some case was asked for, running."""
     OUTPUT.mkdir(parents=True, exist_ok=True)
     asked = [item.callspec.params for item in request.session.items if hasattr(item, "callspec")]
-    sources = dict.fromkeys(params["source"] for params in asked if "source" in params and "case" in params)
+    chosen = dict.fromkeys(params["source"] for params in asked if "source" in params and "case" in params)
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        yield {source: pool.submit(run_suite, source) for source in sources}
+        yield {source: pool.submit(run_suite, source, PLATFORM, OUTPUT) for source in chosen}
 
 
 @pytest.mark.parametrize(("source", "case"), cases())
-def test_robot_case(source: Path, case: str, runs: dict[Path, Future[dict[str, Outcome]]]) -> None:
-    status, message = runs[source].result()[case]
-    if status == "SKIP":
-        pytest.skip(message)
-    if status != "PASS":
-        pytest.fail(f"{message}\nSee {OUTPUT / source.stem} and {OUTPUT / source.stem}.html", pytrace=False)
+def test_robot_case(source: Path, case: str, runs: dict[Path, Future[Outcome]]) -> None:
+    outcome = runs[source].result()
+    found = [entry for entry in outcome.cases if entry["name"] == case]
+    if not found:
+        pytest.fail(outcome.said, pytrace=False)
+    if found[0]["status"] == "SKIP":
+        pytest.skip(found[0]["message"])
+    if found[0]["status"] != "PASS":
+        where = f"See {OUTPUT / source.stem} and {OUTPUT / source.stem}.html"
+        pytest.fail(f"{found[0]['message']}\n{where}", pytrace=False)
 
 
 def test_the_bench_judges_by_the_public_protocol_alone() -> None:
