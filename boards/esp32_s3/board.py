@@ -51,9 +51,7 @@ class Esp32S3(BaseBoard):
     def __init__(self) -> None:
         # The provisioning line is the console's, and a frame may contain what a terminal sends for Ctrl-C.
         micropython.kbd_intr(-1)
-        rs485 = UART(
-            RS485_UART, RS485_BAUD, tx=pins.RS485_TX, rx=pins.RS485_RX, timeout=0, rxbuf=RECEIVE_BYTES
-        )
+        rs485 = UART(RS485_UART, RS485_BAUD, tx=pins.RS485_TX, rx=pins.RS485_RX, timeout=0, rxbuf=RECEIVE_BYTES)
         sensors = SoftI2C(
             scl=Pin(pins.SENSOR_SCL), sda=Pin(pins.SENSOR_SDA), freq=SENSOR_HZ, timeout=CLOCK_STRETCH_US
         )

@@ -1,4 +1,4 @@
-"""The meter board: a three-phase front end, instruments on two RS-485 lines, sensors, contacts, a secure element."""
+"""The meter board: three-phase front end, instruments on two RS-485 lines, sensors, contacts, secure element."""
 
 import board_base
 import micropython

@@ -1,4 +1,4 @@
-"""What boards with a processor of their own have in common: all that asks for no pin (app.py says what a board is).
+"""What boards with a processor of their own have in common: all that asks for no pin. app.py says what a board is.
 
 A board's board.py adds its buses, its signer, its link and its provisioning line.
 """

@@ -1,19 +1,19 @@
 """A SPI NOR flash chip as a block device: 4 KiB blocks, 256-byte pages, MicroPython's extended block protocol.
 
-Sources: Winbond W25Q128JV data sheet, rev. H, §8 (instructions, status register, JEDEC identification) and §9.6
-(times); JEDEC JESD216 for what practically every such chip has in common. Instructions with three address bytes
-reach 16 MiB.
+Sources: Winbond W25Q128JV data sheet, rev. H, §8 (instructions, status register, identification), §9.6 (times);
+JEDEC JESD216 for what such chips have in common. Three address bytes reach 16 MiB.
 
-- The chip says who it is (9Fh), and its capacity must be the one that the board was made with: another chip, a broken
-  wire or a chip without power is `flash_id`, never a file system of the wrong size.
+- The chip says who it is (9Fh), and its capacity must be the one that the board was made with: another chip, a
+  broken wire or a chip without power is refused, never a file system of the wrong size.
 - A processor that starts anew finds the chip as it was left: erasing, asleep, or waiting for the rest of an
   instruction. So it is woken (ABh), and waited for, before it is asked anything.
 - Blocks that are protected would swallow every write in silence: `flash_protected`.
-- Every program and erase begins with Write Enable, is believed only when the chip shows the latch, and is over when
-  the chip says so. A chip that does not come to an end is an error, not a hang. LittleFS reads back what it wrote.
+- Every program and erase begins with Write Enable, is believed only when the chip shows the latch, and is over
+  when the chip says so. A chip that does not come to an end is an error, not a hang; and LittleFS reads back
+  what it wrote.
 
-The calls block: a page for 0.4 ms (3 at most), an erase for 45 ms (400 at most). Power that fails inside one leaves
-that page or block in an undefined state and nothing else, which is what LittleFS is made for.
+The calls block: a page for 0.4 ms (3 at most), an erase for 45 ms (400 at most). Power that fails inside one
+leaves that page or block in an undefined state and nothing else, which is what LittleFS is made for.
 """
 
 import time

@@ -28,9 +28,12 @@ def factory_record(root: str) -> "FactoryRecord | None":
 
 
 def update_site(
-    record: "FactoryRecord | None", class_identifier: bytes, image_bytes: int, rom_ioctl: "Callable[..., Any] | None"
+    record: "FactoryRecord | None",
+    class_identifier: bytes,
+    image_bytes: int,
+    rom_ioctl: "Callable[..., Any] | None",
 ) -> "UpdateSite | None":
-    """None where the factory record names no update authority. Slots are partitions where there is a `rom_ioctl`."""
+    """None where no update authority is named. Slots are partitions where there is a `rom_ioctl`."""
     from meter_firmware.slot_partitions import SlotPartitions
     from meter_firmware.update_manifest import UpdateSite
 

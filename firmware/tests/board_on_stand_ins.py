@@ -34,7 +34,11 @@ sys.modules["pyb"] = stand_in.Module(USB_VCP=stand_in.USB_VCP)
 sys.modules["esp32"] = stand_in.Module(Partition=stand_in.Partition)
 sys.modules["uctypes"] = stand_in.Module(bytearray_at=lambda address, size: (address, size))
 sys.modules["vfs"] = stand_in.Module(
-    VfsLfs2=vfs.VfsLfs2, VfsRom=getattr(vfs, "VfsRom", None), mount=vfs.mount, umount=vfs.umount, rom_ioctl=rom_ioctl
+    VfsLfs2=vfs.VfsLfs2,
+    VfsRom=getattr(vfs, "VfsRom", None),
+    mount=vfs.mount,
+    umount=vfs.umount,
+    rom_ioctl=rom_ioctl,
 )
 
 from meter_firmware import factory, spi_flash  # noqa: E402

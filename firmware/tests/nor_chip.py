@@ -1,9 +1,10 @@
 """A W25Q128-like chip on SPI at the level of its instructions, for the driver in meter_firmware.spi_flash.
 
 What the data sheet says and a driver can get wrong: an instruction begins and ends with the chip select; programs
-and erases want the write-enable latch, take time, clear the latch, and begin with the select's rise; while one runs
-only the status is answered; a program clears bits and wraps inside its page; asleep, the chip hears nothing but the
-release. What is programmed and erased goes to a block device, so that power can fail in it (journal_flash.PowerCut).
+and erases want the write-enable latch, take time, clear the latch, and begin with the select's rise; while one
+runs only the status is answered; a program clears bits and wraps inside its page; asleep, the chip hears nothing
+but the release. What is programmed and erased goes to a block device, so that power can fail in it
+(journal_flash.PowerCut).
 """
 
 PAGE = 256
@@ -14,7 +15,7 @@ ERASE_US = 45000
 
 
 class NorChip:
-    """`flash` has blocks of 4 KiB. `sleep_us` is the driver's only clock; `journal` what the chip did, in order."""
+    """`flash` has blocks of 4 KiB. `sleep_us` is the driver's clock; `journal` what the chip did, in order."""
 
     def __init__(self, flash, identification=b"\xef\x40\x18"):
         self.flash = flash

@@ -118,7 +118,8 @@ def picture(name: str, wiring: Wiring) -> str:
   <title>{escape(name)}: wiring</title>
   <style>{STYLE}</style>
   <defs>
-    <marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto-start-reverse">
+    <marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7"
+      orient="auto-start-reverse">
       <path d="M0 0 L8 4 L0 8 z" fill="#334155"/>
     </marker>
   </defs>

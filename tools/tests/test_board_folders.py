@@ -95,7 +95,9 @@ def pins_of(board: Path) -> dict[str, str]:
         with (board / "pins.csv").open() as file:
             return dict(csv.reader(file))
     if port_of(board) == "esp32":
-        assignments = [node for node in ast.parse((board / "pins.py").read_text()).body if isinstance(node, ast.Assign)]
+        assignments = [
+            node for node in ast.parse((board / "pins.py").read_text()).body if isinstance(node, ast.Assign)
+        ]
         return {ast.unparse(node.targets[0]): f"GPIO{ast.literal_eval(node.value)}" for node in assignments}
     return {}
 
@@ -106,17 +108,23 @@ def test_the_wiring_is_that_of_the_files_that_are_built(board: Path) -> None:
     assert {wire.signal: wire.pin for wire in wires if wire.signal} == pins_of(board)
 
 
-@pytest.mark.parametrize("board", [board for board in BOARDS if port_of(board) == "stm32"], ids=lambda board: board.name)
+@pytest.mark.parametrize(
+    "board", [board for board in BOARDS if port_of(board) == "stm32"], ids=lambda board: board.name
+)
 def test_the_ports_own_peripherals_are_on_the_wired_pins(board: Path) -> None:
     wires = {wire.macro: wire.pin for _, wire in wiring.wiring_of(board).wires() if wire.macro}
     settings = (board / "mpconfigboard.h").read_text()
     macros = re.findall(
-        r"^#define MICROPY_HW_((?:UART|SPI|I2C)\d_(?:TX|RX|SCK|MISO|MOSI|SCL|SDA)) +\(pin_(\w+)\)", settings, re.M
+        r"^#define MICROPY_HW_((?:UART|SPI|I2C)\d_(?:TX|RX|SCK|MISO|MOSI|SCL|SDA)) +\(pin_(\w+)\)",
+        settings,
+        re.MULTILINE,
     )
     assert {name: f"P{pin}" for name, pin in macros} == wires
 
 
-@pytest.mark.parametrize("board", [board for board in BOARDS if port_of(board) in ("esp32", "stm32")], ids=lambda board: board.name)
+@pytest.mark.parametrize(
+    "board", [board for board in BOARDS if port_of(board) in ("esp32", "stm32")], ids=lambda board: board.name
+)
 def test_a_board_uses_no_pin_that_is_not_wired(board: Path) -> None:
     known = set(pins_of(board))
     source = "".join((board / name).read_text() for name in ("board.py", "board_base.py"))
@@ -135,7 +143,9 @@ def test_what_is_wrong_with_a_wiring_is_told_in_one_line(tmp_path: Path) -> None
 
 def test_text_in_a_picture_is_escaped() -> None:
     wires = ({"pin": "A&B", "to": "<C>", "way": "out"},)
-    of_board = wiring.Wiring.model_validate({"processor": "P", "part": ({"name": "N", "detail": "D", "wire": wires},)})
+    of_board = wiring.Wiring.model_validate(
+        {"processor": "P", "part": ({"name": "N", "detail": "D", "wire": wires},)}
+    )
     drawn = wiring.picture("board", of_board)
     assert "A&amp;B" in drawn
     assert "&lt;C&gt;" in drawn

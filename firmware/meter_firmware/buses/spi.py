@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from typing import Any, Protocol
 
     class Spi(Protocol):
-        def write_readinto(self, __out: Any, __into: Any) -> Any: ...
+        def write_readinto(self, __out: Any, __into: Any) -> Any: ...  # noqa: PYI063  MicroPython has no "/"
 
     class Output(Protocol):
         def value(self, level: int) -> Any: ...

@@ -1,7 +1,7 @@
 """The interpreter's own console as a byte stream, where it is no UART object: USB of the esp32 port.
 
-MicroPython's `sys.stdin.buffer` waits until it has all the bytes that were asked for, so they are taken one by one,
-each after a poll.
+MicroPython's `sys.stdin.buffer` waits until it has all the bytes that were asked for, so they are taken one by
+one, each after a poll.
 """
 
 import io

@@ -46,7 +46,7 @@ class Uart:
 
 
 class Rs485:
-    """`enable` is a machine.Pin, high while the transceiver drives the line (DE, and the receiver's /RE with it)."""
+    """`enable` is a machine.Pin, high while the transceiver drives the line: DE, and /RE with it."""
 
     def __init__(self, uart: "Any", enable: "Any") -> None:
         self._uart = uart
