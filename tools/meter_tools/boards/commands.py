@@ -19,6 +19,7 @@ from meter_tools import board_build
 from meter_tools.boards import console, description, emulator, flash, new, readme
 from meter_tools.boards.description import Board
 from meter_tools.boards.recipe import sources_of
+from meter_tools.boards.writer import HalfWritten
 from meter_tools.told import Tell, ToolError
 from meter_tools.upstream import MICROPYTHON
 
@@ -132,7 +133,7 @@ def write(
             flash.flash(
                 writer, port, discard, _teller(term), lambda done, of: bar.update(task, completed=done, total=of)
             )
-        except flash.HalfWritten as error:
+        except HalfWritten as error:
             bar.stop()
             _fail(term, error)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from meter_tools.boards import ports, program
 from meter_tools.boards.description import Board
-from meter_tools.boards.flash import FlashError, Progress, Writer
+from meter_tools.boards.writer import FlashError, Progress, Writer
 
 USB_ID = "0483:df11"
 IMAGE = "firmware.dfu"

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from meter_tools.boards import partitions, ports, program
 from meter_tools.boards.description import Board
-from meter_tools.boards.flash import FlashError, Progress, Writer
+from meter_tools.boards.writer import FlashError, Progress, Writer
 
 FLASH_ARGS = "flash_args"
 BAUD = "460800"

@@ -16,8 +16,8 @@ from meter_tools import board_build
 from meter_tools.boards import ports, program
 from meter_tools.boards.board_files import MAIN
 from meter_tools.boards.description import Board
-from meter_tools.boards.flash import FlashError, Progress, Writer
 from meter_tools.boards.program import Outcome
+from meter_tools.boards.writer import FlashError, Progress, Writer
 
 ASK = "import sys; print('machine', sys.implementation._machine)"
 _MACHINE = re.compile(r"^machine (.*?)\r?$", re.MULTILINE)

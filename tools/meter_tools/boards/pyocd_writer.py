@@ -11,7 +11,7 @@ from pathlib import Path
 
 from meter_tools.boards import ports, program
 from meter_tools.boards.description import Board
-from meter_tools.boards.flash import FlashError, Progress, Writer
+from meter_tools.boards.writer import FlashError, Progress, Writer
 
 IMAGE = "firmware.elf"
 IDCODE = 0xE0042000
