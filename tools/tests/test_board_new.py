@@ -10,6 +10,7 @@ from uuid import UUID
 import pytest
 
 from meter_gateway import image as images
+from meter_tools import wiring
 from meter_tools.boards import description, new
 from meter_tools.checks import board_type_stages
 from meter_tools.mpycross import PROJECT, compile_all
@@ -50,6 +51,8 @@ def test_every_board_can_be_the_origin_of_another(project: Path, origin: str) ->
         wanted = vendor if name == "VENDOR_IDENTIFIER" else images.class_id(vendor, "hall_seven")
         assert UUID(hex=class_id) == wanted, name
     assert (made.description.status, made.description.chip) == ("written", old.description.chip)
+    assert (folder / "wiring.svg").read_text() == wiring.picture("hall_seven", wiring.wiring_of(folder))
+    assert (folder / "README.md").read_text().startswith("# `hall_seven`: ")
     assert made.description.evidence == f"new, made of {origin}: never built, never run"
 
 
