@@ -22,6 +22,9 @@ LINES = {"emulated_stm32": ("console", "link", "modbus0", "serial0")}
 """The board's UARTs, in the order in which QEMU counts them."""
 
 FLASH_FILE, FLASH_BYTES = "flash.bin", 4 << 20
+SLOTS_FILE, SLOTS_BYTES, SLOTS_ADDRESS = "slots.bin", 512 << 10, 0x08080000
+"""Slots A and B: the upper half of the processor's own flash, which QEMU loads at power-on."""
+
 
 CONSOLE, CONSOLE_LOG = "console", "console.log"
 
@@ -37,6 +40,7 @@ def command(board: Board) -> list[str]:
         raise EmulatorError("board.not_emulated", board=board.name, known=", ".join(MACHINE))
     image = board_build.OUTPUT / board.name / "firmware.elf"
     words = [QEMU, "-machine", MACHINE[board.name], "-kernel", str(image), "-nodefaults", "-display", "none"]
+    words += ["-device", f"loader,file={SLOTS_FILE},addr={SLOTS_ADDRESS:#x},force-raw=on"]
     words += ["-semihosting-config", "enable=on,target=native"]
     for line in LINES[board.name]:
         # What the board says before anybody looks is in the log.
@@ -54,9 +58,9 @@ def run(board: Board, folder: Path, started: Callable[[dict[str, str]], None]) -
     if shutil.which(QEMU) is None:
         raise EmulatorError("board.missing", programs=QEMU, packages=" ".join(toolchain.EMULATOR[QEMU]))
     folder.mkdir(parents=True, exist_ok=True)
-    flash = folder / FLASH_FILE
-    if not flash.exists():
-        flash.write_bytes(b"\xff" * FLASH_BYTES)
+    for name, size in ((FLASH_FILE, FLASH_BYTES), (SLOTS_FILE, SLOTS_BYTES)):
+        if not (folder / name).exists():
+            (folder / name).write_bytes(b"\xff" * size)
     with subprocess.Popen(
         words,
         cwd=folder,
