@@ -17,10 +17,9 @@ from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 
-from hil_tests.platforms.first_contact import hand_over
-
 from hil_tests.platforms import HOST, PlatformError, Wiring
 from hil_tests.platforms.debugger import SOCKET, Debugger
+from hil_tests.platforms.first_contact import hand_over
 from hil_tests.platforms.image import Symbols, elf_of
 from meter_tools import board_build, toolchain, upstream
 from meter_tools.board_build import OUTPUT
