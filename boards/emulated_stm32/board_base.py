@@ -10,13 +10,12 @@ import chip
 import machine
 import vfs
 
+from meter_loader import base_parts
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from meter_firmware.factory import FactoryRecord
     from meter_firmware.update_manifest import UpdateSite
-
-VENDOR_IDENTIFIER = bytes.fromhex("3ea1fea159ab56a5900367763d79d592")
-"""UUID 5 of the maker's domain, carbonmeter.example."""
 
 CLASS_IDENTIFIER = bytes.fromhex("343996838e665ddfbc7ebfdf4fbd1643")
 """UUID 5 of the model, emulated_stm32."""
@@ -41,10 +40,7 @@ _mounted: "list[str]" = []
 
 
 def factory() -> "FactoryRecord | None":
-    from meter_firmware import factory
-    from meter_firmware.memory import Memory
-
-    return factory.load(Memory(mount() + "/memory"))
+    return base_parts.factory_record(mount())
 
 
 def mount() -> str:
@@ -59,7 +55,8 @@ def mount() -> str:
 def journal_bytes() -> int:
     from meter_firmware import blockdev
 
-    blocks: int = _flash().ioctl(BLOCK_COUNT, 0)
+    blocks = _flash().ioctl(BLOCK_COUNT, 0)
+    assert blocks is not None
     return blocks * blockdev.BLOCK_SIZE // JOURNAL_SHARE
 
 
@@ -73,15 +70,7 @@ def _flash() -> "chip.Flash":
 
 
 def update_site() -> "UpdateSite | None":
-    """None where the factory record names no update authority."""
-    from meter_firmware.slot_partitions import SlotPartitions
-    from meter_firmware.update_manifest import UpdateSite
-
-    record = factory()
-    if record is None or not record.update_keys:
-        return None
-    slots = SlotPartitions(vfs.rom_ioctl)
-    return UpdateSite(VENDOR_IDENTIFIER, CLASS_IDENTIFIER, record.update_keys, IMAGE_BYTES, slots)
+    return base_parts.update_site(factory(), CLASS_IDENTIFIER, IMAGE_BYTES, vfs.rom_ioctl)
 
 
 def restart() -> None:

@@ -7,15 +7,14 @@ also builds on this, those of the slot that it came from.
 import json
 import sys
 
+from meter_loader import base_parts
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
     from meter_firmware.factory import FactoryRecord
     from meter_firmware.update_manifest import UpdateSite
-
-VENDOR_IDENTIFIER = bytes.fromhex("3ea1fea159ab56a5900367763d79d592")
-"""UUID 5 of the maker's domain, carbonmeter.example."""
 
 CLASS_IDENTIFIER = bytes.fromhex("3e5a52ab6f6f564dac246e2e01bb94cc")
 """UUID 5 of the model, unix."""
@@ -61,11 +60,10 @@ def mount() -> str:
 def factory() -> "FactoryRecord | None":
     """What the configuration says of a development board, else what first contact has written into the flash."""
     from meter_firmware import factory
-    from meter_firmware.memory import Memory
 
     settings = config()
     if "serial" not in settings:
-        return factory.load(Memory(mount() + "/memory"))
+        return base_parts.factory_record(mount())
     authorities, updates = settings["authority_keys"], settings.get("update_keys", [])
     return factory.FactoryRecord(settings["serial"], _keys(authorities), _keys(updates))
 
@@ -75,13 +73,7 @@ def _keys(digits: "list[str]") -> "list[bytes]":
 
 
 def update_site() -> "UpdateSite | None":
-    """None where no update authority is named."""
-    from meter_firmware.update_manifest import UpdateSite
-
-    record = factory()
-    if record is None or not record.update_keys:
-        return None
-    return UpdateSite(VENDOR_IDENTIFIER, CLASS_IDENTIFIER, record.update_keys, _image_bytes())
+    return base_parts.update_site(factory(), CLASS_IDENTIFIER, _image_bytes(), None)
 
 
 def restart() -> None:
