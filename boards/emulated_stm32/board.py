@@ -12,7 +12,6 @@ from machine import UART, WDT
 
 from meter_firmware import monotonic
 from meter_firmware.board_clock import BoardClock
-from meter_firmware.buses.serial_bus import SerialBus
 from meter_firmware.links.backoff import Backoff
 from meter_firmware.links.serial import SerialLink
 from meter_firmware.links.uart import Uart
@@ -22,10 +21,14 @@ from meter_firmware.modbus_line import StreamLine
 from meter_firmware.native_module import module as native
 from meter_firmware.signers import key_file
 from meter_firmware.signers.native import NativeSigner
-from meter_firmware.signers.software import SoftwareSigner
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Callable
+
+    from meter_firmware.buses.serial_bus import SerialBus
+    from meter_firmware.signers.software import SoftwareSigner
+
     Bus = ModbusMaster | SerialBus
 
 CONSOLE_UART = 1
@@ -53,10 +56,7 @@ class EmulatedStm32:
         self.image_region = chip.image()
         self.clock = BoardClock()
         self._watchdog = WDT(0, WATCHDOG_MS)
-        self._buses: "dict[str, Bus]" = {
-            "modbus0": ModbusMaster(StreamLine(Uart(UART(MODBUS_UART, BUS_BAUD))), "rtu"),
-            "serial0": SerialBus(StreamLine(Uart(UART(SERIAL_UART, BUS_BAUD))), SERIAL_TIMEOUT_MS),
-        }
+        self._buses: "dict[str, Bus]" = {}
 
     def link_ms(self) -> int:
         return monotonic.now_ms()
@@ -73,7 +73,12 @@ class EmulatedStm32:
     def make_signer(self, memory: Memory) -> "NativeSigner | SoftwareSigner":
         """The key is made here, on first boot, and stays here."""
         private = key_file.private_key(memory, self.random)
-        return SoftwareSigner(private) if native is None else NativeSigner(private)
+        if native is not None:
+            return NativeSigner(private)
+        # Imported where it is needed: the curve in Python takes a kilobyte of heap.
+        from meter_firmware.signers.software import SoftwareSigner
+
+        return SoftwareSigner(private)
 
     def renew_key(self, memory: Memory) -> None:
         key_file.forget(memory)
@@ -83,6 +88,9 @@ class EmulatedStm32:
         return []
 
     def bus(self, name: str) -> "Bus":
+        """Made when a parameter set names it first: a line has buffers of its own."""
+        if name not in self._buses:
+            self._buses[name] = _MAKERS[name]()
         return self._buses[name]
 
     def provisioning_line(self) -> Uart:
@@ -101,6 +109,19 @@ class EmulatedStm32:
 
     def drained_late(self) -> bool:
         return False
+
+
+def _modbus0() -> ModbusMaster:
+    return ModbusMaster(StreamLine(Uart(UART(MODBUS_UART, BUS_BAUD))), "rtu")
+
+
+def _serial0() -> "SerialBus":
+    from meter_firmware.buses.serial_bus import SerialBus
+
+    return SerialBus(StreamLine(Uart(UART(SERIAL_UART, BUS_BAUD))), SERIAL_TIMEOUT_MS)
+
+
+_MAKERS: "dict[str, Callable[[], Bus]]" = {"modbus0": _modbus0, "serial0": _serial0}
 
 
 def board() -> EmulatedStm32:

@@ -20,12 +20,11 @@ from meter_firmware import factory, parameters, provisioning_line, sealing, sens
 from meter_firmware.chain_log import ChainLog
 from meter_firmware.clock import MeterClock
 from meter_firmware.delivery import Delivery
-from meter_firmware.first_contact import FirstContact
 from meter_firmware.inbox import Inbox
 from meter_firmware.journal import Journal
 from meter_firmware.memory import Memory
 from meter_firmware.meter import Meter
-from meter_firmware.provisioning_line import ProvisioningLine
+from meter_firmware.provisioning_line import ContactWhenAsked, ProvisioningLine
 from meter_firmware.refusals import Refusals
 from meter_firmware.signers.signer import SignerError
 from meter_firmware.slots import GOLDEN
@@ -40,6 +39,8 @@ from meter_protocol.errors import ProtocolError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Callable
+
+    from meter_firmware.first_contact import FirstContact
 
 TIME_RETRY_MS = 2000
 TIME_LOOK_MS = 50
@@ -114,7 +115,7 @@ class App:
         self._refusals = Refusals(self._log, events.PARAMETERS_REFUSED, board.link_ms)
         self._damage_tried_ms: "int | None" = None
         self._asked_ms = 0
-        self._contact: "FirstContact | None" = None
+        self._contact: "ContactWhenAsked | None" = None
         self._maker_line: "ProvisioningLine | None" = None
         board.clock.holds = self._awaits_time
         self._boot()
@@ -152,11 +153,14 @@ class App:
         self._apply_first_set(current)
         opener = board.provisioning_line()
         if opener is not None:
-            self._contact = FirstContact(
-                board, self._memory, self._sealer, software_id, self._seal_about_us, self._log
-            )
+            self._contact = ContactWhenAsked(lambda: self._make_contact(software_id))
             self._maker_line = ProvisioningLine(opener, self._contact)
         board.say("meter " + board.factory.serial + " thumbprint " + self._sealer.thumbprint.hex())
+
+    def _make_contact(self, software_id: bytes) -> "FirstContact":
+        from meter_firmware.first_contact import FirstContact
+
+        return FirstContact(self._board, self._memory, self._sealer, software_id, self._seal_about_us, self._log)
 
     async def run(self) -> None:
         try:

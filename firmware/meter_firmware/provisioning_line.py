@@ -5,15 +5,17 @@ import os
 
 from meter_firmware import factory, signer_boot, software
 from meter_firmware.clock import MeterClock
-from meter_firmware.first_contact import MAX_PAYLOAD, Chain, FirstContact
 from meter_firmware.links.backoff import Backoff
+from meter_firmware.links.link import MAX_PAYLOAD
 from meter_firmware.links.serial import SerialLink
 from meter_firmware.memory import Memory
 from meter_firmware.signers.signer import SignerError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, Callable
+
+    from meter_firmware.first_contact import FirstContact
 
 _FLUSH_MS = 200
 """An answer leaves a UART at 115,200 baud in less, before the board starts anew."""
@@ -30,10 +32,27 @@ _STATE = (
 _EPOCH_FILE = "epoch"
 
 
+class ContactWhenAsked:
+    """Made at the first question: a meter may never hear one again, and has the heap for something else."""
+
+    def __init__(self, make: "Callable[[], FirstContact]") -> None:
+        self._make = make
+        self._contact: "FirstContact | None" = None
+
+    @property
+    def restart_wanted(self) -> bool:
+        return self._contact is not None and self._contact.restart_wanted
+
+    def answer(self, payload: bytes) -> "list[bytes]":
+        if self._contact is None:
+            self._contact = self._make()
+        return self._contact.answer(payload)
+
+
 class ProvisioningLine:
     """Serves one line, one question at a time; what comes while an answer is on its way is asked again."""
 
-    def __init__(self, opener: "Any", contact: FirstContact) -> None:
+    def __init__(self, opener: "Any", contact: "FirstContact | ContactWhenAsked") -> None:
         self._contact = contact
         self._link = SerialLink(opener.open, Backoff(_random_below), MAX_PAYLOAD)
         self._link.receive = self._receive
@@ -62,6 +81,8 @@ class ProvisioningLine:
 
 async def wait_for_record(board: "Any") -> bool:
     """First contact of a board without a record; True once it has one and is to start anew as a meter."""
+    from meter_firmware.first_contact import Chain, FirstContact
+
     root = board.mount()
     memory = Memory(root + "/memory")
     wipe(board, memory, root)

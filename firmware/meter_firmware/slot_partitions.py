@@ -3,11 +3,11 @@
 Slot A is MicroPython's ROMFS partition 0, B is 1, both in memory that the processor reads like its own program;
 `vfs.rom_ioctl` erases and programs them. A power cut leaves there whatever it leaves. No boot state names it then,
 and nothing of it is mounted unless it is sound.
+
+`romfs` is imported where it is needed: a board with partitions has the least heap.
 """
 
 import vfs
-
-from meter_firmware import romfs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,6 +34,8 @@ class SlotPartitions:
 
     def folder(self, slot: str) -> str:
         """Where the files of a slot are read and run; OSError if there is no sound file system in it."""
+        from meter_firmware import romfs
+
         mount_point = self._let_go(slot)
         memory = self._memory(slot)
         if not romfs.is_sound(memory):
@@ -47,6 +49,8 @@ class SlotPartitions:
 
     def filling(self, slot: str, entries: "list[Entry]", read: "Callable[[int, int], bytes]") -> "Iterator[None]":
         """Writes an image's files, a little at each step; `read(start, count)` gives its bytes."""
+        from meter_firmware import romfs
+
         self._let_go(slot)
         number = _NUMBERS[slot]
         if romfs.size(entries) > len(self._memory(slot)):

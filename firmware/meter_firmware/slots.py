@@ -20,7 +20,6 @@ import os
 
 from meter_firmware import software
 from meter_firmware.memory import Memory
-from meter_firmware.slot_folders import SlotFolders
 from meter_firmware.update_manifest import UpdateSite, open_manifest
 from meter_protocol import cbor, events
 from meter_protocol import fields as f
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
     from typing import Any, Callable, Iterator
 
     from meter_firmware.image import Entry
+    from meter_firmware.slot_folders import SlotFolders
 
 GOLDEN = "golden"
 NAMES = ("a", "b")
@@ -65,7 +65,7 @@ class Slots:
     def __init__(self, root: str, site: UpdateSite) -> None:
         self._root = root
         self._site = site
-        self._contents = SlotFolders(root) if site.partitions is None else site.partitions
+        self._contents = site.partitions or _folders(root)
         self._memory = Memory(root)
         self.active: "Installed | None" = None
         self.previous: "Installed | None" = None
@@ -263,6 +263,13 @@ class Slots:
         slots = [_row(self.active), _row(self.previous), _row(self.trial)]
         trial = [self.attempts, self.software_before, self.floor]
         self._memory.write(_STATE_FILE, cbor.dumps([_FORMAT] + slots + trial + [self.failed, self.unsaid]))
+
+
+def _folders(root: str) -> "SlotFolders":
+    # Imported where it is needed: a board with partitions has the least heap.
+    from meter_firmware.slot_folders import SlotFolders
+
+    return SlotFolders(root)
 
 
 def _is_state(state: "Any") -> bool:

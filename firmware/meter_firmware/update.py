@@ -16,7 +16,7 @@ Every decision is durable before it counts and becomes an event of the chain aft
 import asyncio
 import hashlib
 
-from meter_firmware import image, sealing, software
+from meter_firmware import sealing, software
 from meter_firmware.slots import GOLDEN, Installed, Slots
 from meter_firmware.staging import Staging
 from meter_firmware.update_manifest import chunk_digest, chunk_length, open_manifest
@@ -29,6 +29,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from meter_firmware import image
     from meter_firmware.sealing import SealedMessage
     from meter_firmware.update_manifest import UpdateSite
 
@@ -241,6 +242,9 @@ class Updater:
             self._fetches += 1
             self._staging.drop_image()
             return
+        # Imported where it is needed: it is rarely, and takes heap.
+        from meter_firmware import image
+
         entries = image.layout(self._staging.read, manifest[f.IMAGE_SIZE])
         slot = self._slots.spare(self._running)
         await self._empty(slot)

@@ -94,6 +94,10 @@ class UpdateSite(Site):
         self.asked: list[int] = []
         self.gateway.take_alone = self._hand_out
 
+    def parameters(self) -> dict[int, Any]:
+        """With few intervals, so that their receipts leave the line to the image."""
+        return super().parameters() | {f.INTERVAL_S: 10, f.SAMPLE_PERIOD_MS: 5000}
+
     def commission(self) -> None:
         self.board.power_on()
         self.boot(1)
@@ -203,7 +207,7 @@ def test_an_update_is_fetched_installed_tried_and_proven_and_runs_where_it_lies(
     site.board.power_on()
     site.new_boot(readings)
     assert site.running() == updated[events.SOFTWARE_ID]
-    site.message_after(readings + 3)
+    site.message_after(readings + 2)
 
     # The next one goes into the other slot while the first one runs, which takes over again.
     site.offer(maker.build_broken(IMPORT_FAILS), 2)

@@ -17,6 +17,8 @@
 #define MICROPY_LONGINT_IMPL (MICROPY_LONGINT_IMPL_MPZ)
 #define MICROPY_FLOAT_IMPL (MICROPY_FLOAT_IMPL_FLOAT)
 #define MICROPY_ENABLE_SOURCE_LINE (1)
+// Nothing asks for it, and the names of a hundred files take kilobytes of heap.
+#define MICROPY_PY___FILE__ (0)
 #define MICROPY_ERROR_REPORTING (MICROPY_ERROR_REPORTING_NORMAL)
 
 #define MICROPY_VFS (1)

@@ -13,7 +13,8 @@ import socket
 import time
 
 from meter_firmware.links import LinkError
-from meter_firmware.links.streams import ByteStream, TlsStream
+from meter_firmware.links.streams import ByteStream
+from meter_firmware.links.tls_stream import TlsStream
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
