@@ -18,7 +18,7 @@ from typing import Any
 from robot.api import TestSuite as RobotSuite
 
 from hil_tests.keywords.artefacts import VERDICT
-from hil_tests.platforms import module_of
+from hil_tests.platforms import module_of, patience_of
 from meter_tools.mpycross import PROJECT
 
 SUITES = Path(__file__).parent
@@ -110,7 +110,7 @@ def _robot(source: Path, platform: str, output: Path, arguments: Sequence[str]) 
         text=True,
     )
     try:
-        said, _ = robot.communicate(timeout=LIMIT_S)
+        said, _ = robot.communicate(timeout=LIMIT_S * patience_of(platform))
     except subprocess.TimeoutExpired:
         # Robot then runs the teardowns and ends the meter; a killed one would leave it running.
         robot.send_signal(signal.SIGTERM)

@@ -12,7 +12,7 @@ from hil_tests.keywords import artefacts, channels
 from hil_tests.keywords.bench_clock import BenchClock
 from hil_tests.keywords.gateway import Found, Gateway
 from hil_tests.keywords.instruments import InstrumentBuses
-from hil_tests.platforms import Board, Wiring, make_board
+from hil_tests.platforms import Board, Wiring, make_board, patience_of
 
 SERIAL = "HIL-0001"
 PATIENCE = timedelta(seconds=20)
@@ -68,7 +68,8 @@ class BenchParts:
         return make_board(self._platform, self._folder, wiring)
 
     def _wait(self, look: Callable[[], Found | None], what: str, timeout: timedelta) -> Found:
-        return self._gateway.wait_for(look, timeout.total_seconds(), what, self._board.check)
+        seconds = timeout.total_seconds() * patience_of(self._platform)
+        return self._gateway.wait_for(look, seconds, what, self._board.check)
 
     def _note_change(self) -> None:
         self._changed_ms = self._clock.now_ms()

@@ -85,6 +85,12 @@ def module_of(platform: str) -> Any:
         raise PlatformError(f"there is no platform {platform!r}: {error}") from None
 
 
+def patience_of(platform: str) -> float:
+    """How much longer than for a board of its speed a test waits; 1 unless the platform says so."""
+    patience: float = getattr(module_of(platform), "PATIENCE", 1)
+    return patience
+
+
 def make_board(platform: str, folder: Path, wiring: Wiring) -> Board:
     """`folder` keeps the flash and the console log."""
     board: Board = module_of(platform).Board(folder, wiring)

@@ -81,8 +81,6 @@ class Board:
     key_protection = "native"
 
     def __init__(self, folder: Path, wiring: Wiring) -> None:
-        if shutil.which(QEMU) is None:
-            raise PlatformError(f"{QEMU} is missing: sudo apt-get install {QEMU}")
         self._elf = elf_of(BOARD)
         self._folder = folder
         self._console = folder / "console.log"
@@ -112,6 +110,8 @@ class Board:
             factory.stop()
 
     def _command(self, arguments: str = "") -> list[str | Path]:
+        if shutil.which(QEMU) is None:
+            raise PlatformError(f"{QEMU} is missing: sudo apt-get install {QEMU}")
         command: list[str | Path] = [QEMU, "-machine", MACHINE, "-kernel", self._elf, "-nodefaults"]
         command += ["-display", "none", "-semihosting-config", f"enable=on,target=native{arguments}"]
         return [*command, "-device", f"loader,file=slots.bin,addr={SLOTS_ADDRESS:#x},force-raw=on"]
