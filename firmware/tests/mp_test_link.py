@@ -10,9 +10,9 @@ from meter_firmware.links.link import Link
 from meter_firmware.links.serial import MAX_WAITING, SerialLink
 from meter_firmware.links.session import Session
 from meter_firmware.links.streams import ByteStream
-from meter_firmware.links.tls_stream import TlsStream
 from meter_firmware.links.tcp import RESOLVE_AGAIN_AFTER, TcpTarget
 from meter_firmware.links.tls_settings import TlsSettings
+from meter_firmware.links.tls_stream import TlsStream
 from meter_protocol import framing
 
 
