@@ -17,7 +17,7 @@ ENERGY_METER = "energy meter"
 CO2_SENSOR = "CO2 sensor"
 MODBUS = "modbus0"
 ENERGY = 1
-"""The usual channel of the energy meter, whose totals are watched over a whole run."""
+"""The usual channel of the energy meter."""
 
 RATIO = 40
 """Current transformers of 200 A / 5 A in front of the usual energy meter."""

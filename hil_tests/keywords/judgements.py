@@ -3,10 +3,12 @@
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
-from hil_tests.keywords.channels import ENERGY
 from hil_tests.keywords.verification import Message
 from meter_protocol import fields as f
 from meter_protocol import types as t
+
+FIRST_CHANNEL = 1
+"""The one whose totals are watched over a whole run."""
 
 BENCH_DOUBT_MS = 100
 """An emulator that is halted to drive its clock, and goes on, may be late by so much on a busy host."""
@@ -77,7 +79,7 @@ def _totals(messages: Sequence[Message]) -> list[tuple[Message, int]]:
         (message, total)
         for message in messages
         if message.typ == t.READINGS
-        for total in [message.fields[f.READINGS].get(ENERGY, [0, None])[1]]
+        for total in [message.fields[f.READINGS].get(FIRST_CHANNEL, [0, None])[1]]
         if total is not None
     ]
 
