@@ -20,8 +20,10 @@ class LinkKeywords(BenchParts):
 
     @keyword
     def link_goes_up(self) -> None:
+        """Up at both ends: an emulator's serial port looks once a second whether somebody is there again."""
         self._arrivals_mark = len(self._gateway.arrivals)
         self._gateway.link.plug_in()
+        self._wait(lambda: self._gateway.link.is_connected or None, "meter at the other end of the line", PATIENCE)
 
     @keyword
     def gateway_withholds_receipts(self) -> None:

@@ -36,6 +36,10 @@ class LinkEnd:
             return False
         return True
 
+    @property
+    def is_connected(self) -> bool:
+        return self._connection is not None
+
     def unplug(self) -> None:
         """The meter finds nobody there. The port stays ours, bound and deaf."""
         self.close()
