@@ -170,6 +170,7 @@ class App:
             raise
 
     async def _run(self) -> None:
+        asyncio.get_event_loop().set_exception_handler(_leave_to_turns)
         tasks = [
             asyncio.create_task(self._link.run()),
             asyncio.create_task(self._delivery.run()),
@@ -375,6 +376,10 @@ class App:
         if self._log.event_if_room(events.JOURNAL_QUARANTINED, details, self._board.clock.ticks_ms()):
             self._log.journal.declare(found)
             self._delivery.notify()
+
+
+def _leave_to_turns(_loop: "Any", _context: "dict[str, Any]") -> None:
+    """What ended a task is raised by `_one_turn`. asyncio's own handler would write to a sys.stderr, if there is one."""
 
 
 async def _one_turn(tasks: "list[asyncio.Task[None]]") -> None:

@@ -22,9 +22,6 @@ if TYPE_CHECKING:
 
     Place = tuple[bytes, int]
 
-FRAME_BYTES = 4096
-"""One frame or publish: about a dozen messages, small enough for a board's TLS record."""
-
 WINDOW_BYTES = 16384
 """Sent and not yet receipted: what a broker without a gateway behind it may swallow for nothing."""
 
@@ -134,7 +131,7 @@ class Delivery:
         for epoch, sequence, raw in self._journal.records(start):
             if (epoch, sequence) in self._refused:
                 continue
-            if places and len(frame) + len(raw) > FRAME_BYTES:
+            if places and len(frame) + len(raw) > self._link.frame_bytes:
                 break
             places.append((epoch, sequence, len(raw)))
             frame.extend(raw)

@@ -42,6 +42,7 @@ class Wire:
         self.sent = []
         self.receive = None
         self.largest = 8192
+        self.frame_bytes = 4096
 
     async def send(self, frame):
         if len(frame) > self.largest:

@@ -101,6 +101,7 @@ class Gateway:
         self.readings = 0
         self.meter = None
         self._answering = None
+        self.frame_bytes = 4096
         self._receipts = Sealer(SoftwareSigner(b"\x33" * 32))
         self._clock = Sealer(SoftwareSigner(b"\x44" * 32))
         self._authority = Sealer(SoftwareSigner(b"\x22" * 32))

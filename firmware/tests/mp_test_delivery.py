@@ -30,6 +30,7 @@ class Wire:
     def __init__(self):
         self.connected = True
         self.frames = []
+        self.frame_bytes = 4096
 
     async def send(self, frame):
         if not self.connected:

@@ -9,16 +9,44 @@ from binascii import crc32
 
 from meter_protocol.errors import EncodeError
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Iterator
+
 MAX_PAYLOAD = 16384
 
-_DELIMITER = 0
+_PIECE = 256
+_BLOCK = 254
+"""The longest run without a zero that one code byte of COBS stands for."""
 
 
 def frame(payload: bytes) -> bytes:
+    return b"".join(pieces(payload))
+
+
+def pieces(payload: bytes) -> "Iterator[bytes]":
+    """The frame in parts of at most 512 bytes: a board in use has no room for all of it in one place."""
     if len(payload) > MAX_PAYLOAD:
         raise EncodeError("larger than any receiver takes")
-    checked = payload + (crc32(payload) & 0xFFFFFFFF).to_bytes(4, "big")
-    return b"\x00" + cobs_encode(checked) + b"\x00"
+    piece = bytearray(1)
+    start = 0
+    while True:
+        end = payload.find(b"\x00", start, start + _BLOCK)
+        if end < 0 and len(payload) - start < _BLOCK:
+            break
+        if end < 0:
+            piece.append(255)
+            piece.extend(payload[start : start + _BLOCK])
+            start += _BLOCK
+        else:
+            piece.append(end - start + 1)
+            piece.extend(payload[start:end])
+            start = end + 1
+        if len(piece) >= _PIECE:
+            yield bytes(piece)
+            piece = bytearray()
+    yield bytes(piece)
+    yield cobs_encode(payload[start:] + (crc32(payload) & 0xFFFFFFFF).to_bytes(4, "big")) + b"\x00"
 
 
 class Deframer:

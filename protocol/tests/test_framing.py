@@ -142,6 +142,16 @@ def test_size_limit_is_exact(filler: bytes) -> None:
         assert (received, discarded) == (([filler * size], 0) if accepted else ([], 1))
 
 
+@given(st.lists(st.sampled_from([b"\x00", b"\x01" * 253, b"\x02" * 254, b"\x03" * 255, b"\x04"]), max_size=12))
+def test_pieces_are_small_and_together_the_frame(parts: list[bytes]) -> None:
+    """Around the 254 bytes of a block, where a zero, the checksum or the end may come next."""
+    content = b"".join(parts)
+    pieces = list(framing.pieces(content))
+    assert max(map(len, pieces)) <= 512
+    checked = content + crc32(content).to_bytes(4, "big")
+    assert b"".join(pieces) == b"\x00" + reference_cobs(checked) + b"\x00"
+
+
 def test_largest_payload() -> None:
     content = bytes(range(256)) * (framing.MAX_PAYLOAD // 256)
     assert fed(framing.frame(content), []) == ([content], 0)

@@ -21,6 +21,9 @@ MAX_PAYLOAD = 8192
 
 
 class Link:
+    frame_bytes = 4096
+    """Of messages sent together: about a dozen, small enough for a board's TLS record."""
+
     def __init__(
         self,
         open_stream: "Callable[[], Awaitable[ByteStream]]",
