@@ -29,6 +29,7 @@ WITHOUT_CLOCK_LINE = (4, 5)
 """What the manual calls UART and not USART."""
 
 LOOK_S = 0.1
+CONTACTS = 4
 
 CATCHING_UP = 3
 """So often a board is put forward to real time, which a busy host may take from it again at once."""
@@ -59,13 +60,24 @@ class Board(qemu.Board):
             f'emulation CreateUartPtyTerminal "console" "{port}" True', "connector Connect sysbus.usart1 console"
         )
         self._do('macro reset "cpu IsHalted true"', "start")
-        hand_over(str(port), wiring.serial, wiring.authority_keys, wiring.update_keys)
+        self._hand_over(str(port), wiring)
         deadline = time.monotonic() + START_S * PATIENCE
         while self._monitor.do("sysbus.cpu IsHalted") != "True":
             if time.monotonic() > deadline:
                 raise PlatformError("the board did not reset itself after first contact")
             time.sleep(LOOK_S)
         self._do("pause", "Clear")
+
+    def _hand_over(self, port: str, wiring: Wiring) -> None:
+        """Once more where a slow board's answer was to the question before."""
+        for left in reversed(range(CONTACTS)):
+            try:
+                hand_over(port, wiring.serial, wiring.authority_keys, wiring.update_keys)
+            except PlatformError:
+                if not left:
+                    raise
+            else:
+                return
 
     def _make_machine(self, arguments: str = "") -> None:
         slots = self._folder / "slots.bin"

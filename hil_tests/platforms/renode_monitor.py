@@ -23,10 +23,11 @@ from robot.libraries.BuiltIn import BuiltIn, RobotNotRunningError
 
 from hil_tests.platforms import HOST, PlatformError
 from hil_tests.platforms.debugger import Debugger
-from meter_tools.demo.processes import Process, free_port
+from meter_tools.demo.processes import Process, ProcessFailed
 
 RENODE = "renode"
 INSTALL = "renode is missing: install Renode 1.15 or newer (https://renode.io) and put `renode` on PATH"
+LISTENS = "remote server is listening on port "
 START_S = 60
 ANSWER_S = 60
 STANDSTILL_S = 30
@@ -173,12 +174,16 @@ def _monitor() -> Monitor:
     must_be_installed()
     folder = Path(tempfile.mkdtemp(prefix="carbonmeter-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    port = free_port()
     number = folder / "pid"
-    command = [RENODE, "--disable-xwt", "--plain", "--robot-server-port", str(port), "--pid-file", str(number)]
+    command = [RENODE, "--disable-xwt", "--plain", "--robot-server-port", "0", "--pid-file", str(number)]
     process = Process(RENODE, command, folder / "renode.log", environment={"TMPDIR": str(folder)}, folder=folder)
     atexit.register(_end, process, number)
-    return Monitor(port, process)
+    try:
+        # A port that we had found free might be another Renode's by now.
+        said = process.wait_for(LISTENS, START_S)
+    except ProcessFailed as error:
+        raise PlatformError(str(error)) from None
+    return Monitor(int(said.split(LISTENS)[1]), process)
 
 
 def _end(process: Process, number: Path) -> None:
