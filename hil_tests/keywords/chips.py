@@ -43,15 +43,20 @@ class Chips:
         self._changed_ms = 0
 
     @cached_property
-    def _nucleo(self) -> Nucleo:
+    def _folder(self) -> Path:
         output = Path(BuiltIn().get_variable_value("${OUTPUT DIR}")).resolve()
-        folder = artefacts.fresh_folder(output, Path(BuiltIn().get_variable_value("${SUITE SOURCE}")))
-        return Nucleo(folder, Path(self._image).resolve())
+        return artefacts.fresh_folder(output, Path(BuiltIn().get_variable_value("${SUITE SOURCE}")))
+
+    @cached_property
+    def _nucleo(self) -> Nucleo:
+        return Nucleo(self._folder, Path(self._image).resolve())
 
     def _end_suite(self, data: Any, result: Any) -> None:
         """Robot calls this when the suite is over, however it went."""
         if "_nucleo" in vars(self):
             self._nucleo.cut_power()
+        # A board without a chain: its messages are on its console.
+        artefacts.write(self._folder, None, result, artefacts.Run("renode", 0, 0))
 
     @keyword
     def power_on_nucleo(self) -> None:

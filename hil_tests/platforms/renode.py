@@ -13,7 +13,15 @@ from pathlib import Path
 from hil_tests.platforms import HOST, PlatformError, Wiring, qemu
 from hil_tests.platforms.debugger import Debugger
 from hil_tests.platforms.first_contact import hand_over
-from hil_tests.platforms.qemu import BOARD, FIRMWARE_ENDED, POWER_CUT, START_S, UARTS
+from hil_tests.platforms.qemu import (
+    BOARD,
+    BRANCH_TO_ITSELF,
+    FIRMWARE_ENDED,
+    POWER_CUT,
+    START_S,
+    UARTS,
+    WATCHDOG_MS,
+)
 from hil_tests.platforms.renode_monitor import Monitor, MonitorDebugger, Progress, monitor, must_be_installed
 from meter_tools import board_build, toolchain, upstream
 
@@ -30,6 +38,9 @@ WITHOUT_CLOCK_LINE = (4, 5)
 
 LOOK_S = 0.1
 CONTACTS = 4
+
+TURNS = "mp_hal_ticks_ms"
+"""What the event loop calls in each of its turns, and no interrupt handler does."""
 
 CATCHING_UP = 3
 """So often a board is put forward to real time, which a busy host may take from it again at once."""
@@ -138,6 +149,14 @@ class Board(qemu.Board):
 
     def _ends_in_power_cut(self) -> bool:
         return self.is_cut
+
+    def hang(self) -> None:
+        debugger = self._debug_port
+        self._halt_outside_of_time(debugger)
+        # A reset loads the image anew. (A jump into RAM, as in QEMU, ended in a fault here.)
+        debugger.write(self._symbols[TURNS], BRANCH_TO_ITSELF, 2)
+        elapsed_us = debugger.read(self._symbols["elapsed_us"], 8)
+        debugger.write_and_go_on(self._symbols["elapsed_us"], elapsed_us + WATCHDOG_MS * 1000, 8)
 
     def _leap(self, debugger: Debugger, ahead_us: int) -> None:
         self._halt_outside_of_time(debugger)

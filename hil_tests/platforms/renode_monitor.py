@@ -35,7 +35,6 @@ TIME_LOOK_S = 5
 ELAPSED = re.compile(r"Elapsed Virtual Time: (\d+):(\d+):([\d.]+)")
 LOOK_S = 0.1
 
-THUMB = 1
 WIDTHS = {1: "Byte", 2: "Word", 4: "DoubleWord", 8: "QuadWord"}
 
 
@@ -115,9 +114,6 @@ class MonitorDebugger(Debugger):
 
     def program_counter(self) -> int:
         return int(self._do("sysbus.cpu PC"), 16)
-
-    def jump(self, address: int) -> None:
-        self._do(f"sysbus.cpu PC {address | THUMB:#x}")
 
     def read(self, address: int, size: int) -> int:
         return int(self._do(f"sysbus Read{WIDTHS[size]} {address:#x}"), 16)
