@@ -379,7 +379,7 @@ class App:
 
 
 def _leave_to_turns(_loop: "Any", _context: "dict[str, Any]") -> None:
-    """What ended a task is raised by `_one_turn`. asyncio's own handler would write to a sys.stderr, if there is one."""
+    """`_one_turn` raises what ended a task; asyncio's handler wants a sys.stderr, which not every port has."""
 
 
 async def _one_turn(tasks: "list[asyncio.Task[None]]") -> None:
