@@ -23,6 +23,7 @@ Software For Another Model Is Refused
 Sick Software Is Rolled Back And Not Tried Again
     ${boot} =    Wait For Boot
     ${sick} =    Offer Sick Update    2
+    Wait For Chunks    1    timeout=1 min
     Wait For Sealed Message    update_rolled_back    software_id=${sick}    reason=update_health    timeout=2 min
     Boots Are Counted Anew
     ${again} =    Newest Sealed Message    boot
@@ -36,10 +37,10 @@ Power May Fail While The Image Is Fetched
     Wait For Chunks    3    timeout=1 min
     Power Fails And Returns
     Wait For Boot
-    Repeat Update Offer
+    Wait For Chunks    1    timeout=1 min
 
 Software From The Authority Proves Its Health And Stays
-    ${updated} =    Wait For Sealed Message    firmware_updated    software_id=${NEW}    timeout=2 min
+    ${updated} =    Wait For Sealed Message    firmware_updated    software_id=${NEW}    timeout=4 min
     Boots Are Counted Anew
     Power Fails And Returns
     ${boot} =    Wait For Boot

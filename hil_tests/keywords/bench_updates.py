@@ -1,5 +1,6 @@
 """Software that the update authority, or a stranger, offers to the meter."""
 
+import time
 from datetime import timedelta
 
 from robot.api.deco import keyword
@@ -11,6 +12,8 @@ from hil_tests.keywords.verification import open_message
 from meter_protocol import cose
 from meter_protocol import fields as f
 from meter_protocol import types as t
+
+OFFER_AGAIN_S = 5
 
 
 class UpdateKeywords(BenchParts):
@@ -67,6 +70,17 @@ class UpdateKeywords(BenchParts):
 
     @keyword
     def wait_for_chunks(self, count: int, timeout: timedelta = PATIENCE) -> None:
-        """Until the meter has asked for so many parts of the image more."""
-        wanted = self._chunks_sent + count
-        self._wait(lambda: self._chunks_sent >= wanted or None, f"{count} image requests", timeout)
+        """Until the meter has asked for so many parts of the image more.
+
+        As the gateway does, the bench repeats its offer until then: what comes while a board starts is lost.
+        """
+        before, offered_s = self._chunks_sent, time.monotonic()
+
+        def look() -> bool | None:
+            nonlocal offered_s
+            if self._chunks_sent == before and time.monotonic() - offered_s > OFFER_AGAIN_S:
+                self.repeat_update_offer()
+                offered_s = time.monotonic()
+            return self._chunks_sent >= before + count or None
+
+        self._wait(look, f"{count} image requests", timeout)

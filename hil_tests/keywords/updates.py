@@ -12,7 +12,6 @@ from hil_tests.keywords.signing import SigningKey
 from meter_protocol import fields as f
 from meter_protocol import types as t
 from meter_protocol.schema import CHUNK_DIGEST_SIZE, MAX_CHUNK
-from meter_tools.mpycross import PROJECT
 from meter_tools.update_build import build_image
 
 VENDOR = uuid5(NAMESPACE_DNS, "carbonmeter.example")
@@ -32,14 +31,14 @@ class Update:
 
 
 def image_of(board: str, scratch: Path, is_sick: bool) -> bytes:
-    """Of this checkout; a sick one fails as soon as its firmware is imported."""
+    """Of this checkout; a sick one is the least that a meter takes, and fails as soon as its firmware is imported."""
     if not is_sick:
         return build_image(board)
     checkout = scratch / "sick checkout"
-    for part in ("protocol/meter_protocol", "firmware/meter_firmware", f"boards/{board}"):
-        shutil.copytree(PROJECT / part, checkout / part)
-    app = checkout / "firmware" / "meter_firmware" / "app.py"
-    app.write_text(app.read_text() + '\nraise RuntimeError("sick")\n')
+    for module in ("protocol/meter_protocol/cose", "firmware/meter_firmware/app", f"boards/{board}/board"):
+        path = checkout / f"{module}.py"
+        path.parent.mkdir(parents=True)
+        path.write_text('raise RuntimeError("sick")\n')
     try:
         return build_image(board, checkout)
     finally:

@@ -25,9 +25,8 @@ from meter_tools import board_build, toolchain, upstream
 from meter_tools.board_build import OUTPUT
 from meter_tools.demo.processes import Process
 
-LACKS = ("renode", "update")
-"""I2C, SPI and ADC, which QEMU's machine has not. The suite of updates offers an image once and waits two minutes:
-too little here, so hil_tests/tests/test_emulated_updates.py stands for it."""
+LACKS = ("renode",)
+"""I2C, SPI and ADC, which QEMU's machine has not."""
 
 BOARD = "emulated_stm32"
 MACHINE = "netduinoplus2"

@@ -84,19 +84,16 @@ class Deframer:
             self._buffer.extend(piece)
 
     def _close(self) -> "bytes | None":
-        encoded = bytes(self._buffer)
+        held = self._buffer
         skipped = self._skipping
         self._buffer = bytearray()
         self._skipping = False
-        if not encoded and not skipped:
+        if not held and not skipped:
             return None
-        checked = None if skipped else cobs_decode(encoded)
-        if checked is None or len(checked) < 4:
-            self.discarded += 1
-            return None
-        payload = checked[:-4]
-        intact = (crc32(payload) & 0xFFFFFFFF).to_bytes(4, "big") == checked[-4:]
-        if not intact or len(payload) > self._max_payload:
+        size = -1 if skipped else _decode_in_place(held)
+        end = size - 4
+        payload = bytes(memoryview(held)[:end]) if 0 <= end <= self._max_payload else None
+        if payload is None or (crc32(payload) & 0xFFFFFFFF).to_bytes(4, "big") != held[end:size]:
             self.discarded += 1
             return None
         return payload
@@ -126,17 +123,26 @@ def cobs_encode(data: bytes) -> bytes:
 
 def cobs_decode(encoded: bytes) -> "bytes | None":
     """The data, or None if the bytes are not a COBS encoding."""
-    if not encoded:
-        return None
-    out = bytearray()
-    i = 0
-    while i < len(encoded):
-        code = encoded[i]
-        block = encoded[i + 1 : i + code]
-        if code == 0 or len(block) != code - 1 or 0 in block:
-            return None
-        out.extend(block)
-        i += code
-        if code < 255 and i < len(encoded):
-            out.append(0)
-    return bytes(out)
+    held = bytearray(encoded)
+    size = -1 if 0 in encoded else _decode_in_place(held)
+    return None if size < 0 else bytes(held[:size])
+
+
+def _decode_in_place(held: bytearray) -> int:
+    """The size of what then lies at its beginning, or -1: a board has no room for a copy. No zero comes in."""
+    if not held:
+        return -1
+    read = 0
+    written = 0
+    while read < len(held):
+        code = held[read]
+        block = held[read + 1 : read + code]
+        if len(block) != code - 1:
+            return -1
+        held[written : written + code - 1] = block
+        read += code
+        written += code - 1
+        if code < 255 and read < len(held):
+            held[written] = 0
+            written += 1
+    return written

@@ -49,6 +49,9 @@ extern uint32_t _image_start, _image_end, _heap_start, _heap_end, _stack_limit, 
 #define EXIT_FAILED (64)
 #define EXIT_FAULT (65)
 
+// Whether there is memory at `place`; what it held is lost.
+bool memory_holds(uint32_t *place, uint32_t value);
+
 static inline uint32_t interrupts_off(void) {
     uint32_t state;
     __asm__ volatile ("mrs %0, primask\n cpsid i" : "=r" (state) : : "memory");
