@@ -31,7 +31,7 @@ class Update:
 
 
 def image_of(board: str, scratch: Path, is_sick: bool) -> bytes:
-    """Of this checkout; a sick one is the least that a meter takes, and fails as soon as its firmware is imported."""
+    """Of this checkout; a sick one is the least that a meter takes, and fails as soon as it is imported."""
     if not is_sick:
         return build_image(board)
     checkout = scratch / "sick checkout"
