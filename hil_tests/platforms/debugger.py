@@ -19,6 +19,11 @@ PATIENCE_S = 20
 PROGRAM_COUNTER = slice(4 * 15, 4 * 16)
 """In what GDB's protocol calls the registers of an ARM core: the sixteenth word."""
 
+LINK_REGISTER = slice(4 * 14, 4 * 15)
+
+PART = 512
+"""Bytes that are read at once: a packet of QEMU's holds some 2,000."""
+
 INTERRUPT = b"\x03"
 STOPPED = (b"T", b"S")
 
@@ -58,6 +63,18 @@ class Debugger:
     def program_counter(self) -> int:
         return int.from_bytes(_octets(self._ask(b"g"))[PROGRAM_COUNTER], "little")
 
+    def link_register(self) -> int:
+        return int.from_bytes(_octets(self._ask(b"g"))[LINK_REGISTER], "little")
+
+    def run_to(self, address: int) -> None:
+        """From a halt to the next time that the emulator executes this address, where it halts again."""
+        breakpoint = b"0,%x,2" % address
+        self._must_be_done(self._ask(b"Z" + breakpoint), address)
+        self.go_on()
+        while not self._answer().startswith(STOPPED):
+            pass
+        self._must_be_done(self._ask(b"z" + breakpoint), address)
+
     def jump(self, address: int) -> None:
         registers = bytearray(_octets(self._ask(b"g")))
         registers[PROGRAM_COUNTER] = address.to_bytes(4, "little")
@@ -65,10 +82,17 @@ class Debugger:
 
     def read(self, address: int, size: int) -> int:
         """A little-endian number of `size` bytes."""
-        content = _octets(self._ask(b"m%x,%x" % (address, size)))
-        if len(content) != size:
-            raise PlatformError(f"the emulator read {len(content)} of {size} bytes at {address:#x}")
-        return int.from_bytes(content, "little")
+        return int.from_bytes(self.octets(address, size), "little")
+
+    def octets(self, address: int, size: int) -> bytes:
+        content = b""
+        while len(content) < size:
+            count = min(size - len(content), PART)
+            part = _octets(self._ask(b"m%x,%x" % (address + len(content), count)))
+            if len(part) != count:
+                raise PlatformError(f"the emulator read {len(part)} of {count} bytes at {address:#x}")
+            content += part
+        return content
 
     def write(self, address: int, value: int, size: int) -> None:
         self._must_be_done(self._ask(_writing(address, value, size)), address)

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 
-from hil_tests.platforms import HOST, PlatformError, Wiring
+from hil_tests.platforms import HOST, PlatformError, Wiring, heap
 from hil_tests.platforms.debugger import SOCKET, Debugger
 from hil_tests.platforms.first_contact import hand_over
 from hil_tests.platforms.image import Symbols, elf_of
@@ -59,6 +59,12 @@ CUT_OPERATIONS, CUT_OPERATION, CUT_BYTES = 4, 8, 12
 
 BRANCH_TO_ITSELF = 0xE7FE
 """Thumb: `b .`."""
+
+UNDEFINED = 0xDE00
+"""Thumb: `udf`, which no core executes."""
+
+SWEEPS = "gc_collect_end"
+"""MicroPython's function that does, at the end of each collection."""
 
 HANDLER = "_handler"
 """What the names of the functions that interrupts call end with."""
@@ -116,11 +122,15 @@ class Board:
         command += ["-display", "none", "-semihosting-config", f"enable=on,target=native{arguments}"]
         return [*command, "-device", f"loader,file=slots.bin,addr={SLOTS_ADDRESS:#x},force-raw=on"]
 
-    def power_on(self, cut_at: tuple[int, int] | None = None) -> None:
-        """`cut_at`: the power fails in that write or erase of the flash, counted from 0, after so many bytes."""
+    def power_on(self, cut_at: tuple[int, int] | None = None, heap_bytes: int | None = None) -> None:
+        """`cut_at`: the power fails in that write or erase of the flash, counted from 0, after so many bytes.
+
+        `heap_bytes`: of its memory MicroPython gets no more, its tables for the heap included.
+        """
         self._console_start = self._console.stat().st_size
         self._newest_us = None
         arguments = "" if cut_at is None else ",arg=cut={}:{}".format(*cut_at)
+        arguments += "" if heap_bytes is None else f",arg=heap={heap_bytes}"
         command = self._command(arguments)
         command += [
             "-chardev",
@@ -250,6 +260,21 @@ class Board:
             done = debugger.read(self._symbols["cut"] + CUT_OPERATIONS, 4)
             debugger.write(self._symbols["cut"] + CUT_OPERATION, done + number, 4)
             debugger.write(self._symbols["cut"] + CUT_BYTES, size, 4)
+
+    def end_at(self, function: str) -> None:
+        """The firmware faults, which `check` says, where it comes to this function of its image."""
+        with self._debug_port.halted():
+            self._debug_port.write(self._symbols[function], UNDEFINED, 2)
+
+    def heap_after_sweep(self) -> int:
+        """Bytes that MicroPython's heap still holds when it has just been swept, in the firmware's own time."""
+        debugger = self._debug_port
+        self._halt_outside_of_time(debugger)
+        debugger.run_to(self._symbols[SWEEPS])
+        debugger.run_to(debugger.link_register() & ~1)
+        used = heap.bytes_in_use(debugger, self._symbols)
+        debugger.go_on()
+        return used
 
     def hang(self) -> None:
         debugger = self._debug_port

@@ -41,16 +41,25 @@ def image() -> Path:
 class Site:
     """A meter in QEMU, its instruments and its gateway."""
 
-    def __init__(self, folder: Path, update_keys: tuple[bytes, ...] = ()) -> None:
-        self.gateway = Gateway(BenchClock())
-        self.instruments = InstrumentBuses(SITE.instruments, folder)
+    def __init__(
+        self,
+        folder: Path,
+        update_keys: tuple[bytes, ...] = (),
+        measured: channels.Site = SITE,
+        flash_share: int = 1,
+    ) -> None:
+        self.clock = BenchClock()
+        self.gateway = Gateway(self.clock)
+        self.measured = measured
+        self.instruments = InstrumentBuses(measured.instruments, folder)
         self.instruments.show(channels.ENERGY_METER, "active_energy_import", [SHOWN_WH])
         self.instruments.show(channels.CO2_SENSOR, "co2_fraction", [421])
         authority_keys = (self.gateway.authority.cose_key,)
         self.folder = folder
-        self.board = qemu.Board(
-            folder, Wiring(SERIAL, authority_keys, self.gateway.link.port, self.instruments.ports, update_keys)
+        wiring = Wiring(
+            SERIAL, authority_keys, self.gateway.link.port, self.instruments.ports, update_keys, flash_share
         )
+        self.board = qemu.Board(folder, wiring)
 
     def close(self) -> None:
         self.board.cut_power()
@@ -62,8 +71,8 @@ class Site:
             f.SET_VERSION: 1,
             f.INTERVAL_S: 1,
             f.SAMPLE_PERIOD_MS: 500,
-            f.INSTRUMENTS: SITE.instrument_entries(),
-            f.CHANNELS: SITE.channel_entries(),
+            f.INSTRUMENTS: self.measured.instrument_entries(),
+            f.CHANNELS: self.measured.channel_entries(),
             f.RECEIPT_KEYS: [self.gateway.receipt_key.cose_key],
             f.CLOCK_KEYS: [self.gateway.clock_key.cose_key],
         }

@@ -1,5 +1,8 @@
 // Runs the frozen main.py. It returns only when the board is done; whatever it raises ends the emulator.
 
+#include <stdlib.h>
+#include <string.h>
+
 #include "py/gc.h"
 #include "py/mphal.h"
 #include "py/runtime.h"
@@ -38,13 +41,25 @@ static int run(void) {
     return EXIT_FAILED;
 }
 
+// All the memory there is, or as much of it as a bench gives the board: `heap=65536` in the semihosting options.
+static void make_heap(void) {
+    char line[64];
+    semihosting_command_line(line, sizeof(line));
+    char *limit = strstr(line, "heap=");
+    if (limit != NULL) {
+        gc_init(&_heap_start, (char *)&_heap_start + strtoul(limit + 5, NULL, 10));
+    } else {
+        gc_init(&_heap_start, &_heap_end);
+        take_core_coupled_memory();
+    }
+}
+
 int main(void) {
     console_init();
     virtual_time_init();
     mp_stack_set_top(&_stack_top);
     mp_stack_set_limit((mp_uint_t)((char *)&_stack_top - (char *)&_stack_limit) - STACK_MARGIN);
-    gc_init(&_heap_start, &_heap_end);
-    take_core_coupled_memory();
+    make_heap();
     mp_init();
     slots_open();
     semihosting_exit(run());
