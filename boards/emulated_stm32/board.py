@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from meter_firmware.buses.serial_bus import SerialBus
     from meter_firmware.signers.software import SoftwareSigner
+    from meter_firmware.update_manifest import UpdateSite
 
     Bus = ModbusMaster | SerialBus
 
@@ -52,11 +53,15 @@ class EmulatedStm32:
     def __init__(self) -> None:
         self.factory = board_base.factory()
         self.journal_bytes = board_base.journal_bytes()
-        self.update_site = board_base.update_site()
         self.image_region = chip.image()
         self.clock = BoardClock()
         self._watchdog = WDT(0, WATCHDOG_MS)
         self._buses: "dict[str, Bus]" = {}
+
+    @property
+    def update_site(self) -> "UpdateSite | None":
+        """Made when there is an update: it takes heap."""
+        return board_base.update_site()
 
     def link_ms(self) -> int:
         return monotonic.now_ms()

@@ -30,8 +30,8 @@ JOURNAL_SHARE = 4
 IMAGE_BYTES = 256 << 10
 """A slot is two sectors of 128 KiB in the processor's flash; the download is on the chip, beside the journal."""
 
-BLOCK_COUNT = 4
-"""The block device protocol's operation that asks for it."""
+BLOCK_COUNT, BLOCK_SIZE = 4, 5
+"""The block device protocol's operations that ask for them."""
 
 FAILED = 64
 
@@ -44,27 +44,25 @@ def factory() -> "FactoryRecord | None":
 
 
 def mount() -> str:
-    from meter_firmware import blockdev
-
     if not _mounted:
+        from meter_firmware import blockdev
+
         blockdev.mount(_flash(), ROOT)
         _mounted.append(ROOT)
     return ROOT
 
 
 def journal_bytes() -> int:
-    from meter_firmware import blockdev
-
-    blocks = _flash().ioctl(BLOCK_COUNT, 0)
-    assert blocks is not None
-    return blocks * blockdev.BLOCK_SIZE // JOURNAL_SHARE
+    blocks, block_size = _flash().ioctl(BLOCK_COUNT, 0), _flash().ioctl(BLOCK_SIZE, 0)
+    assert blocks is not None and block_size is not None
+    return blocks * block_size // JOURNAL_SHARE
 
 
 def _flash() -> "chip.Flash":
     """The one chip that there is."""
-    from meter_firmware import blockdev
-
     if not _chips:
+        from meter_firmware import blockdev
+
         _chips.append(chip.Flash(FLASH_FILE, blockdev.BLOCK_SIZE))
     return _chips[0]
 

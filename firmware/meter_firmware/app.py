@@ -16,20 +16,19 @@ If the flash fails, or something here is wrong, `run` raises: a board starts ane
 import asyncio
 import gc
 
-from meter_firmware import factory, parameters, provisioning_line, sealing, sensors, signer_boot, software
+from meter_firmware import factory, parameters, sealing, sensors, signer_boot, software
 from meter_firmware.chain_log import ChainLog
 from meter_firmware.clock import MeterClock
 from meter_firmware.delivery import Delivery
 from meter_firmware.inbox import Inbox
 from meter_firmware.journal import Journal
+from meter_firmware.line_when_used import LineWhenUsed
 from meter_firmware.memory import Memory
 from meter_firmware.meter import Meter
-from meter_firmware.provisioning_line import ContactWhenAsked, ProvisioningLine
 from meter_firmware.refusals import Refusals
 from meter_firmware.signers.signer import SignerError
-from meter_firmware.slots import GOLDEN
-from meter_firmware.update import Updater
-from meter_firmware.update_services import UpdateServices
+from meter_firmware.software import GOLDEN
+from meter_firmware.update_when_asked import UpdateWhenAsked
 from meter_firmware.watchdog import Watchdog
 from meter_protocol import events
 from meter_protocol import fields as f
@@ -41,6 +40,7 @@ if TYPE_CHECKING:
     from typing import Any, Callable
 
     from meter_firmware.first_contact import FirstContact
+    from meter_firmware.update_services import UpdateServices
 
 TIME_RETRY_MS = 2000
 TIME_LOOK_MS = 50
@@ -63,7 +63,10 @@ RESTART_DRAIN_MS = 30000
 def run(board: "Any", running: str = GOLDEN) -> bool:
     """`running` is the slot that the loader chose. True if the board is to start anew, into new software."""
     if board.factory is None:
-        return asyncio.run(provisioning_line.wait_for_record(board))
+        # Imported where it is needed: a meter has the heap for something else.
+        from meter_firmware.provisioning_line import wait_for_record
+
+        return asyncio.run(wait_for_record(board))
     app = App(board, running)
     asyncio.run(app.run())
     return app.restart_wanted
@@ -96,33 +99,22 @@ class App:
             t.TIME_REPLY: self._take_time_reply,
             t.PARAMETER_SET: self._take_parameters,
         }
-        self._updater: "Updater | None" = None
-        if board.update_site is not None:
-            self._services = UpdateServices(
-                board,
-                self._link,
-                self._log,
-                self._delivery,
-                self._seal_about_us,
-                lambda: self._keys(f.RECEIPT_KEYS),
-            )
-            self._updater = Updater(board.update_site, root + "/update", running, self._services)
-            consumers[t.UPDATE_MANIFEST] = self._updater.take_manifest
-            consumers[t.IMAGE_CHUNK] = self._updater.take_chunk
+        self._update = UpdateWhenAsked(board, root + "/update", running, self._make_update_services)
+        consumers[t.UPDATE_MANIFEST] = self._update.take_manifest
+        consumers[t.IMAGE_CHUNK] = self._update.take_chunk
         self._inbox = Inbox(consumers, board.link_ms)
         self._link.receive = self._inbox.receive
         self._watchdog = Watchdog()
         self._refusals = Refusals(self._log, events.PARAMETERS_REFUSED, board.link_ms)
         self._damage_tried_ms: "int | None" = None
         self._asked_ms = 0
-        self._contact: "ContactWhenAsked | None" = None
-        self._maker_line: "ProvisioningLine | None" = None
+        self._maker_line: "LineWhenUsed | None" = None
         board.clock.holds = self._awaits_time
         self._boot()
 
     def _boot(self) -> None:
-        board, log, updater = self._board, self._log, self._updater
-        files = None if updater is None else updater.files()
+        board, log = self._board, self._log
+        files = self._update.files()
         software_id = software.software_id(board.software_files() if files is None else files, board.image_region)
         identity = {
             f.PUBLIC_KEY: self._sealer.cose_key,
@@ -134,9 +126,8 @@ class App:
             f.CERTIFICATE: board.factory.certificate,
         }
         now = board.clock.ticks_ms()
-        if updater is not None:
-            # Before anything is added to the chain: what it ends with may be an event that was not yet noted.
-            updater.begin(self._services.newest_event(), software_id, board.image_region)
+        # Before anything is added to the chain: what it ends with may be an event that was not yet noted.
+        self._update.begin(software_id)
         log.open(identity, board.random, now)
         self._say_damage()
         failure = signer_boot.noted_failure(self._memory)
@@ -153,14 +144,23 @@ class App:
         self._apply_first_set(current)
         opener = board.provisioning_line()
         if opener is not None:
-            self._contact = ContactWhenAsked(lambda: self._make_contact(software_id))
-            self._maker_line = ProvisioningLine(opener, self._contact)
+            self._maker_line = LineWhenUsed(opener, lambda: self._make_contact(software_id))
         board.say("meter " + board.factory.serial + " thumbprint " + self._sealer.thumbprint.hex())
 
     def _make_contact(self, software_id: bytes) -> "FirstContact":
         from meter_firmware.first_contact import FirstContact
 
         return FirstContact(self._board, self._memory, self._sealer, software_id, self._seal_about_us, self._log)
+
+    def _make_update_services(self) -> "UpdateServices":
+        from meter_firmware.update_services import UpdateServices
+
+        def receipt_keys() -> "list[bytes]":
+            return self._keys(f.RECEIPT_KEYS)
+
+        return UpdateServices(
+            self._board, self._link, self._log, self._delivery, self._seal_about_us, receipt_keys
+        )
 
     async def run(self) -> None:
         try:
@@ -175,9 +175,8 @@ class App:
             asyncio.create_task(self._link.run()),
             asyncio.create_task(self._delivery.run()),
             asyncio.create_task(self._keep_time()),
+            asyncio.create_task(self._update.run()),
         ]
-        if self._updater is not None:
-            tasks.append(asyncio.create_task(self._updater.run()))
         metering = asyncio.create_task(self._meter.run())
         line = None
         if self._maker_line is not None:
@@ -211,12 +210,12 @@ class App:
 
     @property
     def restart_wanted(self) -> bool:
-        return self.is_given_up or (self._updater is not None and self._updater.restart_wanted)
+        return self.is_given_up or self._update.restart_wanted
 
     @property
     def is_given_up(self) -> bool:
         """The maker has taken its record back: what is sealed from here on is nobody's."""
-        return self._contact is not None and self._contact.restart_wanted
+        return self._maker_line is not None and self._maker_line.restart_wanted
 
     def _tend_watchdog(self) -> None:
         late_ms = self._meter.late_ms(self._board.clock.ticks_ms())

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from meter_firmware.memory import Memory
+    from meter_firmware.update_manifest import UpdateSite
 
 
 class BaseBoard:
@@ -27,11 +28,17 @@ class BaseBoard:
         self.hardware_id = hardware_id
         self.factory = base.factory()
         self.journal_bytes: int = base.JOURNAL_BYTES
-        self.update_site = base.update_site()
+        self._base = base
         self.clock = BoardClock()
         self.mount = base.mount
         self._buses = buses
         self._watchdog = watchdog
+
+    @property
+    def update_site(self) -> "UpdateSite | None":
+        """Made when there is an update: it takes heap."""
+        site: "UpdateSite | None" = self._base.update_site()
+        return site
 
     def link_ms(self) -> int:
         return monotonic.now_ms()

@@ -20,6 +20,7 @@ import os
 
 from meter_firmware import software
 from meter_firmware.memory import Memory
+from meter_firmware.software import GOLDEN
 from meter_firmware.update_manifest import UpdateSite, open_manifest
 from meter_protocol import cbor, events
 from meter_protocol import fields as f
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from meter_firmware.image import Entry
     from meter_firmware.slot_folders import SlotFolders
 
-GOLDEN = "golden"
 NAMES = ("a", "b")
 
 ATTEMPTS = 3

@@ -14,6 +14,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Iterator
 
+GOLDEN = "golden"
+"""What runs if it is not in a slot: the copy that is frozen in the board's image."""
+
 _PART = 1024
 
 

@@ -17,7 +17,8 @@ import asyncio
 import hashlib
 
 from meter_firmware import sealing, software
-from meter_firmware.slots import GOLDEN, Installed, Slots
+from meter_firmware.slots import Installed, Slots
+from meter_firmware.software import GOLDEN
 from meter_firmware.staging import Staging
 from meter_firmware.update_manifest import chunk_digest, chunk_length, open_manifest
 from meter_protocol import fields as f

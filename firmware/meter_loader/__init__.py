@@ -39,6 +39,7 @@ _OF_SOFTWARE = (
 def start() -> None:
     root = board_base.mount()
     running, on_trial, folder = _choose(root)
+    _let_go()
     if running != GOLDEN:
         print("software " + running + (" on trial" if on_trial else ""))
         _enter(folder)
@@ -74,13 +75,17 @@ def _choose(root: str) -> "tuple[str, bool, str]":
     return running, slots.is_on_trial(running), folder
 
 
-def _enter(folder: str) -> None:
-    """Let the golden copy go and take every module from this folder; the interpreter's own are frozen."""
+def _let_go() -> None:
+    """Of what the choice took of the golden copy: if that is what runs, it imports what it needs itself."""
     for name in list(sys.modules):
         if name.partition(".")[0] in ("meter_firmware", "meter_protocol"):
             del sys.modules[name]
-    sys.path[:] = [folder, ".frozen"]
     gc.collect()
+
+
+def _enter(folder: str) -> None:
+    """Take every module from this folder; the interpreter's own are frozen."""
+    sys.path[:] = [folder, ".frozen"]
 
 
 def _note_crash(root: str) -> None:

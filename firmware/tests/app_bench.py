@@ -19,7 +19,7 @@ from meter_firmware.journal import JournalError
 from meter_firmware.links import LinkError
 from meter_firmware.sealing import Sealer
 from meter_firmware.signers.software import SoftwareSigner
-from meter_firmware.slots import GOLDEN
+from meter_firmware.software import GOLDEN
 from meter_protocol import chain, cose, events, messages
 from meter_protocol import fields as f
 from meter_protocol import types as t

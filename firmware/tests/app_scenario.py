@@ -11,7 +11,7 @@ from meter_bench import MINUTE, NOON, check_times
 from power_cuts import Recording
 
 from meter_firmware import p256, software, verification
-from meter_firmware.slots import GOLDEN
+from meter_firmware.software import GOLDEN
 from meter_protocol import chain, cose, events, messages
 from meter_protocol import fields as f
 from meter_protocol import types as t

@@ -20,7 +20,8 @@ from meter_firmware import blockdev, p256, software, verification
 from meter_firmware import journal as journal_module
 from meter_firmware.signers import key_file
 from meter_firmware.signers.software import SoftwareSigner
-from meter_firmware.slots import GOLDEN, Slots
+from meter_firmware.slots import Slots
+from meter_firmware.software import GOLDEN
 from meter_protocol import chain, cose, messages
 from meter_protocol import fields as f
 from meter_protocol import types as t
@@ -190,7 +191,7 @@ class CutBench(AppBench):
 
     @property
     def slots(self):
-        return self.app._updater._slots
+        return self.app._update.updater._slots
 
     def boot(self):
         """The loader's part, and the app's."""

@@ -20,7 +20,8 @@ from update_bench import CHIP, MOUNT, SITE, Meter, Update, pack, release
 from meter_firmware import blockdev, image, verification
 from meter_firmware.memory import DAMAGED, Memory
 from meter_firmware.sealing import Sealer
-from meter_firmware.slots import GOLDEN, Slots
+from meter_firmware.slots import Slots
+from meter_firmware.software import GOLDEN
 from meter_protocol import cbor, events
 from meter_protocol.errors import ProtocolError
 

@@ -5,7 +5,8 @@ import sys
 from update_bench import CHIP, MOUNT, SITE, Meter, Update, pack, power_off
 
 from meter_firmware import blockdev
-from meter_firmware.slots import GOLDEN, MAX_CRASHES, Slots
+from meter_firmware.slots import MAX_CRASHES, Slots
+from meter_firmware.software import GOLDEN
 
 MINE = list(sys.path)
 

@@ -4,7 +4,8 @@ import vfs
 from update_bench import GOLDEN_ID, IMAGE_BYTES, Meter, Update, codes, pack, refusals, release
 
 from meter_firmware.slot_partitions import SlotPartitions
-from meter_firmware.slots import ATTEMPTS, GOLDEN
+from meter_firmware.slots import ATTEMPTS
+from meter_firmware.software import GOLDEN
 from meter_protocol import events
 
 FIRST = Update(5, pack(release(1)))

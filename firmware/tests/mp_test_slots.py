@@ -3,7 +3,8 @@
 from update_bench import GOLDEN_ID, MOUNT, SITE, STRANGER, Meter, Update, codes, damage, pack, release
 
 from meter_firmware import update
-from meter_firmware.slots import ATTEMPTS, GOLDEN, MAX_CRASHES, MAX_FAILED, Slots
+from meter_firmware.slots import ATTEMPTS, MAX_CRASHES, MAX_FAILED, Slots
+from meter_firmware.software import GOLDEN
 from meter_protocol import cbor, events
 
 FIRST = Update(5, pack(release(1)))

@@ -3,7 +3,7 @@
 from update_bench import IMAGE_BYTES, MOUNT, STRANGER, Meter, Update, damage, pack, refusals, release
 
 from meter_firmware import update
-from meter_firmware.slots import GOLDEN
+from meter_firmware.software import GOLDEN
 
 FIRST = Update(5, pack(release(1)))
 SECOND = Update(6, pack(release(2)))

@@ -5,7 +5,7 @@ import os
 
 from update_bench import MOUNT, Meter, Update, damage, pack, refusals, release
 
-from meter_firmware.slots import GOLDEN
+from meter_firmware.software import GOLDEN
 
 FIRST = Update(5, pack(release(1)))
 SECOND = Update(6, pack(release(2)))

@@ -14,7 +14,8 @@ from meter_firmware import blockdev, software, update, verification
 from meter_firmware.sealing import Sealer
 from meter_firmware.signers.software import SoftwareSigner
 from meter_firmware.slot_partitions import SlotPartitions
-from meter_firmware.slots import GOLDEN, Slots
+from meter_firmware.slots import Slots
+from meter_firmware.software import GOLDEN
 from meter_firmware.update import Updater
 from meter_firmware.update_manifest import UpdateSite
 from meter_protocol import cbor, events

@@ -150,7 +150,7 @@ def quantity_text(name: str, say: Texts) -> str:
 def _event(fields: Fields, _: ParameterSet | None, say: Texts) -> Iterator[Line]:
     code = fields[f.EVENT_CODE]
     yield say("label.event"), say(f"event.{ev.NAMES[code]}")
-    for key, name, _check in schema.EVENT_TABLES[code]:
+    for key, name, _check in schema.event_table(code):
         yield say(f"detail.{name}"), _detail(name, fields[f.DETAILS][key], say)
 
 

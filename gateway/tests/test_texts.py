@@ -69,7 +69,7 @@ def test_every_code_has_its_words() -> None:
     keys = set(entries())
     assert {f"quantity.{quantity.name}" for quantity in QUANTITIES} <= keys
     assert {f"event.{name}" for name in events.NAMES.values()} <= keys
-    details = {name for table in schema.EVENT_TABLES.values() for _, name, _ in table}
+    details = {name for code in events.NAMES for _, name, _ in schema.event_table(code)}
     assert {f"detail.{name}" for name in details} <= keys
     assert {"type." + typ.removeprefix(t.PREFIX) for typ in t.ROLE_OF_TYPE} <= keys
 

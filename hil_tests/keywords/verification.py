@@ -55,9 +55,9 @@ class Message:
     @property
     def named(self) -> dict[str, Any]:
         """Its fields, and those of an event's details, by the names that SPEC gives them; bytes in hexadecimal."""
-        named = _named(schema.TABLES[self.typ], self.fields)
+        named = _named(messages.table_of(self.typ), self.fields)
         if self.typ == t.EVENT:
-            named |= _named(schema.EVENT_TABLES[self.fields[f.EVENT_CODE]], self.fields[f.DETAILS])
+            named |= _named(schema.event_table(self.fields[f.EVENT_CODE]), self.fields[f.DETAILS])
         return named
 
 

@@ -91,7 +91,7 @@ class HeapSite(Site):
         """What a meter does in steady state: intervals, receipts, a challenge for the time, a new parameter set."""
         self.boot(1)
         self.provision()
-        self.regular_readings()
+        self._until_event(events.PARAMETERS_APPLIED, 1)
         self.meter_on(INTERVALS // 2)
         clock_sets = self.count(t.EVENT, events.CLOCK_SET)
         self.leap(A_QUARTER_DAY_MS)

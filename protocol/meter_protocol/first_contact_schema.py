@@ -5,7 +5,9 @@ never be given parameters: a record names an authority at least.
 """
 
 from meter_protocol import types as t
-from meter_protocol.schema import ABOUT_METER
+from meter_protocol.schema import with_header
+
+ABOUT_METER = with_header("about_meter", ())
 
 LINK = (
     (0, "wifi_ssid", ("null", ("text", 32))),

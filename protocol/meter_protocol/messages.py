@@ -10,14 +10,14 @@ from meter_protocol import types as t
 from meter_protocol.errors import EncodeError, ProtocolError
 from meter_protocol.schema import (
     ENVELOPE,
-    EVENT_TABLES,
     MAX_VERDICT,
-    TABLES,
     VERDICT,
     channels_agree,
     chunks_agree,
+    event_table,
     fits,
     is_version,
+    type_table,
 )
 
 TYPE_CHECKING = False
@@ -73,7 +73,7 @@ def check(typ: str, fields: "Any") -> None:
     if not _fields_agree(typ, fields):
         raise ProtocolError("field_value")
     if typ == t.EVENT:
-        check_table(EVENT_TABLES[fields[f.EVENT_CODE]], fields[f.DETAILS])
+        check_table(event_table(fields[f.EVENT_CODE]), fields[f.DETAILS])
 
 
 def table_of(typ: str) -> "Table":
@@ -81,9 +81,10 @@ def table_of(typ: str) -> "Table":
         from meter_protocol.first_contact_schema import TABLES as FIRST_CONTACT_TABLES
 
         return FIRST_CONTACT_TABLES[typ]
-    if typ not in TABLES:
+    table = type_table(typ)
+    if table is None:
         raise ProtocolError("unknown_type")
-    return TABLES[typ]
+    return table
 
 
 def _fields_agree(typ: str, fields: "Fields") -> bool:

@@ -13,14 +13,12 @@ A rule is a word of RULES, or
     ("map", table)                 exactly the table's keys
     ("null", rule)                 null, or by the rule
 
-Rows are literals throughout, keys and limits too: so they are constants in a board's flash, and no objects of its
-heap. `fields` and `events` have the names of the keys; tests hold them against each other.
+Tables are literals throughout, keys, limits and types too: so they are constants in a board's flash, and no objects
+of its heap. `fields`, `events` and `types` have the names; tests hold them against each other.
 """
 
-from meter_protocol import events as ev
 from meter_protocol import fields as f
 from meter_protocol import keys
-from meter_protocol import types as t
 from meter_protocol.errors import ProtocolError
 
 TYPE_CHECKING = False
@@ -225,14 +223,14 @@ _COMMON = (
     (7, "clock_status", ("uint", 0, 3)),
     (8, "clock_uncertainty_ms", ("null", "uint")),
 )
-_CHAIN = _COMMON + (
+_CHAIN = (
     (1, "epoch", ("bytes", 8, 8)),
     (2, "sequence", "uint"),
     (3, "boot", "uint"),
     (4, "previous", ("bytes", 32, 32)),
     (5, "context", ("bytes", 16, 16)),
 )
-ABOUT_METER = _COMMON + ((9, "meter", ("bytes", 32, 32)),)
+_ABOUT_METER = ((9, "meter", ("bytes", 32, 32)),)
 
 INSTRUMENT: "Table" = (
     (0, "driver", ("text", 32)),
@@ -255,131 +253,191 @@ CHANNEL: "Table" = (
     (10, "extremes", "bool"),
 )
 
-TABLES = {
-    t.READINGS: _CHAIN
-    + (
-        (10, "kind", ("uint", 0, 2)),
-        (11, "duration_ms", ("null", "uint")),
-        (12, "readings", "readings"),
-        (13, "jitter_ms", "uint"),
+_TYPES: "tuple[tuple[str, str, Table], ...]" = (
+    (
+        "application/vnd.carbonmeter.readings",
+        "chain",
+        (
+            (10, "kind", ("uint", 0, 2)),
+            (11, "duration_ms", ("null", "uint")),
+            (12, "readings", "readings"),
+            (13, "jitter_ms", "uint"),
+        ),
     ),
-    t.EVENT: _CHAIN
-    + (
-        (10, "event", ("uint", 1, 15)),
-        (11, "details", "map"),
+    (
+        "application/vnd.carbonmeter.event",
+        "chain",
+        (
+            (10, "event", ("uint", 1, 15)),
+            (11, "details", "map"),
+        ),
     ),
-    t.IDENTITY: _CHAIN
-    + (
-        (10, "public_key", "cose_key"),
-        (11, "serial", ("text", 64)),
-        (12, "maker", ("text", 64)),
-        (13, "model", ("text", 64)),
-        (14, "key_protection", ("uint", 0, 2)),
-        (15, "software_id", ("bytes", 32, 32)),
-        (16, "certificate", ("null", ("bytes", 1, 2048))),
+    (
+        "application/vnd.carbonmeter.identity",
+        "chain",
+        (
+            (10, "public_key", "cose_key"),
+            (11, "serial", ("text", 64)),
+            (12, "maker", ("text", 64)),
+            (13, "model", ("text", 64)),
+            (14, "key_protection", ("uint", 0, 2)),
+            (15, "software_id", ("bytes", 32, 32)),
+            (16, "certificate", ("null", ("bytes", 1, 2048))),
+        ),
     ),
-    t.RECEIPT: ABOUT_METER
-    + (
-        (1, "epoch", ("bytes", 8, 8)),
-        (2, "sequence", "uint"),
-        (10, "hash", ("bytes", 32, 32)),
+    (
+        "application/vnd.carbonmeter.receipt",
+        "about_meter",
+        (
+            (1, "epoch", ("bytes", 8, 8)),
+            (2, "sequence", "uint"),
+            (10, "hash", ("bytes", 32, 32)),
+        ),
     ),
-    t.REFUSAL: ABOUT_METER
-    + (
-        (10, "digest", ("bytes", 32, 32)),
-        (11, "reason", ("text", 64)),
+    (
+        "application/vnd.carbonmeter.refusal",
+        "about_meter",
+        (
+            (10, "digest", ("bytes", 32, 32)),
+            (11, "reason", ("text", 64)),
+        ),
     ),
-    t.RESEND_REQUEST: ABOUT_METER
-    + (
-        (1, "epoch", ("bytes", 8, 8)),
-        (2, "sequence", "uint"),
+    (
+        "application/vnd.carbonmeter.resend-request",
+        "about_meter",
+        (
+            (1, "epoch", ("bytes", 8, 8)),
+            (2, "sequence", "uint"),
+        ),
     ),
-    t.TIME_REQUEST: ABOUT_METER + ((10, "nonce", ("bytes", 16, 16)),),
-    t.TIME_REPLY: ABOUT_METER + ((10, "nonce", ("bytes", 16, 16)),),
-    t.PARAMETER_SET: ABOUT_METER
-    + (
-        (10, "set_version", "uint"),
-        (11, "interval_s", ("uint", 1, 86400)),
-        (12, "sample_period_ms", ("uint", 1, 86400000)),
-        (13, "instruments", ("list", 0, 64, "instrument")),
-        (14, "channels", ("list", 0, 64, "channel_entry")),
-        (15, "receipt_keys", ("list", 0, 8, "cose_key")),
-        (16, "clock_keys", ("list", 0, 8, "cose_key")),
+    ("application/vnd.carbonmeter.time-request", "about_meter", ((10, "nonce", ("bytes", 16, 16)),)),
+    ("application/vnd.carbonmeter.time-reply", "about_meter", ((10, "nonce", ("bytes", 16, 16)),)),
+    (
+        "application/vnd.carbonmeter.parameter-set",
+        "about_meter",
+        (
+            (10, "set_version", "uint"),
+            (11, "interval_s", ("uint", 1, 86400)),
+            (12, "sample_period_ms", ("uint", 1, 86400000)),
+            (13, "instruments", ("list", 0, 64, "instrument")),
+            (14, "channels", ("list", 0, 64, "channel_entry")),
+            (15, "receipt_keys", ("list", 0, 8, "cose_key")),
+            (16, "clock_keys", ("list", 0, 8, "cose_key")),
+        ),
     ),
-    t.UPDATE_MANIFEST: _COMMON
-    + (
-        (10, "manifest_sequence", ("uint", 1, 0xFFFFFFFF)),
-        (11, "vendor_identifier", ("bytes", 16, 16)),
-        (12, "class_identifier", ("bytes", 16, 16)),
-        (13, "image_size", ("uint", 1, 524288)),
-        (14, "image_digest", ("bytes", 32, 32)),
-        (15, "chunk_size", ("uint", 1, 4096)),
-        (16, "chunk_digests", ("bytes", 1, 2048)),
-        (17, "downgrade_from", ("null", ("uint", 1, 0xFFFFFFFF))),
-        (18, "software_version", ("text", 64)),
+    (
+        "application/vnd.carbonmeter.update-manifest",
+        "common",
+        (
+            (10, "manifest_sequence", ("uint", 1, 0xFFFFFFFF)),
+            (11, "vendor_identifier", ("bytes", 16, 16)),
+            (12, "class_identifier", ("bytes", 16, 16)),
+            (13, "image_size", ("uint", 1, 524288)),
+            (14, "image_digest", ("bytes", 32, 32)),
+            (15, "chunk_size", ("uint", 1, 4096)),
+            (16, "chunk_digests", ("bytes", 1, 2048)),
+            (17, "downgrade_from", ("null", ("uint", 1, 0xFFFFFFFF))),
+            (18, "software_version", ("text", 64)),
+        ),
     ),
-    t.IMAGE_REQUEST: ABOUT_METER
-    + (
-        (10, "image_digest", ("bytes", 32, 32)),
-        (11, "chunk_index", ("uint", 0, 127)),
+    (
+        "application/vnd.carbonmeter.image-request",
+        "about_meter",
+        (
+            (10, "image_digest", ("bytes", 32, 32)),
+            (11, "chunk_index", ("uint", 0, 127)),
+        ),
     ),
-    t.IMAGE_CHUNK: ABOUT_METER
-    + (
-        (10, "image_digest", ("bytes", 32, 32)),
-        (11, "chunk_index", ("uint", 0, 127)),
-        (12, "chunk", ("bytes", 1, 4096)),
+    (
+        "application/vnd.carbonmeter.image-chunk",
+        "about_meter",
+        (
+            (10, "image_digest", ("bytes", 32, 32)),
+            (11, "chunk_index", ("uint", 0, 127)),
+            (12, "chunk", ("bytes", 1, 4096)),
+        ),
     ),
-    t.COMPARISON: _COMMON,
-    t.VERDICT_BATCH: _COMMON
-    + (
-        (10, "root", ("bytes", 32, 32)),
-        (11, "count", ("uint", 1, 0xFFFFFFFF)),
+    ("application/vnd.carbonmeter.comparison", "common", ()),
+    (
+        "application/vnd.carbonmeter.verdict-batch",
+        "common",
+        (
+            (10, "root", ("bytes", 32, 32)),
+            (11, "count", ("uint", 1, 0xFFFFFFFF)),
+        ),
     ),
-}
-
-_LAST_RECEIPT = (0, "last_receipt", ("null", ("bytes", 1, 512)))
-_REASON = (3, "reason", ("text", 64))
-_LAST_HEAD = (
-    (7, "last_epoch", ("null", ("bytes", 8, 8))),
-    (8, "last_sequence", ("null", "uint")),
-    (9, "last_hash", ("null", ("bytes", 32, 32))),
 )
+"""Each with the header that it has; one literal, names too: `types` has them, and a test holds them against it."""
 
-EVENT_TABLES = {
-    ev.BOOT: (_LAST_RECEIPT, (1, "software_id", ("bytes", 32, 32))),
-    ev.CLOCK_SET: (
+_EVENTS: "tuple[Table, ...]" = (
+    # boot
+    ((0, "last_receipt", ("null", ("bytes", 1, 512))), (1, "software_id", ("bytes", 32, 32))),
+    # clock_set
+    (
         (4, "old_time_ms", "int"),
         (5, "new_time_ms", "int"),
         (6, "time_reply", ("bytes", 1, 512)),
         (20, "drift_ppb", ("null", "int")),
     ),
-    ev.PARAMETERS_APPLIED: ((2, "parameter_set", ("bytes", 1, 7680)),),
-    ev.PARAMETERS_REFUSED: (_REASON, (15, "digest", ("bytes", 32, 32))),
-    ev.JOURNAL_OVERFLOW: (_LAST_RECEIPT, (18, "totals_before", "totals")),
-    ev.JOURNAL_RESUMED: (
+    # parameters_applied
+    ((2, "parameter_set", ("bytes", 1, 7680)),),
+    # parameters_refused
+    ((3, "reason", ("text", 64)), (15, "digest", ("bytes", 32, 32))),
+    # journal_overflow
+    ((0, "last_receipt", ("null", ("bytes", 1, 512))), (18, "totals_before", "totals")),
+    # journal_resumed
+    (
         (16, "span_start_ms", "int"),
         (18, "totals_before", "totals"),
         (19, "totals_after", "totals"),
     ),
-    ev.SELF_TEST_FAILED: (_REASON,),
-    ev.FIRMWARE_UPDATED: (
+    # self_test_failed
+    ((3, "reason", ("text", 64)),),
+    # firmware_updated
+    (
         (1, "software_id", ("bytes", 32, 32)),
         (22, "software_before", ("bytes", 32, 32)),
         (21, "manifest", ("bytes", 1, 2560)),
     ),
-    ev.EPOCH_OPENED: _LAST_HEAD + (_LAST_RECEIPT, _REASON),
-    ev.MESSAGE_REFUSED: _LAST_HEAD + (_REASON, (15, "digest", ("bytes", 32, 32))),
-    ev.RESEND_UNAVAILABLE: _LAST_HEAD + (_LAST_RECEIPT, (10, "first_sequence", "uint")),
-    ev.REGISTER_DISCONTINUITY: (
+    # epoch_opened
+    (
+        (7, "last_epoch", ("null", ("bytes", 8, 8))),
+        (8, "last_sequence", ("null", "uint")),
+        (9, "last_hash", ("null", ("bytes", 32, 32))),
+        (0, "last_receipt", ("null", ("bytes", 1, 512))),
+        (3, "reason", ("text", 64)),
+    ),
+    # message_refused
+    (
+        (7, "last_epoch", ("null", ("bytes", 8, 8))),
+        (8, "last_sequence", ("null", "uint")),
+        (9, "last_hash", ("null", ("bytes", 32, 32))),
+        (3, "reason", ("text", 64)),
+        (15, "digest", ("bytes", 32, 32)),
+    ),
+    # resend_unavailable
+    (
+        (7, "last_epoch", ("null", ("bytes", 8, 8))),
+        (8, "last_sequence", ("null", "uint")),
+        (9, "last_hash", ("null", ("bytes", 32, 32))),
+        (0, "last_receipt", ("null", ("bytes", 1, 512))),
+        (10, "first_sequence", "uint"),
+    ),
+    # register_discontinuity
+    (
         (11, "channel", "channel"),
         (12, "total_before", "uint"),
         (13, "raw_before", "uint"),
         (14, "raw_after", "uint"),
     ),
-    ev.JOURNAL_QUARANTINED: ((17, "segments", ("list", 0, 64, ("text", 64))),),
-    ev.UPDATE_REFUSED: (_REASON, (15, "digest", ("bytes", 32, 32))),
-    ev.UPDATE_ROLLED_BACK: (_REASON, (1, "software_id", ("bytes", 32, 32))),
-}
+    # journal_quarantined
+    ((17, "segments", ("list", 0, 64, ("text", 64))),),
+    # update_refused
+    ((3, "reason", ("text", 64)), (15, "digest", ("bytes", 32, 32))),
+    # update_rolled_back
+    ((3, "reason", ("text", 64)), (1, "software_id", ("bytes", 32, 32))),
+)
+"""What the details of each event hold, in the order of the codes, which begin with 1."""
 
 VERDICT = (
     (0, "version", "version"),
@@ -403,3 +461,27 @@ ENVELOPE = (
     (4, "index", "uint"),
     (5, "path", ("list", 0, 32, ("bytes", 32, 32))),
 )
+
+
+def types() -> "tuple[str, ...]":
+    """Those that have a table here."""
+    return tuple([row[0] for row in _TYPES])
+
+
+def type_table(typ: str) -> "Table | None":
+    """Put together when it is asked for: put together for good, the tables would take kilobytes of a board's heap."""
+    for name, header, rows in _TYPES:
+        if name == typ:
+            return with_header(header, rows)
+    return None
+
+
+def with_header(header: str, rows: "Table") -> "Table":
+    if header == "chain":
+        return _COMMON + _CHAIN + rows
+    return _COMMON + _ABOUT_METER + rows if header == "about_meter" else _COMMON + rows
+
+
+def event_table(code: int) -> "Table":
+    """Of the details of an event whose code has been checked."""
+    return _EVENTS[code - 1]

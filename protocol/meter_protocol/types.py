@@ -69,27 +69,31 @@ MAX_HELLO = 2048
 MAX_FACTORY_RECORD = 7680
 """As a parameter set: a board takes either in one frame."""
 
-_MAX_SIZES = {
-    RECEIPT: MAX_STANDALONE,
-    REFUSAL: MAX_STANDALONE,
-    RESEND_REQUEST: MAX_STANDALONE,
-    TIME_REQUEST: MAX_STANDALONE,
-    TIME_REPLY: MAX_STANDALONE,
-    VERDICT_BATCH: MAX_STANDALONE,
-    PARAMETER_SET: MAX_PARAMETER_SET,
-    UPDATE_MANIFEST: MAX_UPDATE_MANIFEST,
-    IMAGE_REQUEST: MAX_STANDALONE,
-    IMAGE_CHUNK: MAX_IMAGE_CHUNK,
-    HELLO: MAX_HELLO,
-    FACTORY_RECORD: MAX_FACTORY_RECORD,
-    FACTORY_COMMAND: MAX_STANDALONE,
-    FACTORY_ANSWER: MAX_STANDALONE,
-}
+_MAX_SIZES = (
+    ("application/vnd.carbonmeter.receipt", 512),
+    ("application/vnd.carbonmeter.refusal", 512),
+    ("application/vnd.carbonmeter.resend-request", 512),
+    ("application/vnd.carbonmeter.time-request", 512),
+    ("application/vnd.carbonmeter.time-reply", 512),
+    ("application/vnd.carbonmeter.verdict-batch", 512),
+    ("application/vnd.carbonmeter.parameter-set", 7680),
+    ("application/vnd.carbonmeter.update-manifest", 2560),
+    ("application/vnd.carbonmeter.image-request", 512),
+    ("application/vnd.carbonmeter.image-chunk", 4608),
+    ("application/vnd.carbonmeter.hello", 2048),
+    ("application/vnd.carbonmeter.factory-record", 7680),
+    ("application/vnd.carbonmeter.factory-command", 512),
+    ("application/vnd.carbonmeter.factory-answer", 512),
+)
+"""Constants above, written out as the tables of `schema` are."""
 
 
 def max_size(typ: str) -> int:
     """Bytes of the largest whole message; small where a gateway writes and a board decodes."""
-    return _MAX_SIZES.get(typ, MAX_MESSAGE)
+    for name, size in _MAX_SIZES:
+        if name == typ:
+            return size
+    return MAX_MESSAGE
 
 
 FIRST_CONTACT_TYPES = (HELLO, FACTORY_RECORD, FACTORY_COMMAND, FACTORY_ANSWER)

@@ -231,7 +231,7 @@ def payloads(draw: st.DrawFn, typ: str) -> dict[int, Any]:
         fields[f.SEQUENCE] = draw(st.integers(1, 2**63 - 1))
     if typ == t.EVENT:
         fields[f.EVENT_CODE] = draw(st.sampled_from(sorted(ev.NAMES)))
-        fields[f.DETAILS] = draw(fields_of(schema.EVENT_TABLES[fields[f.EVENT_CODE]]))
+        fields[f.DETAILS] = draw(fields_of(schema.event_table(fields[f.EVENT_CODE])))
     if typ == t.PARAMETER_SET:
         fields[f.INSTRUMENTS] = draw(st.lists(fields_of(schema.INSTRUMENT, INSTRUMENT), max_size=3))
         fields[f.CHANNELS] = draw(channels(len(fields[f.INSTRUMENTS])))

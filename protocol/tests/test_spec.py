@@ -20,10 +20,11 @@ from meter_protocol.quantities import QUANTITIES
 PROJECT = Path(__file__).parents[2]
 TABLES = tables()
 
-COMMON = schema.TABLES[t.COMPARISON]
-CHAIN = schema.TABLES[t.READINGS][len(COMMON) : len(COMMON) + 5]
-ABOUT_METER = schema.TABLES[t.RECEIPT][len(COMMON) : len(COMMON) + 1]
-DETAILS = {row[0]: row for table in schema.EVENT_TABLES.values() for row in table}
+COMMON = messages.table_of(t.COMPARISON)
+CHAIN = messages.table_of(t.READINGS)[len(COMMON) : len(COMMON) + 5]
+ABOUT_METER = messages.table_of(t.RECEIPT)[len(COMMON) : len(COMMON) + 1]
+EVENT_TABLES = {code: schema.event_table(code) for code in ev.NAMES}
+DETAILS = {row[0]: row for table in EVENT_TABLES.values() for row in table}
 
 
 def own_rows(typ: str) -> Any:
@@ -140,12 +141,12 @@ def test_status_bits_leave_no_hole() -> None:
 
 def test_details_of_each_event() -> None:
     for code, _, details, _ in TABLES["event codes"]:
-        table = schema.EVENT_TABLES[int(code)]
+        table = EVENT_TABLES[int(code)]
         assert {name.strip() for name in details.split(",")} == {name for _, name, _ in table}
 
 
 def test_details_mean_the_same_in_every_event() -> None:
-    for table in schema.EVENT_TABLES.values():
+    for table in EVENT_TABLES.values():
         for key, name, _ in table:
             assert DETAILS[key][1] == name
 

@@ -23,6 +23,10 @@ class ByteStream:
         self._reader = asyncio.StreamReader(raw)
         self._closed = False
 
+    async def wait(self) -> None:
+        """Until there is something to read, or the stream has ended; nothing is taken."""
+        await self._reader.readinto(bytearray())
+
     async def read_into(self, buffer: memoryview) -> int:
         """Wait for bytes and say how many came; LinkError `peer_closed` at the end of the stream."""
         while True:

@@ -22,7 +22,7 @@ import asyncio
 from meter_firmware import monotonic
 from meter_firmware.instrument_error import InstrumentError
 from meter_firmware.sensors.atm90e32_setup import METER_EN, Setup
-from meter_firmware.sensors.driver import REGISTER, SAMPLE, Driver, identity
+from meter_firmware.sensors.driver import REGISTER, Driver, identity
 from meter_firmware.sensors.words import twos_complement
 
 TYPE_CHECKING = False
@@ -79,19 +79,19 @@ POWER_LIMIT = 3 * 65535 * 65535
 """Three phases at full scale, 655.35 V and 65.535 A, in units of 10^-5 W."""
 
 SAMPLES: "Indications" = {
-    "voltage_a": ("voltage", -2, None, SAMPLE),
-    "voltage_b": ("voltage", -2, None, SAMPLE),
-    "voltage_c": ("voltage", -2, None, SAMPLE),
-    "current_a": ("current", -3, None, SAMPLE),
-    "current_b": ("current", -3, None, SAMPLE),
-    "current_c": ("current", -3, None, SAMPLE),
-    "power_factor": ("power_factor", -3, None, SAMPLE),
-    "frequency": ("frequency", -2, None, SAMPLE),
-    "active_power": ("active_power", -5, None, SAMPLE),
-    "active_power_a": ("active_power", -5, None, SAMPLE),
-    "active_power_b": ("active_power", -5, None, SAMPLE),
-    "active_power_c": ("active_power", -5, None, SAMPLE),
-    "reactive_power": ("reactive_power", -5, None, SAMPLE),
+    "voltage_a": ("voltage", -2, None, "sample"),
+    "voltage_b": ("voltage", -2, None, "sample"),
+    "voltage_c": ("voltage", -2, None, "sample"),
+    "current_a": ("current", -3, None, "sample"),
+    "current_b": ("current", -3, None, "sample"),
+    "current_c": ("current", -3, None, "sample"),
+    "power_factor": ("power_factor", -3, None, "sample"),
+    "frequency": ("frequency", -2, None, "sample"),
+    "active_power": ("active_power", -5, None, "sample"),
+    "active_power_a": ("active_power", -5, None, "sample"),
+    "active_power_b": ("active_power", -5, None, "sample"),
+    "active_power_c": ("active_power", -5, None, "sample"),
+    "reactive_power": ("reactive_power", -5, None, "sample"),
 }
 
 SAMPLE_LIMITS: "Limits" = {

@@ -10,7 +10,7 @@ measured yet is a marker, 80000h or 8000h.
 """
 
 from meter_firmware.instrument_error import InstrumentError
-from meter_firmware.sensors.driver import SAMPLE, Driver, identity, without_options, wrong_identity
+from meter_firmware.sensors.driver import Driver, identity, without_options, wrong_identity
 from meter_firmware.sensors.rounding import nearest
 from meter_firmware.sensors.words import twos_complement
 
@@ -43,9 +43,9 @@ NOT_MEASURED_20_BITS = 0x80000
 NOT_MEASURED_16_BITS = 0x8000
 
 INDICATIONS: "Indications" = {
-    "absolute_pressure": ("absolute_pressure", -2, None, SAMPLE),
-    "temperature": ("temperature", -2, None, SAMPLE),
-    "relative_humidity": ("relative_humidity", -3, None, SAMPLE),
+    "absolute_pressure": ("absolute_pressure", -2, None, "sample"),
+    "temperature": ("temperature", -2, None, "sample"),
+    "relative_humidity": ("relative_humidity", -3, None, "sample"),
 }
 LIMITS: "Limits" = {
     "absolute_pressure": (3000000, 11000000),

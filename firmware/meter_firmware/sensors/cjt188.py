@@ -174,11 +174,11 @@ def _indications(meter_type: int, heat_unit: str, flow_decimals: int) -> "tuple[
     highest = MODULUS - 1
     indications: "Indications" = {
         "heat": ("heat", exponent, factor * MODULUS, REGISTER),
-        "thermal_power": ("thermal_power", -2, None, SAMPLE),
+        "thermal_power": ("thermal_power", -2, None, "sample"),
         "volume_flow": ("volume_flow", -3 - flow_decimals, None, SAMPLE),
         "volume": volume,
-        "flow_temperature": ("temperature", -2, None, SAMPLE),
-        "return_temperature": ("temperature", -2, None, SAMPLE),
+        "flow_temperature": ("temperature", -2, None, "sample"),
+        "return_temperature": ("temperature", -2, None, "sample"),
     }
     limits: "Limits" = {
         "heat": (0, factor * MODULUS - 1),

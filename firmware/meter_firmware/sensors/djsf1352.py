@@ -21,7 +21,7 @@ modulus is claimed. The meter gives no serial number over Modbus.
 
 from meter_firmware.modbus import READ_HOLDING
 from meter_firmware.sensors.bounded import bounded
-from meter_firmware.sensors.driver import REGISTER, SAMPLE, ModbusDriver, identity, wrong_identity
+from meter_firmware.sensors.driver import REGISTER, ModbusDriver, identity, wrong_identity
 from meter_firmware.sensors.settings import refuse_unless
 from meter_firmware.sensors.words import signed, unsigned
 
@@ -80,9 +80,9 @@ def define(options: "list[list[Any]] | None") -> "type[ModbusDriver]":
         convert = staticmethod(convert)
         state_faults = staticmethod(state_faults)
         INDICATIONS: "Indications" = {
-            "voltage": ("voltage", -3, None, SAMPLE),
-            "current": ("current", -3, None, SAMPLE),
-            "active_power": ("active_power", -3, None, SAMPLE),
+            "voltage": ("voltage", -3, None, "sample"),
+            "current": ("current", -3, None, "sample"),
+            "active_power": ("active_power", -3, None, "sample"),
             "active_energy_import": ("active_energy_import", energy_exponent, None, REGISTER),
             "active_energy_export": ("active_energy_export", energy_exponent, None, REGISTER),
         }

@@ -18,7 +18,7 @@ import asyncio
 
 from meter_firmware.buses.onewire import crc8, rom_code
 from meter_firmware.instrument_error import InstrumentError
-from meter_firmware.sensors.driver import SAMPLE, Driver, identity, wrong_identity
+from meter_firmware.sensors.driver import Driver, identity, wrong_identity
 from meter_firmware.sensors.settings import refuse_unless, settings
 from meter_firmware.sensors.words import twos_complement
 
@@ -43,7 +43,7 @@ IDLE_MS = 60000
 POWER_UP_STEPS = 85 * 16
 POWER_UP_BYTE_6 = 0x0C
 
-INDICATIONS: "Indications" = {"temperature": ("temperature", -4, None, SAMPLE)}
+INDICATIONS: "Indications" = {"temperature": ("temperature", -4, None, "sample")}
 LIMITS: "Limits" = {"temperature": (-550000, 1250000)}
 
 

@@ -6,7 +6,7 @@ is all ones (unsigned) or the lowest integer (signed).
 """
 
 from meter_firmware.modbus import READ_HOLDING
-from meter_firmware.sensors.driver import REGISTER, SAMPLE, ModbusDriver, identity, without_options, wrong_identity
+from meter_firmware.sensors.driver import ModbusDriver, identity, without_options, wrong_identity
 from meter_firmware.sensors.words import (
     NOT_AVAILABLE_I32,
     NOT_AVAILABLE_U16,
@@ -25,28 +25,27 @@ if TYPE_CHECKING:
     from meter_firmware.sensors.driver import Driver, Identity, Indications, Limits, Registers, Values
 
 MAP_VERSION = 1
-ENERGY_MODULUS = 10**12
 
 REGISTERS: "Registers" = ((READ_HOLDING, 0x0000, 23),)
 IDENTITY_REGISTERS: "Registers" = ((READ_HOLDING, 0x0100, 25),)
 
 INDICATIONS: "Indications" = {
-    "active_energy_import": ("active_energy_import", 0, ENERGY_MODULUS, REGISTER),
-    "reactive_energy_lagging": ("reactive_energy_lagging", 0, ENERGY_MODULUS, REGISTER),
-    "reactive_energy_leading": ("reactive_energy_leading", 0, ENERGY_MODULUS, REGISTER),
-    "active_power": ("active_power", 0, None, SAMPLE),
-    "reactive_power": ("reactive_power", 0, None, SAMPLE),
-    "power_factor_lagging": ("power_factor_lagging", -4, None, SAMPLE),
-    "power_factor_leading": ("power_factor_leading", -4, None, SAMPLE),
-    "voltage": ("voltage", -1, None, SAMPLE),
-    "current": ("current", -3, None, SAMPLE),
-    "frequency": ("frequency", -2, None, SAMPLE),
+    "active_energy_import": ("active_energy_import", 0, 1000000000000, "register"),
+    "reactive_energy_lagging": ("reactive_energy_lagging", 0, 1000000000000, "register"),
+    "reactive_energy_leading": ("reactive_energy_leading", 0, 1000000000000, "register"),
+    "active_power": ("active_power", 0, None, "sample"),
+    "reactive_power": ("reactive_power", 0, None, "sample"),
+    "power_factor_lagging": ("power_factor_lagging", -4, None, "sample"),
+    "power_factor_leading": ("power_factor_leading", -4, None, "sample"),
+    "voltage": ("voltage", -1, None, "sample"),
+    "current": ("current", -3, None, "sample"),
+    "frequency": ("frequency", -2, None, "sample"),
 }
 
 LIMITS: "Limits" = {
-    "active_energy_import": (0, ENERGY_MODULUS - 1),
-    "reactive_energy_lagging": (0, ENERGY_MODULUS - 1),
-    "reactive_energy_leading": (0, ENERGY_MODULUS - 1),
+    "active_energy_import": (0, 999999999999),
+    "reactive_energy_lagging": (0, 999999999999),
+    "reactive_energy_leading": (0, 999999999999),
     "active_power": (-20000000, 20000000),
     "reactive_power": (-20000000, 20000000),
     "power_factor_lagging": (0, 10000),

@@ -7,7 +7,7 @@ are those of the S8. What the K30 1 % cannot measure, above 10,000 ppm, is out o
 
 from meter_firmware.instrument_error import InstrumentError
 from meter_firmware.modbus import crc16
-from meter_firmware.sensors.driver import SAMPLE, Driver, identity, without_options
+from meter_firmware.sensors.driver import Driver, identity, without_options
 from meter_firmware.sensors.senseair_s8 import status_faults
 
 TYPE_CHECKING = False
@@ -52,7 +52,7 @@ def convert(co2: bytes) -> int:
 class K30(Driver):
     BUS = "serial"
     ADDRESSES = (ANY_SENSOR, ANY_SENSOR)
-    INDICATIONS: "Indications" = {"co2_fraction": ("co2_fraction", 0, None, SAMPLE)}
+    INDICATIONS: "Indications" = {"co2_fraction": ("co2_fraction", 0, None, "sample")}
     LIMITS: "Limits" = {"co2_fraction": (1, 10000)}
 
     async def _measure(self) -> "tuple[Values, Faults]":

@@ -9,7 +9,7 @@ Option: ["range", 5000], the sensor's measuring range in ppm: 2000, 5000 (the de
 """
 
 from meter_firmware.instrument_error import InstrumentError
-from meter_firmware.sensors.driver import SAMPLE, Driver, identity
+from meter_firmware.sensors.driver import Driver, identity
 from meter_firmware.sensors.settings import refuse_unless, settings
 
 TYPE_CHECKING = False
@@ -47,7 +47,7 @@ def convert(received: bytes) -> "int | None":
 class Mhz19(Driver):
     BUS = "serial"
     ADDRESSES = (1, 1)
-    INDICATIONS: "Indications" = {"co2_fraction": ("co2_fraction", 0, None, SAMPLE)}
+    INDICATIONS: "Indications" = {"co2_fraction": ("co2_fraction", 0, None, "sample")}
 
     async def _measure(self) -> "tuple[Values, Faults]":
         return {"co2_fraction": await self._bus.exchange(REQUEST, convert)}, {}

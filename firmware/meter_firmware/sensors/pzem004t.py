@@ -10,7 +10,7 @@ inferred from it and from reports of users, not stated by the maker.
 """
 
 from meter_firmware.modbus import READ_HOLDING, READ_INPUT
-from meter_firmware.sensors.driver import REGISTER, SAMPLE, ModbusDriver, identity, without_options, wrong_identity
+from meter_firmware.sensors.driver import ModbusDriver, identity, without_options, wrong_identity
 from meter_firmware.sensors.words import unsigned
 
 TYPE_CHECKING = False
@@ -26,12 +26,12 @@ REGISTERS: "Registers" = ((READ_INPUT, 0, 10),)
 IDENTITY_REGISTERS: "Registers" = ((READ_HOLDING, 1, 2),)
 
 INDICATIONS: "Indications" = {
-    "voltage": ("voltage", -1, None, SAMPLE),
-    "current": ("current", -3, None, SAMPLE),
-    "active_power": ("active_power", -1, None, SAMPLE),
-    "active_energy_import": ("active_energy_import", 0, ENERGY_MODULUS_WH, REGISTER),
-    "frequency": ("frequency", -1, None, SAMPLE),
-    "power_factor": ("power_factor", -2, None, SAMPLE),
+    "voltage": ("voltage", -1, None, "sample"),
+    "current": ("current", -3, None, "sample"),
+    "active_power": ("active_power", -1, None, "sample"),
+    "active_energy_import": ("active_energy_import", 0, ENERGY_MODULUS_WH, "register"),
+    "frequency": ("frequency", -1, None, "sample"),
+    "power_factor": ("power_factor", -2, None, "sample"),
 }
 
 LIMITS: "Limits" = {

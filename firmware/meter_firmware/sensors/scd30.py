@@ -12,7 +12,7 @@ Options: ["ambient_pressure_hpa", 700..1400] compensates for that pressure; ["se
 """
 
 from meter_firmware.sensors.bounded import bounded
-from meter_firmware.sensors.driver import SAMPLE, identity
+from meter_firmware.sensors.driver import identity
 from meter_firmware.sensors.sensirion import FreeRunningDriver
 from meter_firmware.sensors.words import real4
 
@@ -35,9 +35,9 @@ WAIT_MS = 4
 BOUNDS = {"ambient_pressure_hpa": (700, 1400, 0), "self_calibration": (0, 1, 0)}
 
 INDICATIONS: "Indications" = {
-    "co2_fraction": ("co2_fraction", -3, None, SAMPLE),
-    "temperature": ("temperature", -3, None, SAMPLE),
-    "relative_humidity": ("relative_humidity", -3, None, SAMPLE),
+    "co2_fraction": ("co2_fraction", -3, None, "sample"),
+    "temperature": ("temperature", -3, None, "sample"),
+    "relative_humidity": ("relative_humidity", -3, None, "sample"),
 }
 LIMITS: "Limits" = {
     "co2_fraction": (1, 40000000),

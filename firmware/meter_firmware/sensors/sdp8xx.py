@@ -7,7 +7,7 @@ is ever older than that. The scale of the pressure comes with every reading: 60 
 """
 
 from meter_firmware.instrument_error import InstrumentError
-from meter_firmware.sensors.driver import SAMPLE, identity, without_options, wrong_identity
+from meter_firmware.sensors.driver import identity, without_options, wrong_identity
 from meter_firmware.sensors.rounding import nearest
 from meter_firmware.sensors.sensirion import SensirionDriver
 from meter_firmware.sensors.sensirion_words import command, words
@@ -43,8 +43,8 @@ RANGE_PA = {60: 500, 240: 125}
 """By the scale that the sensor states."""
 
 INDICATIONS: "Indications" = {
-    "differential_pressure": ("differential_pressure", -3, None, SAMPLE),
-    "temperature": ("temperature", -3, None, SAMPLE),
+    "differential_pressure": ("differential_pressure", -3, None, "sample"),
+    "temperature": ("temperature", -3, None, "sample"),
 }
 LIMITS: "Limits" = {
     "differential_pressure": (-500000, 500000),

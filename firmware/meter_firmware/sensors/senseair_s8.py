@@ -6,7 +6,7 @@ The extended range ends at 10,000 ppm. The sensor says 0 ppm while it warms up.
 """
 
 from meter_firmware.modbus import READ_INPUT
-from meter_firmware.sensors.driver import SAMPLE, ModbusDriver, identity, without_options
+from meter_firmware.sensors.driver import ModbusDriver, identity, without_options
 from meter_firmware.sensors.words import unsigned
 
 TYPE_CHECKING = False
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 REGISTERS: "Registers" = ((READ_INPUT, 0, 4),)
 IDENTITY_REGISTERS: "Registers" = ((READ_INPUT, 25, 6),)
 
-INDICATIONS: "Indications" = {"co2_fraction": ("co2_fraction", 0, None, SAMPLE)}
+INDICATIONS: "Indications" = {"co2_fraction": ("co2_fraction", 0, None, "sample")}
 LIMITS: "Limits" = {"co2_fraction": (1, 10000)}
 
 STATUS_FAULTS = (

@@ -13,7 +13,7 @@ discontinuity.
 """
 
 from meter_firmware.modbus import READ_HOLDING
-from meter_firmware.sensors.driver import REGISTER, SAMPLE, ModbusDriver, identity, without_options, wrong_identity
+from meter_firmware.sensors.driver import ModbusDriver, identity, without_options, wrong_identity
 from meter_firmware.sensors.words import bcd, real4, signed, unsigned
 
 TYPE_CHECKING = False
@@ -26,8 +26,8 @@ REGISTERS: "Registers" = ((READ_HOLDING, 0, 12), (READ_HOLDING, 71, 1), (READ_HO
 IDENTITY_REGISTERS: "Registers" = ((READ_HOLDING, 1528, 2),)
 
 INDICATIONS: "Indications" = {
-    "volume_flow": ("volume_flow", -3, None, SAMPLE),
-    "volume": ("volume", -3, None, REGISTER),
+    "volume_flow": ("volume_flow", -3, None, "sample"),
+    "volume": ("volume", -3, None, "register"),
 }
 
 LIMITS: "Limits" = {
