@@ -1,5 +1,7 @@
-"""The provisioning line of a meter, made when something comes on it: a meter may never hear its maker again, and has
-the heap for something else."""
+"""The provisioning line of a meter, made when something comes on it.
+
+A meter may never hear its maker again, and has the heap for something else.
+"""
 
 from meter_firmware.links import LinkError
 

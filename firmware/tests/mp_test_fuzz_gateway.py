@@ -71,8 +71,8 @@ class Site:
         self.bench = bench = AppBench()
         bench.run(3 * MINUTE, self._commission, self._set_clock)
         bench.ask()
-        self.updater = bench.app._updater
         assert bench.say(OFFERED.manifest) == []
+        self.updater = bench.app._update.updater
         asyncio.run(self.updater._turn())
         assert self.updater._asked == 0
         # Refused sets and offers are said at a bounded rate: once, here, and not again.

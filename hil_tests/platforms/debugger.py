@@ -68,12 +68,12 @@ class Debugger:
 
     def run_to(self, address: int) -> None:
         """From a halt to the next time that the emulator executes this address, where it halts again."""
-        breakpoint = b"0,%x,2" % address
-        self._must_be_done(self._ask(b"Z" + breakpoint), address)
+        place = b"0,%x,2" % address
+        self._must_be_done(self._ask(b"Z" + place), address)
         self.go_on()
         while not self._answer().startswith(STOPPED):
             pass
-        self._must_be_done(self._ask(b"z" + breakpoint), address)
+        self._must_be_done(self._ask(b"z" + place), address)
 
     def jump(self, address: int) -> None:
         registers = bytearray(_octets(self._ask(b"g")))

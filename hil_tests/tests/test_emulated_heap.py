@@ -1,7 +1,6 @@
 """The heap of the shipping image in QEMU, as DESIGN bounds it on an STM32F4: ten channels of two drivers.
 
-`carbonmeter`'s own bench for it: `pytest hil_tests/tests/test_emulated_heap.py -s` prints the figures that
-boards/emulated_stm32/README.md and docs/board-costs.md give.
+`pytest hil_tests/tests/test_emulated_heap.py -s` prints the figures that boards/emulated_stm32/README.md gives.
 """
 
 from collections.abc import Iterator
@@ -19,8 +18,12 @@ from meter_protocol import types as t
 
 __all__ = ["image"]
 
-HEAP_LIMIT = 64 << 10
-"""Of the whole heap, MicroPython's tables for it included (DESIGN, Numbers to reach)."""
+GOAL_BYTES = 64 << 10
+"""DESIGN, Numbers to reach."""
+
+WORKS_IN_BYTES = 72 << 10
+"""The whole heap, MicroPython's tables for it included. The goal is GOAL_BYTES: what is in use after a sweep keeps
+it, and the high-water mark does not yet, because what is free lies in pieces."""
 
 FLASH_SHARE = 16
 """A journal of 64 KiB: 200 intervals go round it."""
@@ -88,7 +91,7 @@ class HeapSite(Site):
         self.board.advance(milliseconds)
 
     def work(self) -> None:
-        """What a meter does in steady state: intervals, receipts, a challenge for the time, a new parameter set."""
+        """Intervals and their receipts, a challenge for the time, a new parameter set, and intervals again."""
         self.boot(1)
         self.provision()
         self._until_event(events.PARAMETERS_APPLIED, 1)
@@ -117,11 +120,13 @@ def site(tmp_path: Path, image: Path) -> Iterator[HeapSite]:
 
 
 @pytest.mark.timeout(3 * PATIENCE_S)
-def test_a_meter_of_ten_channels_works_in_a_heap_of_64_kib(site: HeapSite) -> None:
-    """Each allocation that fails would be a fault: the links and drivers would otherwise get over it."""
-    site.board.power_on(heap_bytes=116144)
+def test_a_meter_of_ten_channels_keeps_to_its_heap(site: HeapSite) -> None:
+    """Each allocation that fails would be a fault here: links and drivers otherwise get over it."""
+    site.board.power_on(heap_bytes=WORKS_IN_BYTES)
     site.board.end_at("m_malloc_fail")
     site.work()
-    assert site.boot(1).sequence and not site.count(t.EVENT, events.JOURNAL_OVERFLOW)
-    live = max(site.board.heap_after_sweep() for _ in range(SWEEPS))
-    print(f"heap in use after a sweep, 10 channels: {live:,} B; worked in {HEAP_LIMIT:,} B")
+    assert site.count(t.EVENT, events.BOOT) == 1
+    assert site.count(t.EVENT, events.JOURNAL_OVERFLOW) == 0
+    swept = sorted(site.board.heap_after_sweep() for _ in range(SWEEPS))
+    print(f"in use after a sweep: {swept[0]:,} to {swept[-1]:,} B; worked in {WORKS_IN_BYTES:,} B")
+    assert swept[-1] <= GOAL_BYTES

@@ -17,7 +17,9 @@ NO_CONTEXT = bytes(16)
 
 
 def message_hash(protected: bytes, payload: bytes) -> bytes:
-    return hashlib.sha256(cose.to_be_signed(protected, payload)).digest()
+    digest = hashlib.sha256(cose.before_payload(protected, len(payload)))
+    digest.update(payload)
+    return digest.digest()
 
 
 def context_digest(identity_hash: bytes, parameters_hash: "bytes | None", software_id: bytes) -> bytes:

@@ -41,6 +41,8 @@ MAX_MESSAGES = 256
 _TAG_SIGN1 = 0xD2
 _ARRAY_OF_4 = 0x84
 _EMPTY_MAP = 0xA0
+_SIGNATURE1 = b"\x84\x6aSignature1"
+"""An array of four, and the text that begins it."""
 
 
 class Sign1:
@@ -61,7 +63,17 @@ def protected_header(alg: int, kid: bytes, typ: str) -> bytes:
 
 def to_be_signed(protected: bytes, payload: bytes) -> bytes:
     """Sig_structure of RFC 9052 §4.4 with context "Signature1" and no external data."""
-    return cbor.dumps(["Signature1", protected, b"", payload])
+    return bytes(before_payload(protected, len(payload))) + payload
+
+
+def before_payload(protected: bytes, size: int) -> bytearray:
+    """Of the Sig_structure all but the payload, of `size` bytes, that ends it: who hashes need not copy that."""
+    out = bytearray(_SIGNATURE1)
+    cbor.encode_head(out, 0x40, len(protected))
+    out.extend(protected)
+    cbor.encode_head(out, 0x40, 0)
+    cbor.encode_head(out, 0x40, size)
+    return out
 
 
 def assemble(protected: bytes, payload: bytes, signature: bytes) -> bytes:
@@ -116,7 +128,7 @@ def split_sequence(data: bytes) -> "list[bytes]":
         if len(messages) == MAX_MESSAGES:
             raise ProtocolError("cose_too_many_messages")
         end = _parts(data, start)[3]
-        messages.append(bytes(data[start:end]))
+        messages.append(_piece(data, start, end))
         start = end
     return messages
 
@@ -144,4 +156,12 @@ def _byte_string(data: bytes, start: int) -> "tuple[bytes, int]":
         raise ProtocolError("cose_structure")
     if length > len(data) - start:
         raise ProtocolError("cbor_truncated")
-    return bytes(data[start : start + length]), start + length
+    return _piece(data, start, start + length), start + length
+
+
+def _piece(data: bytes, start: int, end: int) -> bytes:
+    """Never copied twice, and not once where it is all: the largest messages nearly fill a board's heap."""
+    if start == 0 and end == len(data) and isinstance(data, bytes):
+        return data
+    piece = data[start:end]
+    return piece if isinstance(piece, bytes) else bytes(piece)

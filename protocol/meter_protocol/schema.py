@@ -13,8 +13,8 @@ A rule is a word of RULES, or
     ("map", table)                 exactly the table's keys
     ("null", rule)                 null, or by the rule
 
-Tables are literals throughout, keys, limits and types too: so they are constants in a board's flash, and no objects
-of its heap. `fields`, `events` and `types` have the names; tests hold them against each other.
+Tables are literals throughout, keys, limits and types too: so they are constants in a board's flash, and no
+objects of its heap. `fields`, `events` and `types` have the names; tests hold them against each other.
 """
 
 from meter_protocol import fields as f
@@ -469,7 +469,7 @@ def types() -> "tuple[str, ...]":
 
 
 def type_table(typ: str) -> "Table | None":
-    """Put together when it is asked for: put together for good, the tables would take kilobytes of a board's heap."""
+    """Put together when it is asked for: all of them, put together for good, take kilobytes of a board's heap."""
     for name, header, rows in _TYPES:
         if name == typ:
             return with_header(header, rows)

@@ -3,8 +3,8 @@
 A driver is one file named as parameter sets name it. It states what is its own: BUS, the kind of bus it is on;
 REGISTERS or commands; the pure `convert` from their bytes to integers; INDICATIONS (name -> quantity, exponent,
 modulus of a wrapping register or None, kind) and LIMITS (name -> lowest and highest value that the instrument
-can mean). Its `define(options)` gives the driver's class for a parameter set's options. Rows that are literals lie in
-a board's flash; one with a name in it takes heap.
+can mean). A row of literals lies in a board's flash; one with a name in it takes heap. Its `define(options)` gives
+the driver's class for a parameter set's options.
 
 An indication that the instrument does not give, or that lies outside LIMITS, is None, and `faults` says why;
 it is never clamped, held over or guessed. No answer at all is an InstrumentError.
