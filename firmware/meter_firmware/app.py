@@ -67,6 +67,9 @@ def run(board: "Any", running: str = GOLDEN) -> bool:
         from meter_firmware.provisioning_line import wait_for_record
 
         return asyncio.run(wait_for_record(board))
+    if running != GOLDEN:
+        # Code that comes out of a slot takes heap: loaded among what comes later it would leave it in pieces.
+        from meter_firmware import update, update_services  # noqa: F401
     app = App(board, running)
     asyncio.run(app.run())
     return app.restart_wanted

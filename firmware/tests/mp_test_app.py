@@ -275,7 +275,7 @@ def test_the_receipt_for_the_boot_event_proves_the_boot():
     bench.boot()
     epoch, boot = bench.log.boot_place
     assert (epoch, boot) == (bench.log.epoch, bench.log.sequence)
-    services = bench.app._update._services
+    services = bench.app._make_update_services()
     assert not services.boot_is_receipted()
     assert bench.say(bench.receipt(boot - 1)) == []
     assert not services.boot_is_receipted()
