@@ -96,6 +96,8 @@ class Board:
         self._ahead_us = 0
         """By how much the board's clock is to be ahead of `time.monotonic`, since both began where they did."""
         self._newest_us: int | None = None
+        self.heap_bytes: int | None = None
+        """Of its memory MicroPython gets no more from the next power-on, its tables for the heap included."""
         self._console_start = 0
         self.flash = folder / "flash.bin"
         self.flash.write_bytes(b"\xff" * (FLASH_BYTES // wiring.flash_share))
@@ -122,15 +124,12 @@ class Board:
         command += ["-display", "none", "-semihosting-config", f"enable=on,target=native{arguments}"]
         return [*command, "-device", f"loader,file=slots.bin,addr={SLOTS_ADDRESS:#x},force-raw=on"]
 
-    def power_on(self, cut_at: tuple[int, int] | None = None, heap_bytes: int | None = None) -> None:
-        """`cut_at`: the power fails in that write or erase of the flash, counted from 0, after so many bytes.
-
-        `heap_bytes`: of its memory MicroPython gets no more, its tables for the heap included.
-        """
+    def power_on(self, cut_at: tuple[int, int] | None = None) -> None:
+        """`cut_at`: the power fails in that write or erase of the flash, counted from 0, after so many bytes."""
         self._console_start = self._console.stat().st_size
         self._newest_us = None
         arguments = "" if cut_at is None else ",arg=cut={}:{}".format(*cut_at)
-        arguments += "" if heap_bytes is None else f",arg=heap={heap_bytes}"
+        arguments += "" if self.heap_bytes is None else f",arg=heap={self.heap_bytes}"
         command = self._command(arguments)
         command += [
             "-chardev",

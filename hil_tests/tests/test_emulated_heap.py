@@ -122,7 +122,8 @@ def site(tmp_path: Path, image: Path) -> Iterator[HeapSite]:
 @pytest.mark.timeout(3 * PATIENCE_S)
 def test_a_meter_of_ten_channels_keeps_to_its_heap(site: HeapSite) -> None:
     """Each allocation that fails would be a fault here: links and drivers otherwise get over it."""
-    site.board.power_on(heap_bytes=WORKS_IN_BYTES)
+    site.board.heap_bytes = WORKS_IN_BYTES
+    site.board.power_on()
     site.board.end_at("m_malloc_fail")
     site.work()
     assert site.count(t.EVENT, events.BOOT) == 1
