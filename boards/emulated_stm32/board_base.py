@@ -54,7 +54,8 @@ def mount() -> str:
 
 def journal_bytes() -> int:
     blocks, block_size = _flash().ioctl(BLOCK_COUNT, 0), _flash().ioctl(BLOCK_SIZE, 0)
-    assert blocks is not None and block_size is not None
+    assert blocks is not None
+    assert block_size is not None
     return blocks * block_size // JOURNAL_SHARE
 
 
