@@ -38,7 +38,7 @@ lint: setup ## what make test does before its tests
 bench: setup ## the gateway's rate beside OpenSSL's; ARGS='...' for the benchmark
 	@$(VENV_PYTHON) -m meter_tools.bench $(ARGS)
 
-bench-board: setup ## what signing and an interval cost on the emulated board, in instructions and bytes
+bench-board: setup ## docs/board-costs.md: what signing, an interval and an image cost the emulated board
 	@$(VENV_PYTHON) -m meter_tools.bench.board $(ARGS)
 
 pins: setup ## renew constraints.txt from pyproject.toml

