@@ -1,6 +1,7 @@
 """docs/board-costs.md: complete, within the goal, and read back as it was written; figures are made elsewhere."""
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 
@@ -115,6 +116,16 @@ def test_what_was_measured_is_read_back() -> None:
     assert "boards/wall/README.md" in boards["`wall`"][0]
     with pytest.raises(KeyError):
         board_page.rows(text, "Weather")
+
+
+def test_the_interval_is_closed_and_measured_on_the_host(tmp_path: Path, monkeypatch, micropython: Path) -> None:
+    """The benchmark's own code: it reaches into the firmware, which changes."""
+    monkeypatch.setattr(board, "OUTPUT", tmp_path)
+    found = board._costs(lambda folder: board._run_on_host(micropython, folder))
+    steps = {name: found[f"interval_{name}"].heap_bytes for name in board_page.STEPS}
+    assert set(found) == {"interval", *(f"interval_{name}" for name in steps)}
+    assert min(steps.values()) > 0
+    assert sum(steps.values()) < found["interval"].heap_bytes
 
 
 @pytest.mark.parametrize(("seam", "code"), [(SIGN * 11 // 10, 0), (SIGN * 111 // 100, 1)])

@@ -138,10 +138,14 @@ def parameters():
     }
 
 
+def flash():
+    if chip is not None:
+        return chip.Flash(FLASH_FILE, blockdev.BLOCK_SIZE)
+    return blockdev.FileBlockDevice(FLASH_FILE, FLASH_BYTES // blockdev.BLOCK_SIZE, fsync=False)
+
+
 def measure_interval(signer):
-    blocks = FLASH_BYTES // blockdev.BLOCK_SIZE
-    device = chip.Flash(FLASH_FILE, blockdev.BLOCK_SIZE) if chip else blockdev.FileBlockDevice(FLASH_FILE, blocks)
-    blockdev.mount(device, "/meter")
+    blockdev.mount(flash(), "/meter")
     clock, ticks, sealer = MeterClock(), Ticks(), Sealer(signer)
     clock.take((NOON, f.CLOCK_SYNCHRONISED, 5), 0)
     log = ChainLog(Journal("/meter/journal", JOURNAL_BYTES), Memory("/meter/memory"), sealer, clock)

@@ -37,7 +37,7 @@ def main() -> int:
         OUTPUT.mkdir(parents=True, exist_ok=True)
         toolchain.want({**toolchain.BUILD, **toolchain.EMULATOR}, OUTPUT / "toolchain.log")
         measured = _measure()
-    except (MeasurementError, ToolError, ConfigError) as error:
+    except (MeasurementError, ToolError, ConfigError, subprocess.TimeoutExpired) as error:
         print(error, file=sys.stderr)
         return 1
     page = board_page.page(measured)
@@ -103,8 +103,10 @@ def _run_on_host(micropython: Path, folder: Path) -> list[list[str]]:
         [micropython, "-X", f"heapsize={HOST_HEAP}", BENCH / "main.py"],
         cwd=folder,
         env={**os.environ, "MICROPYPATH": f"{PROJECT / 'firmware'}:{PROJECT / 'protocol'}:.frozen"},
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
         text=True,
+        timeout=board_core.LIMIT_S,
         check=False,
     )
     if done.returncode:

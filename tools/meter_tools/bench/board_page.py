@@ -154,8 +154,8 @@ def _signing(measured: Measured) -> str:
         SIGNING,
         ABOUT_SIGNING,
         _table(("", "public key", "sign", "verify", "sign, beside bare p256-m"), lines),
-        f"`p256.py` makes a table at its first use: {_millions(first)} million more, once a boot. Its numbers fill\n"
-        "the heap many times over: the sweeps are in its figures.",
+        f"`p256.py` makes a table at its first use: {_millions(first)} million more, once a boot. Its numbers\n"
+        "fill the heap many times over: the sweeps are in its figures.",
     )
 
 
