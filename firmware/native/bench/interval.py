@@ -100,11 +100,10 @@ class Turns:
             name, (owner, attribute) = self._owners.popitem()
             setattr(owner, attribute, gauged(self.steps[name], getattr(owner, attribute)))
 
-    def tell(self):
-        self.whole.tell("interval")
-        self.close.tell("interval_close")
-        for name in self.steps:
-            self.steps[name].tell("interval_" + name)
+    def costs(self):
+        found = {"interval_" + name: self.steps[name] for name in self.steps}
+        found.update({"interval": self.whole, "interval_close": self.close})
+        return found
 
 
 def gauged(cost, call):
@@ -145,6 +144,7 @@ def flash():
 
 
 def measure_interval(signer):
+    """Costs by name."""
     blockdev.mount(flash(), "/meter")
     clock, ticks, sealer = MeterClock(), Ticks(), Sealer(signer)
     clock.take((NOON, f.CLOCK_SYNCHRONISED, 5), 0)
@@ -163,4 +163,4 @@ def measure_interval(signer):
     meter.start(parameters())
     turns = Turns(meter, log, signer)
     asyncio.run(meter.run())
-    turns.tell()
+    return turns.costs()
