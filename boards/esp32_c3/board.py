@@ -3,7 +3,6 @@
 import sys
 
 import board_base
-import micropython
 import network
 import pins
 from esp32 import Partition
@@ -49,8 +48,6 @@ class Esp32C3(BaseBoard):
     model = "esp32_c3"
 
     def __init__(self) -> None:
-        # The provisioning line is the console's, and a frame may contain what a terminal sends for Ctrl-C.
-        micropython.kbd_intr(-1)
         rs485 = UART(RS485_UART, RS485_BAUD, tx=pins.RS485_TX, rx=pins.RS485_RX, timeout=0, rxbuf=RECEIVE_BYTES)
         sensors = SoftI2C(
             scl=Pin(pins.SENSOR_SCL), sda=Pin(pins.SENSOR_SDA), freq=SENSOR_HZ, timeout=CLOCK_STRETCH_US

@@ -1,7 +1,6 @@
 """The Nucleo-F429ZI as a meter: Ethernet to the broker, instruments on RS-485, I2C and contacts."""
 
 import board_base
-import micropython
 import network
 import uctypes
 from machine import I2C, UART, WDT, Pin, unique_id
@@ -39,8 +38,6 @@ class NucleoF429zi(BaseBoard):
     model = "nucleo_f429zi"
 
     def __init__(self) -> None:
-        # The provisioning line is the console's, and a frame may contain what a terminal sends for Ctrl-C.
-        micropython.kbd_intr(-1)
         contacts = [Pin(name, Pin.IN, Pin.PULL_UP) for name in ("PULSE0", "PULSE1")]
         rs485 = UART(RS485_UART, RS485_BAUD, bits=8, parity=None, stop=1, timeout=0, rxbuf=RECEIVE_BYTES)
         buses = {

@@ -1,7 +1,6 @@
 """The meter board: three-phase front end, instruments on two RS-485 lines, sensors, contacts, secure element."""
 
 import board_base
-import micropython
 import pyb
 import uctypes
 from machine import I2C, SPI, UART, WDT, Pin, unique_id
@@ -54,8 +53,6 @@ class Stm32f4Meter(BaseBoard):
     model = "stm32f4_meter"
 
     def __init__(self) -> None:
-        # The provisioning line is the console's, and a frame may contain what a terminal sends for Ctrl-C.
-        micropython.kbd_intr(-1)
         self._power_good = Pin("POWER_GOOD", Pin.IN)
         front_end = SPI(FRONT_END_SPI, baudrate=FRONT_END_HZ, polarity=1, phase=1)
         contacts = [Pin(name, Pin.IN, Pin.PULL_UP) for name in ("PULSE0", "PULSE1")]

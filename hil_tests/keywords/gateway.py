@@ -28,7 +28,7 @@ Found = TypeVar("Found")
 
 
 class Gateway:
-    def __init__(self, clock: BenchClock) -> None:
+    def __init__(self, clock: BenchClock, make_link: Callable[[Callable[[bytes], None]], Any] = LinkEnd) -> None:
         self._now_ms = clock.gateway_ms
         self.authority = SigningKey()
         self.update_authority = SigningKey()
@@ -48,7 +48,7 @@ class Gateway:
         self.time_requests = 0
         self.faults: list[str] = []
         self._changed = threading.Condition()
-        self.link = LinkEnd(self._receive)
+        self.link = make_link(self._receive)
 
     # What comes in, in the line's thread
 

@@ -7,6 +7,7 @@ it, and those are whom the meter obeys.
 import hashlib
 import time
 from collections.abc import Iterable
+from typing import Any
 
 from hil_tests.platforms import PlatformError
 from meter_gateway.sealing import Sealer
@@ -17,7 +18,13 @@ from meter_tools.provisioning.board import record_message
 from meter_tools.provisioning.line import Line
 
 
-def hand_over(port: str, serial: str, authority_keys: Iterable[bytes], update_keys: Iterable[bytes] = ()) -> bytes:
+def hand_over(
+    port: str,
+    serial: str,
+    authority_keys: Iterable[bytes],
+    update_keys: Iterable[bytes] = (),
+    link: dict[int, Any] | None = None,
+) -> bytes:
     """The board at this port has its record when this returns, and starts anew; the digest of the record."""
     maker = Sealer.generate(t.ROLE_PARAMETERS)
     body = {
@@ -25,7 +32,7 @@ def hand_over(port: str, serial: str, authority_keys: Iterable[bytes], update_ke
         fc.RECORD_AUTHORITY_KEYS: [*authority_keys, maker.cose_key],
         fc.RECORD_UPDATE_KEYS: list(update_keys),
         fc.RECORD_CERTIFICATE: None,
-        fc.RECORD_LINK: None,
+        fc.RECORD_LINK: link,
         fc.RECORD_PARAMETER_SET: None,
     }
     try:

@@ -62,7 +62,7 @@ RM0090 = {
 }
 """Register boundary addresses (table 1) and positions in the vector table (tables 62 and 63) of ST's manual."""
 
-OTHER_BUSES = {"cpu", "phy", "scd30", "scd41", "bme280"}
+OTHER_BUSES = {"cpu", "phy", "flash_chip", "scd30", "scd41", "bme280"}
 """They have no address of their own on the processor's bus."""
 
 
@@ -116,6 +116,24 @@ def test_core_and_timers_run_at_the_speed_of_the_chip(board: str) -> None:
             assert described[name].settings["frequency"] == "84000000", name
 
 
+def test_the_spi_controller_asks_its_own_streams_for_bytes() -> None:
+    """RM0090, table 43: channel 3 of stream 2 receives for SPI1, that of stream 5 sends."""
+    text = (BOARDS / "nucleo_f429zi" / "nucleo_f429zi.repl").read_text()
+    spi1 = re.search(r"^spi1: (?:.+\n)+", text, re.MULTILINE)
+    assert spi1
+    assert dict(re.findall(r"DMA(\w+) -> dma2@(\d)", spi1[0])) == {"Receive": "2", "Transmit": "5"}
+
+
+def test_the_flash_chip_is_selected_by_the_pin_of_the_wiring() -> None:
+    pins = (BOARDS / "nucleo_f429zi" / "pins.csv").read_text()
+    select = re.search(r"^FLASH_SELECT,P([A-H])(\d+)$", pins, re.MULTILINE)
+    assert select
+    text = (BOARDS / "nucleo_f429zi" / "nucleo_f429zi.repl").read_text()
+    port = re.search(rf"^gpioPort{select[1]}: (?:.+\n)+", text, re.MULTILINE)
+    assert port
+    assert re.search(rf"^    {select[2]} -> .*flash_chip@0$", port[0], re.MULTILINE)
+
+
 def test_the_port_and_renode_agree_about_time() -> None:
     described = entries("emulated_stm32")
     assert int(described["timer2"].settings["frequency"]) == constant("virtual_time.c", "TIMER_HZ")
@@ -166,6 +184,7 @@ def test_commands_that_are_given_to_renode_are_defined() -> None:
     for command in ("AnswerSemihosting", "CreateHostLine", "AppendToHostFile"):
         assert f"public static void {command}(this " in source
     assert "public void SetInput(int channel, uint count)" in source
+    assert "public void KeepIn(string path)" in source
 
 
 def test_without_renode_the_remedy_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
