@@ -1,10 +1,11 @@
 """The whole firmware of `nucleo_f429zi` in Renode, over Ethernet to a broker on this host.
 
-    python -m hil_tests.over_ethernet firmware.elf --tap cm0
+    python -m hil_tests.over_ethernet firmware.elf --tap cm0 --tls
 
 First contact on the console, metering of simulated instruments on RS-485, sealed messages over DHCP, TCP, TLS and
 MQTT; then the power is cut, and the meter must go on where its flash chip says. Every signature, hash and context
-digest is checked. It needs Renode, mosquitto, dnsmasq, and a TAP that is 10.99.0.1 (docs/hil.md). Prints what came and when; ends with 1 where something did not.
+digest is checked. It needs Renode, mosquitto, dnsmasq, and a TAP that is 10.99.0.1 (docs/hil.md). Prints what came
+and when; ends with 1 where something did not.
 """
 
 import argparse
@@ -16,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from hil_tests.keywords import channels
+from hil_tests.keywords import broker_certificate, channels
 from hil_tests.keywords.bench_clock import BenchClock
 from hil_tests.keywords.gateway import Gateway
 from hil_tests.keywords.instruments import InstrumentBuses
@@ -37,6 +38,8 @@ SERIAL = "NUCLEO-0001"
 ADDRESS = "10.99.0.1"
 METER_ADDRESS = "10.99.0.50"
 BROKER_PORT = 1883
+BROKER_TLS_PORT = 8883
+BROKER_NAME = "broker.example"
 INTERVAL_S = 5
 SAMPLE_PERIOD_MS = 1000
 READINGS = 4
@@ -45,7 +48,7 @@ START_S = 20
 
 
 class Meter:
-    def __init__(self, folder: Path, image: Path, tap: str, bus_port: int) -> None:
+    def __init__(self, folder: Path, image: Path, content: bytes, tap: str, bus_port: int) -> None:
         self._folder = folder
         self._image = image
         self._tap = tap
@@ -54,7 +57,7 @@ class Meter:
         self._console = folder / "console.log"
         self._console.touch()
         self.flash = folder / "flash.bin"
-        self.flash.write_bytes(b"\xff" * FLASH_BYTES)
+        self.flash.write_bytes(content)
         self.provisioning = folder / "provisioning"
 
     def power_on(self) -> None:
@@ -89,10 +92,14 @@ class Meter:
 
 
 @contextmanager
-def network(folder: Path, tap: str) -> Iterator[None]:
+def network(folder: Path, tap: str, is_tls: bool) -> Iterator[None]:
     """A broker and an address for the meter, on the TAP's own network only."""
     config = folder / "mosquitto.conf"
-    config.write_text(f"listener {BROKER_PORT} {ADDRESS}\nallow_anonymous true\npersistence false\n")
+    settings = f"user root\nallow_anonymous true\npersistence false\nlistener {BROKER_PORT} {ADDRESS}\n"
+    if is_tls:
+        files = f"certfile {folder / 'broker.pem'}\nkeyfile {folder / 'broker.key'}\n"
+        settings += f"listener {BROKER_TLS_PORT} {ADDRESS}\n{files}"
+    config.write_text(settings)
     dhcp = [
         *(_program("dnsmasq"), "--no-daemon", "--conf-file=/dev/null", "--port=0", "--log-dhcp"),
         *(f"--interface={tap}", "--bind-interfaces", f"--dhcp-leasefile={folder / 'leases'}"),
@@ -116,13 +123,13 @@ def _program(name: str) -> str:
     return found
 
 
-def run(folder: Path, image: Path, tap: str) -> None:
+def run(folder: Path, image: Path, content: bytes, tap: str, ca: bytes | None) -> None:
     site = channels.usual_site()
     instruments = InstrumentBuses(site.instruments, folder)
     instruments.show(channels.ENERGY_METER, "active_energy_import", [1000])
     instruments.show(channels.CO2_SENSOR, "co2_fraction", [421])
     gateway = Gateway(BenchClock(), lambda receive: MqttEnd(receive, ADDRESS, BROKER_PORT))
-    meter = Meter(folder, image, tap, instruments.ports[channels.MODBUS])
+    meter = Meter(folder, image, content, tap, instruments.ports[channels.MODBUS])
     started = time.monotonic()
 
     def wait_for(what: str, look: Callable[[Message], bool], from_: int = 0) -> Message:
@@ -145,7 +152,7 @@ def run(folder: Path, image: Path, tap: str) -> None:
 
     try:
         meter.power_on()
-        first_contact(meter, gateway)
+        first_contact(meter, gateway, ca)
         print(f"{time.monotonic() - started:6.1f} s  the board has its factory record", flush=True)
         wait_for("boot", lambda message: message.name == "boot")
         gateway.send(gateway.authority.seal(t.PARAMETER_SET, gateway.about_meter() | parameters(gateway, site)))
@@ -167,13 +174,13 @@ def run(folder: Path, image: Path, tap: str) -> None:
         gateway.link.close()
 
 
-def first_contact(meter: Meter, gateway: Gateway) -> None:
+def first_contact(meter: Meter, gateway: Gateway, ca: bytes | None) -> None:
     """A board out of the box first reads its whole chip, to see that nothing is on it."""
     deadline = time.monotonic() + PATIENCE_S
     while True:
         meter.check()
         try:
-            hand_over(str(meter.provisioning), SERIAL, [gateway.authority.cose_key], link=link_settings())
+            hand_over(str(meter.provisioning), SERIAL, [gateway.authority.cose_key], link=link_settings(ca))
         except PlatformError:
             if time.monotonic() > deadline:
                 raise
@@ -181,16 +188,16 @@ def first_contact(meter: Meter, gateway: Gateway) -> None:
             return
 
 
-def link_settings() -> dict[int, Any]:
+def link_settings(ca: bytes | None) -> dict[int, Any]:
     return {
         fc.LINK_WIFI_SSID: None,
         fc.LINK_WIFI_PASSWORD: None,
         fc.LINK_HOST: ADDRESS,
-        fc.LINK_PORT: BROKER_PORT,
+        fc.LINK_PORT: BROKER_PORT if ca is None else BROKER_TLS_PORT,
         fc.LINK_USERNAME: None,
         fc.LINK_PASSWORD: None,
-        fc.LINK_SERVER_NAME: None,
-        fc.LINK_CA_CERTIFICATE: None,
+        fc.LINK_SERVER_NAME: None if ca is None else BROKER_NAME,
+        fc.LINK_CA_CERTIFICATE: ca,
     }
 
 
@@ -210,13 +217,17 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m hil_tests.over_ethernet", description=__doc__.splitlines()[0])
     parser.add_argument("image", type=Path, help="the .elf of boards/nucleo_f429zi")
     parser.add_argument("--tap", default="cm0", help="its interface on this host")
+    parser.add_argument("--flash", type=Path, help="what its chip holds at first; erased unless given")
+    parser.add_argument("--tls", action="store_true", help="the broker has a certificate, and the meter its CA's")
     parser.add_argument("--output", type=Path, default=PROJECT / "build" / "hil" / "ethernet")
     options = parser.parse_args(arguments)
     folder: Path = options.output.resolve()
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    with network(folder, options.tap):
-        run(folder, options.image.resolve(), options.tap)
+    content = b"\xff" * FLASH_BYTES if options.flash is None else options.flash.read_bytes()
+    ca = broker_certificate.make(folder, BROKER_NAME) if options.tls else None
+    with network(folder, options.tap, options.tls):
+        run(folder, options.image.resolve(), content, options.tap, ca)
     return 0
 
 

@@ -195,6 +195,15 @@ namespace Antmicro.Renode.Peripherals.Carbonmeter
                     return;
                 }
                 next = memory;
+                var found = bus.WhatIsAt(peripheral);
+                device = found == null ? null : found.Peripheral as IBytePeripheral;
+                if(device == null)
+                {
+                    controller.Log(LogLevel.Error, "nothing at 0x{0:X} takes bytes", peripheral);
+                    control &= ~Enabled;
+                    return;
+                }
+                register = peripheral - (long)found.RegistrationPoint.Range.StartAddress;
                 if((value & ToPeripheral) != 0)
                 {
                     toSend = new Queue<byte>(bus.ReadBytes(memory, (int)count));
@@ -210,11 +219,11 @@ namespace Antmicro.Renode.Peripherals.Carbonmeter
                     count--;
                     if((control & ToPeripheral) != 0)
                     {
-                        bus.WriteByte(peripheral, toSend.Dequeue());
+                        device.WriteByte(register, toSend.Dequeue());
                     }
                     else
                     {
-                        received.Add(bus.ReadByte(peripheral));
+                        received.Add(device.ReadByte(register));
                     }
                     if(count == 0)
                     {
@@ -250,6 +259,8 @@ namespace Antmicro.Renode.Peripherals.Carbonmeter
             // Where what is received next goes.
             private uint next;
             private bool isRequested;
+            private IBytePeripheral device;
+            private long register;
             private Queue<byte> toSend = new Queue<byte>();
             private readonly List<byte> received = new List<byte>();
             private readonly Stm32Dma controller;

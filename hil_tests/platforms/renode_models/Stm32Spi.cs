@@ -150,11 +150,19 @@ namespace Antmicro.Renode.Peripherals.Carbonmeter
         // What is received is fetched before more is asked for: a request that is answered comes back here.
         private void ShowLines()
         {
-            IRQ.Set((!hasWaiting && (control2 & TransmitEmptyInterrupt) != 0)
+            Show(IRQ, (!hasWaiting && (control2 & TransmitEmptyInterrupt) != 0)
                 || (isFull && (control2 & ReceiveFullInterrupt) != 0)
                 || (isOverrun && (control2 & ErrorInterrupt) != 0));
-            DMAReceive.Set(isFull && (control2 & ReceiveByDma) != 0);
-            DMATransmit.Set(!hasWaiting && (control2 & TransmitByDma) != 0);
+            Show(DMAReceive, isFull && (control2 & ReceiveByDma) != 0);
+            Show(DMATransmit, !hasWaiting && (control2 & TransmitByDma) != 0);
+        }
+
+        private static void Show(GPIO line, bool isHigh)
+        {
+            if(line.IsSet != isHigh)
+            {
+                line.Set(isHigh);
+            }
         }
 
         private uint control1;
