@@ -77,8 +77,10 @@ def write(memory: "Memory", record: bytes, first_set: "bytes | None") -> None:
 
 
 def remove(memory: "Memory") -> None:
-    """From here on the board is nobody's; what is left of it is wiped at its next start."""
+    """From here on the board is nobody's; what is left of it is wiped at its next start. OSError if it is still there."""
     memory.remove(_RECORD_FILE)
+    if not was_never_written(memory):
+        raise OSError("the record stays")
 
 
 def first_set(memory: "Memory") -> "bytes | None":

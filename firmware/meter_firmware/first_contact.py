@@ -133,11 +133,7 @@ class FirstContact:
             parameters.open_set(
                 offered, authorities, ours, None, lambda name: parameters.kind_of_bus(self._board, name)
             )
-        try:
-            factory.write(self._memory, raw, offered)
-        except OSError:
-            raise ProtocolError("factory_flash")
-        self.restart_wanted = True
+        self._change(lambda: factory.write(self._memory, raw, offered))
 
     def _open_record(self, raw: bytes) -> "dict[int, Any]":
         """Whoever made the record holds a key that the record itself names."""
@@ -162,9 +158,15 @@ class FirstContact:
             return self._exported(None if epoch is None or sequence is None else (epoch, sequence))
         if (self._chain.head or (None, None, None)) != (epoch, sequence, command[fc.COMMAND_HASH]):
             raise ProtocolError("factory_head")
-        factory.remove(self._memory)
-        self.restart_wanted = True
+        self._change(lambda: factory.remove(self._memory))
         return b""
+
+    def _change(self, write: "Callable[[], None]") -> None:
+        try:
+            write()
+        except OSError:
+            raise ProtocolError("factory_flash")
+        self.restart_wanted = True
 
     def _exported(self, place: "tuple[bytes, int] | None") -> bytes:
         exported = bytearray()

@@ -1,7 +1,9 @@
 """The provisioning line, and what a board does that has nothing else to do: wait there for its factory record."""
 
 import asyncio
+import gc
 import os
+import time
 
 from meter_firmware import factory, signer_boot, software
 from meter_firmware.clock import MeterClock
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
 
 _FLUSH_MS = 200
 """An answer leaves a UART at 115,200 baud in less, before the board starts anew."""
+
+_REST = 2
+"""An answer costs signatures, in Python seconds. Whoever floods the line gets no more than a third of the meter."""
 
 _STATE = (
     "public_key",
@@ -72,11 +77,24 @@ class ProvisioningLine:
                 await self._wake.wait()
                 self._wake.clear()
                 asked, self._asked = self._asked, None
-                for answer in self._contact.answer(asked or b""):
+                began = time.ticks_ms()
+                answers = self._answers(asked or b"")
+                worked_ms = time.ticks_diff(time.ticks_ms(), began)
+                for answer in answers:
                     await self._link.send(answer)
+                if not self._contact.restart_wanted:
+                    await asyncio.sleep_ms(_REST * worked_ms)
             await asyncio.sleep_ms(_FLUSH_MS)
         finally:
             line.cancel()
+
+    def _answers(self, asked: bytes) -> "list[bytes]":
+        """None where the heap has no room for it: what is asked of a meter must not stop it."""
+        try:
+            return self._contact.answer(asked)
+        except MemoryError:
+            gc.collect()
+            return []
 
 
 async def wait_for_record(board: "Any") -> bool:

@@ -152,6 +152,14 @@ def test_a_meter_is_given_up_only_at_its_head_and_by_its_authority():
         assert (factory.load(bench.memory) is None) == (reason is None)
 
 
+def test_a_meter_whose_flash_keeps_the_record_does_not_say_that_it_is_gone():
+    bench = Bench(Journal()).provision()
+    bench.memory.remove = lambda name: None
+    drop = command(bench.hello()[fc.HELLO_BOARD_NONCE], fc.DROP, HEAD)
+    assert bench.reason(drop) == "factory_flash"
+    assert not bench.contact.restart_wanted
+
+
 def test_a_command_is_worth_nothing_after_a_restart():
     bench = Bench(Journal()).provision()
     drop = command(bench.hello()[fc.HELLO_BOARD_NONCE], fc.DROP, HEAD)
