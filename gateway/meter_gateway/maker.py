@@ -3,7 +3,8 @@
 The identity message carries the certificate of the meter's key, and those of the CAs above it without the root
 (SPEC §4.4). It is believed in these steps; the first that fails gives the reason:
 
-1. It is there, and is DER.
+1. It is there, is DER, and is a device's: no CA's (RFC 5280 §4.2.1.9), and not for another use alone (§4.2.1.3: it
+   signs; §4.2.1.12: where it names uses, any use is one of them).
 2. A configured root vouches for it through the chain, at the time at which the identity was received
    (RFC 5280 §6, by cryptography's verifier).
 3. No configured revocation list of its issuer names it, or a CA above it. A list that is past its time still
@@ -20,9 +21,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509 import verification
-from cryptography.x509.oid import NameOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from meter_gateway.validated_toml import ConfigError
 from meter_protocol import fields as f
@@ -33,7 +35,9 @@ KEY_PROTECTION_OID = x509.ObjectIdentifier("2.25.8325326004841368505593684618966
 value is an ENUMERATED: the identity's key_protection."""
 
 MAX_CERTIFICATES = 4
+_MAX_FILE = 1 << 20
 _ENUMERATED = b"\x0a\x01"
+_UNREADABLE = (ValueError, UnsupportedAlgorithm, x509.DuplicateExtension, x509.UnsupportedGeneralNameType)
 
 
 class MakerRefused(Exception):
@@ -113,10 +117,12 @@ class Makers:
     def _is_revoked(self, certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
         key = issuer.public_key()
         for listed in self._lists:
-            if listed.issuer == issuer.subject and isinstance(key, ec.EllipticCurvePublicKey):
-                entry = listed.get_revoked_certificate_by_serial_number(certificate.serial_number)
-                if entry is not None and listed.is_signature_valid(key):
-                    return True
+            if listed.issuer != issuer.subject:
+                continue
+            entry = listed.get_revoked_certificate_by_serial_number(certificate.serial_number)
+            # The key of an issuer that has signed a certificate of this path may be any that X.509 knows.
+            if entry is not None and listed.is_signature_valid(key):  # type: ignore[arg-type]
+                return True
         return False
 
 
@@ -153,14 +159,32 @@ def statement_of(certificate: x509.Certificate) -> Statement:
         serials = certificate.subject.get_attributes_for_oid(NameOID.SERIAL_NUMBER)
         key = certificate.public_key()
         extensions = certificate.extensions
-    except ValueError as error:
+    except _UNREADABLE as error:
         raise MakerRefused("certificate_malformed") from error
+    if not _is_of_a_device(extensions):
+        raise MakerRefused("certificate_use")
     if len(serials) != 1 or not isinstance(key, ec.EllipticCurvePublicKey):
         raise MakerRefused("certificate_malformed")
     if not isinstance(key.curve, ec.SECP256R1):
         raise MakerRefused("certificate_malformed")
     return Statement(
         str(serials[0].value), thumbprint_of(key), _protection(extensions), certificate.issuer.rfc4514_string()
+    )
+
+
+def _is_of_a_device(extensions: x509.Extensions) -> bool:
+    """It signs, and is no CA."""
+    found = {extension.oid: extension.value for extension in extensions}
+    basic = found.get(x509.BasicConstraints.oid)
+    usage = found.get(x509.KeyUsage.oid)
+    extended = found.get(x509.ExtendedKeyUsage.oid)
+    return (
+        not (isinstance(basic, x509.BasicConstraints) and basic.ca)
+        and not (isinstance(usage, x509.KeyUsage) and not usage.digital_signature)
+        and not (
+            isinstance(extended, x509.ExtendedKeyUsage)
+            and ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE not in extended
+        )
     )
 
 
@@ -206,7 +230,8 @@ def _revocation_list(path: Path) -> x509.CertificateRevocationList:
 
 
 def _content(path: Path) -> bytes:
-    content = path.read_bytes()
-    if len(content) > 1 << 20:
+    with path.open("rb") as file:
+        content = file.read(_MAX_FILE + 1)
+    if len(content) > _MAX_FILE:
         raise ConfigError(path, "", "is larger than 1 MiB", "give one certificate or one list a file")
     return content

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -122,6 +123,67 @@ def test_only_the_makers_word_proves_a_secure_element() -> None:
     assert not MAKERS.proves_secure_element(native, THUMBPRINT, NOW_MS)
     assert not MAKERS.proves_secure_element(CHAIN, bytes(32), NOW_MS)
     assert not MAKERS.proves_secure_element(None, THUMBPRINT, NOW_MS)
+
+
+def built(*extensions: tuple[x509.ExtensionType, bool], key: Any = None) -> bytes:
+    """A certificate of the lone root with these extensions beside what the verifier wants."""
+    subject = x509.Name([x509.NameAttribute(NameOID.SERIAL_NUMBER, "CM-1")])
+    builder = ca._builder(subject, LONE.certificate.subject, key or KEY.public_key(), NOW, ca.FOR_EVER)
+    builder = builder.add_extension(ca._identifier_of(LONE.key.public_key()), critical=False)
+    for extension, critical in extensions:
+        builder = builder.add_extension(extension, critical)
+    return builder.sign(LONE.key, hashes.SHA256()).public_bytes(Encoding.DER)
+
+
+@pytest.mark.parametrize(
+    ("told", "extension"),
+    [
+        ("certificate_use", x509.BasicConstraints(ca=True, path_length=None)),
+        ("certificate_use", ca._usage(is_ca=True)),
+        ("certificate_use", x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH])),
+        ("", x509.ExtendedKeyUsage([ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE])),
+        ("", ca._usage(is_ca=False)),
+    ],
+    ids=["a CA", "signs certificates", "a web server", "any use", "signs"],
+)
+def test_a_certificate_for_another_use_is_not_a_meters(told: str, extension: x509.ExtensionType) -> None:
+    chain = built((extension, True))
+    if told:
+        assert reason(MAKERS, identity(chain)) == told
+    else:
+        assert MAKERS.vouched(identity(chain), THUMBPRINT, NOW_MS)
+
+
+def test_a_key_of_another_kind_is_refused() -> None:
+    for key in (ec.generate_private_key(ec.SECP384R1()), rsa.generate_private_key(65537, 2048)):
+        assert reason(MAKERS, identity(built(key=key.public_key()))) in (
+            "certificate_malformed",
+            "certificate_untrusted",
+        )
+
+
+def test_a_maker_with_an_rsa_root_revokes_as_well() -> None:
+    key = rsa.generate_private_key(65537, 2048)
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "rsa")])
+    builder = ca._builder(name, name, key.public_key(), NOW, ca.FOR_EVER)
+    for extension, critical in (
+        (x509.BasicConstraints(ca=True, path_length=0), True),
+        (ca._usage(is_ca=True), True),
+        (x509.SubjectKeyIdentifier.from_public_key(key.public_key()), False),
+        (ca._identifier_of(key.public_key()), False),
+    ):
+        builder = builder.add_extension(extension, critical)
+    maker = ca.Authority(builder.sign(key, hashes.SHA256()), key)
+    device = issued(maker)
+    chain = ca.chain_of(device, maker)
+    assert Makers([maker.certificate]).vouched(identity(chain), THUMBPRINT, NOW_MS)
+    empty = ca.make_list(maker, [], 1, NOW)
+    listed = ca.revoke(maker, empty, device.serial_number, x509.ReasonFlags.key_compromise, NOW)
+    assert reason(Makers([maker.certificate], [listed]), identity(chain)) == "certificate_revoked"
+
+
+def test_a_chain_of_more_certificates_than_the_bound_is_refused() -> None:
+    assert reason(MAKERS, identity(CHAIN + CHAIN + DEVICE.public_bytes(Encoding.DER))) == "certificate_malformed"
 
 
 def test_a_request_without_its_key_is_not_certified() -> None:
