@@ -21,10 +21,17 @@ from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 from _pytest._code.code import TerminalRepr
 
 from meter_tools.mpycross import interpreter
+
+# A busy computer is slow, and no test is about that.
+hypothesis.settings.register_profile(
+    "busy computer", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("busy computer")
 
 PROJECT = Path(__file__).parent
 RUNNER = PROJECT / "tools" / "micropython_runner.py"
