@@ -77,7 +77,7 @@ def write(memory: "Memory", record: bytes, first_set: "bytes | None") -> None:
 
 
 def remove(memory: "Memory") -> None:
-    """From here on the board is nobody's; what is left of it is wiped at its next start. OSError if it is still there."""
+    """From here on the board is nobody's; its next start wipes what is left of it. OSError if the record stays."""
     memory.remove(_RECORD_FILE)
     if not was_never_written(memory):
         raise OSError("the record stays")

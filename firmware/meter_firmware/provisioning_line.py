@@ -23,7 +23,7 @@ _FLUSH_MS = 200
 """An answer leaves a UART at 115,200 baud in less, before the board starts anew."""
 
 _REST = 2
-"""An answer costs signatures, in Python seconds. Whoever floods the line gets no more than a third of the meter."""
+"""An answer costs signatures, in Python seconds. Whoever floods the line gets a third of the meter at most."""
 
 _STATE = (
     "public_key",

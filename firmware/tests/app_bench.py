@@ -274,7 +274,7 @@ class AppBench:
             self.board.ended = False
 
     async def _settled(self):
-        """80 ms, and as much more as a busy computer needs until a meter that has parameters has asked for the time."""
+        """80 ms, and on a busy computer as much more as a meter with parameters needs to ask for the time."""
         await asyncio.sleep_ms(80)
         for _ in range(1000):
             has_asked = self.clock.pending_nonce is not None or not self.app._wants_time()

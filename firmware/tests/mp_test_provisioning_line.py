@@ -1,4 +1,4 @@
-"""A provisioning line that somebody floods, or that noise is on for hours, costs a meter neither its time nor heap."""
+"""Neither a flood of questions on the provisioning line nor hours of noise cost a meter its time or its heap."""
 
 import asyncio
 import gc

@@ -125,12 +125,12 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
         )
     for version in range(found + 1, VERSION + 1):
         script = resources.files("meter_gateway").joinpath(f"schema/v{version}.sql").read_text()
-        for statement in _statements(script):
+        for statement in statements(script):
             connection.execute(statement)
         connection.execute(f"PRAGMA user_version = {version}")
 
 
-def _statements(script: str) -> Iterator[str]:
+def statements(script: str) -> Iterator[str]:
     """One by one: sqlite3.executescript would commit the caller's transaction first."""
     statement = ""
     for line in script.splitlines(keepends=True):

@@ -5,9 +5,11 @@ for machines and stay in English.
 """
 
 import tomllib
+import unicodedata
 from collections.abc import Mapping
 from functools import cache
 from importlib import resources
+from pathlib import Path
 from typing import Any, Literal
 
 from meter_gateway.meter_reasons import METER_REASONS
@@ -59,7 +61,7 @@ class Texts:
         self._index = LANGUAGES.index(language)
 
     def __call__(self, key: str, **values: object) -> str:
-        return entries()[key][self._index].format(**values)
+        return entries()[key][self._index].format(**{name: _plain(value) for name, value in values.items()})
 
     def knows(self, key: str) -> bool:
         return key in entries()
@@ -77,6 +79,21 @@ class Texts:
     def coded_reason(self, code: str) -> str:
         """The stable code, and what it means."""
         return f"[{code}] {self.reason(code)}"
+
+
+def plain(text: str) -> str:
+    """What a terminal would act on, such as an escape sequence or a line feed, in visible characters.
+
+    A serial number comes from a meter that nobody may have enrolled yet.
+    """
+    return "".join(ascii(each)[1:-1] if unicodedata.category(each) in _ACTS else each for each in text)
+
+
+def _plain(value: object) -> object:
+    return plain(str(value)) if isinstance(value, str | Path) else value
+
+
+_ACTS = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 
 
 def language_of(environment: Mapping[str, str]) -> Language:

@@ -239,6 +239,7 @@ def test_the_passphrase_of_the_ca_is_wrong(bench: Bench, tmp_path: Path) -> None
     wrong = {"CARBONMETER_CA_PASSPHRASE": "wrong"}
     assert "the passphrase is wrong" in bench.refused("provision", "--port", "/dev/null", **wrong)
     (tmp_path / "empty").write_text("\n")
+    (tmp_path / "empty").chmod(0o600)
     empty = ["--passphrase-file", tmp_path / "empty"]
     assert "the passphrase is empty" in bench.refused("provision", "--port", "/dev/null", *empty)
 

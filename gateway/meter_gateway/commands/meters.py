@@ -11,7 +11,7 @@ from meter_gateway.commands.terminal import ConfigOption, Terminal, configured, 
 from meter_gateway.maker import MakerRefused, Makers, load_makers
 from meter_gateway.registry import BY_MAKER, BY_THUMBPRINT, Meter
 from meter_gateway.store import Store
-from meter_gateway.texts import Told
+from meter_gateway.texts import Told, plain
 from meter_gateway.values import time_text
 from meter_gateway.verify import verify_identity
 from meter_protocol import fields as f
@@ -170,7 +170,7 @@ def _print_enrolled(term: Terminal, store: Store) -> None:
 
 
 def _title(serial: str, maker: str, model: str) -> str:
-    return f"{serial} ({maker} {model})"
+    return plain(f"{serial} ({maker} {model})")
 
 
 def _state(term: Terminal, store: Store, meter: Meter) -> list[str]:

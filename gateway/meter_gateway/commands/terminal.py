@@ -25,7 +25,7 @@ from meter_gateway.sealing import KeyFileError
 from meter_gateway.service import limits_of
 from meter_gateway.state_dir import store_path
 from meter_gateway.store import Store, StoreError
-from meter_gateway.texts import Language, Texts, Told, help_in_chinese, language_of
+from meter_gateway.texts import Language, Texts, Told, help_in_chinese, language_of, plain
 from meter_gateway.validated_toml import ConfigError
 
 USER_ERROR = 2
@@ -59,7 +59,7 @@ class Terminal:
         for label in labels:
             table.add_column(self.say(f"label.{label}"), overflow="fold")
         for row in rows:
-            table.add_row(*map(Text, row))
+            table.add_row(*(Text(plain(cell)) for cell in row))
         self.out.print(table)
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 
 from meter_gateway.model import Fields, Rejected
 from meter_gateway.sealing import Sealer
@@ -67,7 +68,7 @@ class Hello:
         try:
             request = x509.load_der_x509_csr(self.fields[fc.HELLO_REQUEST])
             is_ours = request.public_key() == self.key.handle and request.is_signature_valid
-        except ValueError as error:
+        except (ValueError, UnsupportedAlgorithm) as error:
             raise Rejected("field_value") from error
         if not is_ours:
             raise Rejected("identity_key_mismatch")

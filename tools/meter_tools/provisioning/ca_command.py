@@ -12,7 +12,7 @@ from meter_gateway.commands.terminal import terminal
 from meter_gateway.enrolment import full_thumbprint
 from meter_gateway.maker import certificates_of
 from meter_gateway.texts import Told
-from meter_tools.provisioning import ca, ca_files
+from meter_tools.provisioning import ca_files
 from meter_tools.provisioning.factory_db import FactoryDb
 from meter_tools.provisioning.secrets_asked import passphrase
 
@@ -91,17 +91,16 @@ def revoke(
     term = terminal(ctx)
     if reason not in _REASONS:
         raise Told("ca.bad_reason", reason=reason, known=", ".join(_REASONS))
-    listed, known = ca_files.load_list(folder), full_thumbprint(thumbprint)
+    known = full_thumbprint(thumbprint)
     if not database.is_file():
         raise Told("factory.missing", path=database)
     started = FactoryDb(database).started(known)
     if started is None or started.certificate is None:
         raise Told("ca.no_certificate", thumbprint=known.hex(), path=database)
     number = certificates_of(started.certificate)[0].serial_number
-    if listed.get_revoked_certificate_by_serial_number(number) is not None:
-        raise Told("ca.revoked_already", serial=started.serial)
     authority = ca_files.load_issuing(folder, passphrase(term, "ca.passphrase", VARIABLE, passphrase_file))
-    ca_files.save_list(folder, ca.revoke(authority, listed, number, _REASONS[reason], _now()))
+    if not ca_files.revoke(folder, authority, number, _REASONS[reason], _now()):
+        raise Told("ca.revoked_already", serial=started.serial)
     term.print(term.say("ca.did_revoke", serial=started.serial, list=folder / ca_files.LIST))
 
 

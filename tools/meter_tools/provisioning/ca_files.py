@@ -4,8 +4,12 @@ Keys are encrypted with one passphrase (PKCS #8) and readable by their owner alo
 key is needed for `ca init` only, and belongs somewhere else afterwards.
 """
 
+import contextlib
 import datetime as dt
+import fcntl
 import os
+import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 from cryptography import x509
@@ -18,13 +22,20 @@ from meter_tools.provisioning.ca import Authority
 
 LIST = "crl.pem"
 _PEM = serialization.Encoding.PEM
+_FILES = ("root.key.pem", "issuing.key.pem", "issuing.pem", LIST)
+_OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
+_OTHERS_USE = stat.S_IRWXO | stat.S_IWGRP
 
 
 def create(folder: Path, maker: str, passphrase: bytes, now: dt.datetime, has_issuing: bool) -> Authority:
     """The authority that issues; Told if the folder holds a CA already."""
     if (folder / "root.pem").exists():
         raise Told("ca.exists", path=folder)
+    for name in _FILES:
+        if (folder / name).exists():
+            raise Told("ca.unfinished", path=folder / name)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _refuse_open(folder, _OTHERS_WRITE, "go-w")
     root = ca.make_root(maker, now, has_issuing)
     issuing = ca.make_issuing(root, maker, now) if has_issuing else root
     _save_key(folder / "root.key.pem", root.key, passphrase)
@@ -42,6 +53,8 @@ def load_issuing(folder: Path, passphrase: bytes) -> Authority:
     certificate = load_certificate(folder)
     path = folder / f"{_issuing(folder)}.key.pem"
     try:
+        _refuse_open(folder, _OTHERS_WRITE, "go-w")
+        _refuse_open(path, _OTHERS_USE, "600")
         key = serialization.load_pem_private_key(path.read_bytes(), passphrase)
     except OSError as error:
         raise Told("ca.no_key", path=path, problem=error.strerror) from error
@@ -70,6 +83,16 @@ def load_list(folder: Path) -> x509.CertificateRevocationList:
         raise Told("ca.damaged", path=path) from error
 
 
+def revoke(folder: Path, authority: Authority, number: int, reason: x509.ReasonFlags, now: dt.datetime) -> bool:
+    """Put the certificate of this number on the list; False if it is there. Two processes lose none."""
+    with _alone(folder):
+        listed = load_list(folder)
+        if listed.get_revoked_certificate_by_serial_number(number) is not None:
+            return False
+        save_list(folder, ca.revoke(authority, listed, number, reason, now))
+    return True
+
+
 def save_list(folder: Path, listed: x509.CertificateRevocationList) -> None:
     """Whole or not at all."""
     fresh = folder / f".{LIST}.new"
@@ -91,6 +114,22 @@ def _load_certificate(path: Path) -> x509.Certificate:
         raise Told("ca.none", path=path.parent) from error
     except ValueError as error:
         raise Told("ca.damaged", path=path) from error
+
+
+def _refuse_open(path: Path, others: int, mode: str) -> None:
+    found = stat.S_IMODE(path.stat().st_mode)
+    if found & others:
+        raise Told("ca.open", path=path, found=f"{found:04o}", mode=mode)
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def _save_key(path: Path, key: ec.EllipticCurvePrivateKey, passphrase: bytes) -> None:

@@ -41,13 +41,14 @@ class Export:
             if self.reached == hello.head:
                 break
             raw = command_message(authority, hello, fc.EXPORT, self._next_place(), now_ms)
-            reason, messages = line.command(hello, raw)
+            before = self.messages
+            reason, messages = line.export(hello, raw)
             if reason is not None:
                 raise Told("provision.not_exported", reason=reason)
-            if not messages:
-                raise Told("provision.journal_ends", path=self._part)
             for message in cose.split_sequence(messages):
                 self._take(message)
+            if self.messages == before:
+                raise Told("provision.journal_ends", path=self._part)
         self._file.flush()
         os.fsync(self._file.fileno())
         return self.reached

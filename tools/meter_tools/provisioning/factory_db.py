@@ -4,12 +4,15 @@ What a board is, is the state of its newest row. A row `started` is durable befo
 so whatever is interrupted stays marked: a second run finds `started`, asks the board, and completes or fails it.
 """
 
+import contextlib
 import sqlite3
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Literal
 
+from meter_gateway.database import statements
 from meter_gateway.texts import Told
 from meter_tools.provisioning.settings import SerialSection
 
@@ -65,6 +68,14 @@ class FactoryDb:
         except sqlite3.Error as error:
             raise _told(error, self.path) from error
 
+    def start(self, happening: Happening) -> None:
+        """Likewise; Told if another board has the serial number, although it had none when it was chosen."""
+        with self._alone():
+            holder = self.holder(happening.serial)
+            if holder is not None and holder.thumbprint != happening.thumbprint:
+                raise Told("provision.serial_used", serial=happening.serial, thumbprint=holder.thumbprint.hex())
+            self.add(happening)
+
     def newest(self, thumbprint: bytes) -> Happening | None:
         found = self._query("WHERE thumbprint = ? ORDER BY id DESC LIMIT 1", (thumbprint,))
         return found[0] if found else None
@@ -111,8 +122,35 @@ class FactoryDb:
             self._connection.close()
             raise Told("factory.newer", path=self.path, found=found, known=VERSION)
         if found < VERSION:
-            script = resources.files("meter_tools.provisioning").joinpath("factory_v1.sql").read_text("utf-8")
-            self._connection.executescript(f"BEGIN IMMEDIATE; {script}; PRAGMA user_version = {VERSION}; COMMIT")
+            with self._alone():
+                self._create()
+        if not self._tables() >= {"happening"}:
+            raise Told("factory.other", path=self.path)
+
+    def _create(self) -> None:
+        """Unless another process was faster."""
+        tables = self._tables()
+        if tables:
+            return
+        script = resources.files("meter_tools.provisioning").joinpath("factory_v1.sql").read_text("utf-8")
+        for statement in statements(script):
+            self._connection.execute(statement)
+        self._connection.execute(f"PRAGMA user_version = {VERSION}")
+
+    def _tables(self) -> set[str]:
+        found = self._connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+        return {name for (name,) in found}
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """No other process writes meanwhile; all or nothing."""
+        self._execute("BEGIN IMMEDIATE", ())
+        try:
+            yield
+        except BaseException:
+            self._connection.execute("ROLLBACK")
+            raise
+        self._execute("COMMIT", ())
 
 
 def _told(error: sqlite3.Error, path: Path) -> Exception:

@@ -29,19 +29,17 @@ TRIES = 3
 START_S = 60.0
 """For a board to start anew, wipe what an old meter left, and make its key."""
 
+START_ASK_S = 2.0
+WRITE_S = 10.0
+"""A device that takes nothing for so long is as good as unplugged."""
+
 Answer = TypeVar("Answer")
 
 
 class Line:
     def __init__(self, port: str) -> None:
         self.port = port
-        url = "socket://" + port.removeprefix("tcp:") if port.startswith("tcp:") else port
-        try:
-            self._serial = serial.serial_for_url(url, baudrate=BAUD, timeout=READ_S)
-            with contextlib.suppress(AttributeError, serial.SerialException, OSError):
-                self._serial.exclusive = True
-        except (serial.SerialException, ValueError, OSError) as error:
-            raise Told("provision.no_port", port=port, problem=_problem(error)) from error
+        self._serial = _open(port)
         self._deframer = framing.Deframer()
 
     def close(self) -> None:
@@ -51,7 +49,6 @@ class Line:
     def send(self, payload: bytes) -> None:
         try:
             self._serial.write(framing.frame(payload))
-            self._serial.flush()
         except (serial.SerialException, OSError) as error:
             raise Told("provision.unplugged", port=self.port) from error
 
@@ -80,17 +77,31 @@ class Line:
             raise Told("provision.not_a_board", port=self.port, reason=refused)
         raise Told("provision.no_board", port=self.port)
 
+    def await_hello(self, is_it: Callable[[Hello], bool]) -> Hello | None:
+        """The board after its start, or None if it does not come. A device on USB goes with it and comes anew."""
+        deadline = time.monotonic() + START_S
+        while time.monotonic() < deadline:
+            try:
+                hello = self.hello(START_ASK_S, 1)
+            except Told as error:
+                if error.key == "provision.unplugged":
+                    self._reopen()
+            else:
+                if is_it(hello):
+                    return hello
+            time.sleep(0.2)
+        return None
+
     def offer(self, hello: Hello, first_set: bytes | None, record: bytes) -> str | None:
         """The board's answer to its record: None if it has it, else its reason."""
-        for _ in range(TRIES):
-            if first_set is not None:
-                self.send(first_set)
-            answer = self._ask(record, lambda payload: (open_answer(payload, hello.key, record),))
-            if answer is not None:
-                return answer[0]
-        raise Told("provision.no_answer", port=self.port)
+        before = () if first_set is None else (first_set,)
+        return self._insist(record, lambda payload: (open_answer(payload, hello.key, record),), *before)[0]
 
-    def command(self, hello: Hello, raw: bytes) -> tuple[str | None, bytes]:
+    def drop(self, hello: Hello, raw: bytes) -> str | None:
+        """Why the board did not forget, or None: it did. What it exported before and comes late is no answer."""
+        return self._insist(raw, lambda payload: (open_answer(payload, hello.key, raw),))[0]
+
+    def export(self, hello: Hello, raw: bytes) -> tuple[str | None, bytes]:
         """(its reason or None, messages that it exported)."""
 
         def taken(payload: bytes) -> tuple[str | None, bytes]:
@@ -102,18 +113,33 @@ class Line:
                 return None, payload
             return open_answer(payload, hello.key, raw), b""
 
+        return self._insist(raw, taken)
+
+    def _insist(self, raw: bytes, taken: Callable[[bytes], Answer], *before: bytes) -> Answer:
         for _ in range(TRIES):
-            answer = self._ask(raw, taken)
-            if answer is not None:
-                return answer
+            for payload in (*before, raw):
+                self.send(payload)
+            for payload in self.receive(PATIENCE_S):
+                with contextlib.suppress(Rejected):
+                    return taken(payload)
         raise Told("provision.no_answer", port=self.port)
 
-    def _ask(self, raw: bytes, taken: Callable[[bytes], Answer]) -> Answer | None:
-        self.send(raw)
-        for payload in self.receive(PATIENCE_S):
-            with contextlib.suppress(Rejected):
-                return taken(payload)
-        return None
+    def _reopen(self) -> None:
+        with contextlib.suppress(Told):
+            self.close()
+            self._serial = _open(self.port)
+            self._deframer = framing.Deframer()
+
+
+def _open(port: str) -> serial.SerialBase:
+    """Told if it is not there, or another process has it."""
+    url = "socket://" + port.removeprefix("tcp:") if port.startswith("tcp:") else port
+    try:
+        return serial.serial_for_url(url, baudrate=BAUD, timeout=READ_S, write_timeout=WRITE_S, exclusive=True)
+    except (serial.SerialException, ValueError, OSError) as error:
+        if isinstance(error.__context__, BlockingIOError):
+            raise Told("provision.port_used", port=port) from error
+        raise Told("provision.no_port", port=port, problem=_problem(error)) from error
 
 
 def _problem(error: Exception) -> str:

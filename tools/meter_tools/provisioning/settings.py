@@ -5,9 +5,9 @@ from typing import Annotated, Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
-from meter_gateway.config import AnyPath, ExistingFile, Files, Host, KeyFile, Port, SecretFile
+from meter_gateway.config import AnyPath, ExistingFile, Files, KeyFile, Port, SecretFile
 from meter_gateway.validated_toml import ConfigError, Table, problem, read
 from meter_protocol import first_contact as fc
 
@@ -16,7 +16,24 @@ MAX_CA_CERTIFICATE = 2048
 
 PROTECTIONS = {"software": 0, "native": 1, "secure_element": 2}
 
-Secret = Annotated[str, Field(min_length=1, max_length=64)]
+SERIAL_PATTERN = r"[A-Za-z0-9'()+,.:=?-]([A-Za-z0-9 '()+,.:=?-]{0,62}[A-Za-z0-9'()+,.:=?-])?"
+"""A certificate's serialNumber is a PrintableString of 1 to 64 (RFC 5280 A.1); without `/`, it names files."""
+
+SSID_BYTES, TEXT_BYTES = 32, 64
+
+
+def _at_most(size: int) -> AfterValidator:
+    """SPEC §16.2 counts bytes of UTF-8, of which a Chinese character has three."""
+
+    def check(text: str) -> str:
+        if len(text.encode()) > size:
+            raise problem(f"is longer than {size} bytes", "shorten it; a Chinese character is three bytes")
+        return text
+
+    return AfterValidator(check)
+
+
+Text = Annotated[str, Field(min_length=1), _at_most(TEXT_BYTES)]
 
 
 class BoardSection(Table):
@@ -30,15 +47,15 @@ class BoardSection(Table):
 class LinkSection(Table):
     """The broker of boards that speak MQTT."""
 
-    host: Host = Field(examples=['"broker.example"'])
+    host: Text = Field(examples=['"broker.example"'])
     port: Port = Field(default=8883, examples=["8883"])
-    wifi_ssid: Annotated[str, Field(min_length=1, max_length=32)] | None = Field(
+    wifi_ssid: Annotated[str, Field(min_length=1), _at_most(SSID_BYTES)] | None = Field(
         default=None, examples=['"plant"']
     )
     wifi_password_file: SecretFile | None = Field(default=None, examples=['"secrets/wifi"'])
-    username: Secret | None = Field(default=None, examples=['"meter"'])
+    username: Text | None = Field(default=None, examples=['"meter"'])
     password_file: SecretFile | None = Field(default=None, examples=['"secrets/mqtt"'])
-    server_name: Secret | None = Field(default=None, examples=['"broker.example"'])
+    server_name: Text | None = Field(default=None, examples=['"broker.example"'])
     ca_file: ExistingFile | None = Field(default=None, examples=['"broker-ca.pem"'])
 
     @model_validator(mode="after")
@@ -51,7 +68,9 @@ class LinkSection(Table):
 class SerialSection(Table):
     """How serial numbers are counted where none is given; `next` only where the database knows none yet."""
 
-    prefix: Annotated[str, Field(min_length=1, max_length=48)] = Field(default="CM-", examples=['"CM-"'])
+    prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9'()+,.:=?-]{1,48}$")] = Field(
+        default="CM-", examples=['"CM-"']
+    )
     digits: int = Field(default=6, ge=1, le=12, examples=["6"])
     next: int = Field(default=1, ge=0, examples=["1"])
 
@@ -108,7 +127,13 @@ def link_fields(path: Path, link: LinkSection | None) -> dict[int, Any] | None:
 def _secret(path: Path, key: str, file: Path | None) -> str | None:
     if file is None:
         return None
-    text = file.read_text("utf-8", "replace").strip()
-    if not 0 < len(text.encode()) <= 64:
-        raise ConfigError(path, key, "does not hold 1 to 64 bytes", "put the password alone into the file")
+    with file.open("rb") as opened:
+        octets = opened.read(TEXT_BYTES + 3).strip()
+    try:
+        text = octets.decode()
+    except UnicodeDecodeError:
+        text = ""
+    if not 0 < len(octets) <= TEXT_BYTES or not text:
+        told = f"does not hold 1 to {TEXT_BYTES} bytes of UTF-8"
+        raise ConfigError(path, key, told, "put the password alone into the file")
     return text

@@ -13,12 +13,11 @@ What stops in between leaves `started`, then `failed` with the reason where ther
 finds either, and the board itself knows whether it has the record.
 """
 
-import contextlib
 import datetime as dt
 import hashlib
 import os
+import re
 import tempfile
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,13 +31,12 @@ from meter_gateway.parameters import load_public_key, read_parameters, seal_para
 from meter_gateway.sealing import Sealer
 from meter_gateway.texts import Told
 from meter_protocol import first_contact as fc
-from meter_protocol.schema import MAX_TEXT
 from meter_tools.provisioning import ca, ca_files, export, label
 from meter_tools.provisioning import settings as settings_file
 from meter_tools.provisioning.board import Head, Hello, command_message, record_message
 from meter_tools.provisioning.factory_db import FactoryDb, Happening, State
-from meter_tools.provisioning.line import START_S, Line
-from meter_tools.provisioning.settings import PROTECTIONS, Settings
+from meter_tools.provisioning.line import Line
+from meter_tools.provisioning.settings import PROTECTIONS, SERIAL_PATTERN, Settings
 
 CLOCK_SLACK_MS = 3_600_000
 DROP_TRIES = 5
@@ -87,11 +85,13 @@ class Workshop:
 
     def note(self, state: State, hello: Hello, serial: str, **more: Any) -> None:
         hardware: bytes | None = hello.fields[fc.HELLO_HARDWARE_ID]
-        self.database.add(
-            Happening(
-                self.now_ms(), self._operator, state, hello.thumbprint, serial, hello.model, hardware, **more
-            )
+        happening = Happening(
+            self.now_ms(), self._operator, state, hello.thumbprint, serial, hello.model, hardware, **more
         )
+        if state == "started":
+            self.database.start(happening)
+        else:
+            self.database.add(happening)
 
     def check_clock(self) -> None:
         """The bench's clock dates certificates and records: what is certainly wrong is refused."""
@@ -125,6 +125,7 @@ def provision(shop: Workshop, line: Line, serial: str | None, replace: bool, dry
             shop.say("provision.would_replace", serial=hello.serial, sequence=(hello.head or (b"", -1))[1])
             return _outcome(hello, serial or "", "would")
         hello = _replace(shop, line, hello)
+        protection = _check_board(shop, hello)
     chosen = _serial(shop, hello, serial)
     label.check_font(shop.settings.label.font, chosen, hello.model, hello.maker)
     if dry_run:
@@ -170,7 +171,7 @@ def _serial(shop: Workshop, hello: Hello, asked: str | None) -> str:
             raise Told("provision.has_serial", serial=before.serial, asked=asked)
         return before.serial
     chosen = shop.database.next_serial(shop.settings.serial) if asked is None else asked
-    if not 0 < len(chosen.encode()) <= MAX_TEXT or not chosen.isprintable() or "/" in chosen:
+    if not re.fullmatch(SERIAL_PATTERN, chosen):
         raise Told("provision.bad_serial", serial=chosen)
     holder = shop.database.holder(chosen)
     if holder is not None and holder.thumbprint != hello.thumbprint:
@@ -198,7 +199,8 @@ def _provision(shop: Workshop, line: Line, hello: Hello, serial: str, protection
     shop.say("provision.offering", serial=serial)
     try:
         reason = line.offer(hello, first_set, record)
-        if reason is not None:
+        # An answer was lost, and what is a meter by now refuses the repeated record: its hello says which it has.
+        if reason not in (None, "factory_provisioned"):
             raise Told("provision.refused", reason=reason)
         _await_meter(line, hello, record_digest)
     except Told as error:
@@ -216,14 +218,11 @@ def _first_set(shop: Workshop, hello: Hello) -> bytes | None:
 
 def _await_meter(line: Line, before: Hello, record_digest: bytes) -> None:
     """The same key, with the record: the board has started anew as a meter."""
-    deadline = time.monotonic() + START_S
-    while time.monotonic() < deadline:
-        with contextlib.suppress(Told):
-            hello = line.hello(2.0, 1)
-            if hello.thumbprint == before.thumbprint and hello.record == record_digest:
-                return
-        time.sleep(0.2)
-    raise Told("provision.no_start", port=line.port)
+    if (
+        line.await_hello(lambda hello: (hello.thumbprint, hello.record) == (before.thumbprint, record_digest))
+        is None
+    ):
+        raise Told("provision.no_start", port=line.port)
 
 
 def _complete(shop: Workshop, hello: Hello, serial: str) -> tuple[Path, ...]:
@@ -255,7 +254,7 @@ def _replace(shop: Workshop, line: Line, hello: Hello) -> Hello:
         for _ in range(DROP_TRIES):
             head = journal.run(line, hello, shop.sealer, shop.now_ms())
             _revoke(shop, hello, serial, head, journal.path)
-            reason, _ = line.command(hello, command_message(shop.sealer, hello, fc.DROP, head, shop.now_ms()))
+            reason = line.drop(hello, command_message(shop.sealer, hello, fc.DROP, head, shop.now_ms()))
             if reason is None:
                 break
             if reason != "factory_head":
@@ -279,27 +278,17 @@ def _revoke(shop: Workshop, hello: Hello, serial: str, head: Head | None, journa
     revocation.save(path, serial, hello.thumbprint, "replaced at the maker's: new key, new epoch", cut, shop.now())
     started = shop.database.started(hello.thumbprint)
     if started is not None and started.certificate is not None:
-        _revoke_certificate(shop, certificates_of(started.certificate)[0].serial_number)
+        number = certificates_of(started.certificate)[0].serial_number
+        ca_files.revoke(shop.settings.ca, shop.authority, number, x509.ReasonFlags.superseded, shop.now())
     epoch, sequence, digest = head or (None, None, None)
     shop.note("replaced", hello, serial, note=str(journal), epoch=epoch, sequence=sequence, hash=digest)
 
 
-def _revoke_certificate(shop: Workshop, number: int) -> None:
-    listed = ca_files.load_list(shop.settings.ca)
-    if listed.get_revoked_certificate_by_serial_number(number) is None:
-        reason = x509.ReasonFlags.superseded
-        ca_files.save_list(shop.settings.ca, ca.revoke(shop.authority, listed, number, reason, shop.now()))
-
-
 def _await_new_key(line: Line, old: Hello) -> Hello:
-    deadline = time.monotonic() + START_S
-    while time.monotonic() < deadline:
-        with contextlib.suppress(Told):
-            hello = line.hello(2.0, 1)
-            if hello.thumbprint != old.thumbprint and not hello.is_meter:
-                return hello
-        time.sleep(0.2)
-    raise Told("provision.no_new_key", port=line.port)
+    hello = line.await_hello(lambda hello: hello.thumbprint != old.thumbprint and not hello.is_meter)
+    if hello is None:
+        raise Told("provision.no_new_key", port=line.port)
+    return hello
 
 
 def _outcome(hello: Hello, serial: str, state: str, files: tuple[Path, ...] = ()) -> Outcome:
