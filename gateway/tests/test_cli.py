@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from meter_gateway import decode
 from meter_gateway.cli import app
 from meter_gateway.config import load_config
+from meter_gateway.sealing import load_sealer
 from meter_gateway.template import CONFIGURATION
 from meter_protocol import fields as f
 from meter_protocol import types as t
@@ -104,6 +105,17 @@ def test_authority_key_with_a_passphrase(gateway, tmp_path: Path) -> None:
     assert re.search(r"COSE_Key: a4010220012158[0-9a-f]+$", done.stdout, re.MULTILINE)
     again = gateway.command("authority", "init", tmp_path / "authority.pem")
     assert (again.returncode, "is not overwritten" in again.stderr) == (2, True)
+
+
+def test_an_authority_s_passphrase_comes_from_the_environment(gateway, tmp_path: Path) -> None:
+    key, known = tmp_path / "authority.pem", {"CARBONMETER_AUTHORITY_PASSPHRASE": "of the authority"}
+    made = gateway.command("authority", "init", key, "--passphrase", **known)
+    assert (made.returncode, b"ENCRYPTED" in key.read_bytes()) == (0, True), made.stderr
+    assert load_sealer(key, t.ROLE_PARAMETERS, b"of the authority").role == t.ROLE_PARAMETERS
+    empty = gateway.command(
+        "authority", "init", tmp_path / "none.pem", "--passphrase", CARBONMETER_AUTHORITY_PASSPHRASE=""
+    )
+    assert (empty.returncode, "the passphrase is empty" in empty.stderr) == (2, True)
 
 
 # Refusals

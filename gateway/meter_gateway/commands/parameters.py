@@ -8,6 +8,7 @@ import typer
 
 from meter_gateway import delivery, enrolment, state_dir
 from meter_gateway.commands.readings import find_meter
+from meter_gateway.commands.secrets_asked import passphrase as asked
 from meter_gateway.commands.terminal import ConfigOption, Terminal, configured, existing_store, terminal
 from meter_gateway.history import ParameterHistory
 from meter_gateway.key_files import public_path, write_pair
@@ -21,6 +22,7 @@ from meter_protocol import types as t
 app = typer.Typer(no_args_is_help=True, help="Sealed parameter sets: channels, scaling, intervals, gateway keys.")
 authority = typer.Typer(no_args_is_help=True, help="The authorities' keys: for parameter sets and for updates.")
 
+AUTHORITY_VARIABLE = "CARBONMETER_AUTHORITY_PASSPHRASE"
 _AUTHORITIES = {"parameters": t.ROLE_PARAMETERS, "updates": t.ROLE_UPDATES}
 
 
@@ -31,28 +33,30 @@ def init_authority(
     signs: Annotated[
         Literal["parameters", "updates"], typer.Option("--for", help="what it shall sign")
     ] = "parameters",
-    passphrase: Annotated[bool, typer.Option("--passphrase", help="ask for a passphrase")] = False,
+    passphrase: Annotated[
+        bool,
+        typer.Option(
+            "--passphrase",
+            help="encrypt it: with CARBONMETER_AUTHORITY_PASSPHRASE, else a passphrase is asked for",
+        ),
+    ] = False,
 ) -> None:
     """Generate an authority's key. Keep it away from gateways."""
     term = terminal(ctx)
     if file.exists():
         raise Told("init.exists", path=file)
-    secret = (
-        typer.prompt(term.say("authority.passphrase"), hide_input=True, confirmation_prompt=True)
-        if passphrase
-        else ""
-    )
+    secret = asked(term, "authority.passphrase", AUTHORITY_VARIABLE, None, confirm=True) if passphrase else None
     sealer = Sealer.generate(_AUTHORITIES[signs])
-    write_pair(sealer, file, secret.encode() or None)
+    write_pair(sealer, file, secret)
     told = {"public": public_path(file), "table": signs, "cose_key": sealer.cose_key.hex()}
     term.print(term.say("authority.done", path=file, **told))
 
 
-def load_authority(term: Terminal, path: Path, role: str) -> Sealer:
-    """An authority's key, its passphrase asked for if it has one."""
+def load_authority(term: Terminal, path: Path, role: str, passphrase_file: Path | None = None) -> Sealer:
+    """An authority's key; where it has a passphrase, that of the file, the environment or the keyboard."""
     secret = None
     if path.is_file() and b"ENCRYPTED" in path.read_bytes():
-        secret = typer.prompt(term.say("authority.passphrase"), hide_input=True).encode()
+        secret = asked(term, "authority.passphrase", AUTHORITY_VARIABLE, passphrase_file)
     return load_sealer(path, role, secret)
 
 

@@ -8,13 +8,13 @@ import typer
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
+from meter_gateway.commands.secrets_asked import passphrase
 from meter_gateway.commands.terminal import terminal
 from meter_gateway.enrolment import full_thumbprint
 from meter_gateway.maker import certificates_of
 from meter_gateway.texts import Told
 from meter_tools.provisioning import ca_files
 from meter_tools.provisioning.factory_db import FactoryDb
-from meter_tools.provisioning.secrets_asked import passphrase
 
 app = typer.Typer(no_args_is_help=True, help="The maker's CA, which certifies meters' keys.")
 

@@ -9,19 +9,18 @@ from typing import Annotated
 
 import typer
 
+from meter_gateway.commands.parameters import load_authority
+from meter_gateway.commands.secrets_asked import passphrase
 from meter_gateway.commands.terminal import NEGATIVE, Terminal, terminal, told
 from meter_gateway.model import Rejected
-from meter_gateway.sealing import load_sealer
 from meter_gateway.texts import Told
 from meter_protocol import types as t
 from meter_tools.provisioning import ca_files, settings, work
 from meter_tools.provisioning.ca_command import VARIABLE, PassphraseFile
 from meter_tools.provisioning.factory_db import FactoryDb
 from meter_tools.provisioning.line import Line
-from meter_tools.provisioning.secrets_asked import passphrase
 from meter_tools.provisioning.work import Outcome, Workshop
 
-AUTHORITY_VARIABLE = "CARBONMETER_AUTHORITY_PASSPHRASE"
 LOOK_S = 1.0
 """Between two looks for the next board of a tray."""
 
@@ -73,10 +72,7 @@ def provision(
 
 def _workshop(term: Terminal, path: Path, ca_file: Path | None, authority_file: Path | None) -> Workshop:
     found = settings.load(path)
-    secret = None
-    if b"ENCRYPTED" in found.authority_key.read_bytes():
-        secret = passphrase(term, "authority.passphrase", AUTHORITY_VARIABLE, authority_file)
-    sealer = load_sealer(found.authority_key, t.ROLE_PARAMETERS, secret)
+    sealer = load_authority(term, found.authority_key, t.ROLE_PARAMETERS, authority_file)
     authority = ca_files.load_issuing(found.ca, passphrase(term, "ca.passphrase", VARIABLE, ca_file))
     return Workshop(
         path,
