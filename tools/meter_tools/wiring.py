@@ -20,14 +20,17 @@ PICTURE = "wiring.svg"
 BEGIN = "<!-- wiring: made of wiring.toml by python -m meter_tools.wiring -->"
 END = "<!-- /wiring -->"
 
-Text = Annotated[str, Field(min_length=1, max_length=60)]
+Text = Annotated[str, Field(min_length=1, max_length=30)]
+"""What fits the picture's boxes in the fonts that readers have, DejaVu Sans being the widest."""
 
 
 class Wire(Table):
     pin: Text = Field(examples=['"PD5"'])
     """Of the processor, as its data sheet names it; a peripheral where the board has no pins."""
 
-    signal: Text | None = Field(default=None, examples=['"RS485_TX"'])
+    signal: Annotated[str, Field(min_length=1, max_length=16)] | None = Field(
+        default=None, examples=['"RS485_TX"']
+    )
     """What the board's files call the pin; none where the port decides it."""
 
     macro: Text | None = Field(default=None, examples=['"UART2_TX"'])
@@ -36,14 +39,14 @@ class Wire(Table):
     at: Text | None = Field(default=None, examples=['"CN9-4"'])
     """Where a person finds it on the board."""
 
-    to: Text = Field(examples=['"DI"'])
+    to: Annotated[str, Field(min_length=1, max_length=42)] = Field(examples=['"DI"'])
     """The part's terminal."""
 
     way: Literal["out", "in", "both"] = Field(examples=['"out"'])
 
 
 class Part(Table):
-    name: Text = Field(examples=['"RS-485 transceiver"'])
+    name: Annotated[str, Field(min_length=1, max_length=34)] = Field(examples=['"RS-485 transceiver"'])
     detail: Annotated[str, Field(min_length=1, max_length=46)] = Field(examples=['"MAX3485, 3.3 V"'])
     wire: Annotated[tuple[Wire, ...], BeforeValidator(as_tuple), Field(min_length=1)] = Field(
         examples=['[{pin = "PD5", to = "DI", way = "out"}]']

@@ -141,6 +141,24 @@ def test_what_is_wrong_with_a_wiring_is_told_in_one_line(tmp_path: Path) -> None
         wiring.with_table("# a README without a place for it", wiring.wiring_of(BOARDS[0]))
 
 
+@pytest.mark.parametrize("key", ["processor", "name", "detail", "signal", "pin", "to"])
+def test_text_that_would_run_over_its_box_is_refused(key: str, tmp_path: Path) -> None:
+    words = {"processor": "P", "name": "N", "detail": "D", "signal": "S", "pin": "A1", "to": "T"}
+
+    def load(length: int) -> None:
+        told = {**words, key: "n" * length}
+        wire = f'{{pin = "{told["pin"]}", signal = "{told["signal"]}", to = "{told["to"]}", way = "in"}}'
+        (tmp_path / "wiring.toml").write_text(
+            f'processor = "{told["processor"]}"\n[[part]]\nname = "{told["name"]}"\n'
+            f'detail = "{told["detail"]}"\nwire = [{wire}]\n'
+        )
+        wiring.wiring_of(tmp_path)
+
+    load(16)
+    with pytest.raises(ConfigError, match=rf"{key}: .*\d+ characters"):
+        load(47)
+
+
 def test_text_in_a_picture_is_escaped() -> None:
     wires = ({"pin": "A&B", "to": "<C>", "way": "out"},)
     of_board = wiring.Wiring.model_validate(
