@@ -23,20 +23,14 @@ from hil_tests.platforms.first_contact import hand_over
 from hil_tests.platforms.image import Symbols, elf_of
 from meter_tools import board_build, toolchain, upstream
 from meter_tools.board_build import OUTPUT
+from meter_tools.boards import emulator
+from meter_tools.boards.emulator import FLASH_BYTES, QEMU
 from meter_tools.demo.processes import Process
 
 LACKS = ("renode",)
 """I2C, SPI and ADC, which QEMU's machine has not."""
 
 BOARD = "emulated_stm32"
-MACHINE = "netduinoplus2"
-"""STM32F405."""
-
-QEMU = "qemu-system-arm"
-FLASH_BYTES = 4 << 20
-SLOTS_BYTES, SLOTS_ADDRESS = 512 << 10, 0x08080000
-"""The upper half of the processor's own flash, which the emulator loads at power-on."""
-
 FIRMWARE_ENDED = {0: "returned", 64: "failed", 65: "faulted"}
 POWER_CUT = 66
 
@@ -101,7 +95,7 @@ class Board:
         self._console_start = 0
         self.flash = folder / "flash.bin"
         self.flash.write_bytes(b"\xff" * (FLASH_BYTES // wiring.flash_share))
-        (folder / "slots.bin").write_bytes(b"\xff" * SLOTS_BYTES)
+        (folder / emulator.SLOTS_FILE).write_bytes(b"\xff" * emulator.SLOTS_BYTES)
         self._ports = {"link": wiring.link_port, **wiring.bus_ports}
         self._make_meter(wiring)
 
@@ -117,12 +111,10 @@ class Board:
         finally:
             factory.stop()
 
-    def _command(self, arguments: str = "") -> list[str | Path]:
+    def _command(self, arguments: str = "") -> list[str]:
         if shutil.which(QEMU) is None:
             raise PlatformError(f"{QEMU} is missing: sudo apt-get install {QEMU}")
-        command: list[str | Path] = [QEMU, "-machine", MACHINE, "-kernel", self._elf, "-nodefaults"]
-        command += ["-display", "none", "-semihosting-config", f"enable=on,target=native{arguments}"]
-        return [*command, "-device", f"loader,file=slots.bin,addr={SLOTS_ADDRESS:#x},force-raw=on"]
+        return emulator.machine(BOARD, self._elf, arguments)
 
     def power_on(self, cut_at: tuple[int, int] | None = None) -> None:
         """`cut_at`: the power fails in that write or erase of the flash, counted from 0, after so many bytes."""

@@ -157,6 +157,23 @@ def test_the_emulated_board_is_run_watched_and_given_instruments_by_command(
     assert f"{line['console']}; Ctrl-] leaves" in watched.read_text()
 
 
+def test_a_folder_has_one_board_at_a_time_and_no_signal_leaves_it_running(
+    image: None, commands: Commands, tmp_path: Path
+) -> None:
+    first, ran = commands.start("board", "run", qemu.BOARD, "--folder", tmp_path)
+    wait_for(lambda: "Ctrl-C cuts its power" in ran.read_text(), "board")
+    second, said = commands.start("board", "run", qemu.BOARD, "--folder", tmp_path)
+    assert second.wait(PATIENCE_S) == 2
+    assert said.read_text().splitlines() == [
+        f"carbonmeter: a board runs in {tmp_path} already: end that one, or give this one another --folder"
+    ]
+    first.terminate()
+    assert first.wait(PATIENCE_S) == 0
+    # QEMU has the lock, too: were it left over, the folder would not be free.
+    _, again = commands.start("board", "run", qemu.BOARD, "--folder", tmp_path)
+    wait_for(lambda: "Ctrl-C cuts its power" in again.read_text(), "board that starts again")
+
+
 def parameters(gateway: Gateway) -> dict[int, Any]:
     return gateway.about_meter() | {
         f.SET_VERSION: 1,

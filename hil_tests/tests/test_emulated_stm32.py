@@ -21,6 +21,7 @@ from hil_tests.platforms import PlatformError, Wiring, qemu
 from hil_tests.platforms.image import elf_of
 from meter_protocol import fields as f
 from meter_protocol import types as t
+from meter_tools.boards import emulator
 
 SERIAL = "QEMU-0001"
 PATIENCE_S = 20
@@ -140,7 +141,7 @@ def test_what_comes_while_the_board_computes_waits_in_the_line(site: Site) -> No
 
 def test_a_write_that_is_cut_is_done_as_far_as_was_asked(site: Site) -> None:
     """The first operation erases, which does not show on a new chip; the second one writes."""
-    site.board.flash.write_bytes(b"\xff" * qemu.FLASH_BYTES)
+    site.board.flash.write_bytes(b"\xff" * emulator.FLASH_BYTES)
     site.board.power_on(cut_at=(1, 7))
     wait_until(lambda: site.board.is_cut, "power cut")
     written = (site.folder / "flash.bin").read_bytes().rstrip(b"\xff")

@@ -24,6 +24,7 @@ from meter_protocol import cose, events
 from meter_protocol import fields as f
 from meter_protocol import types as t
 from meter_protocol.schema import MAX_CHUNK
+from meter_tools.boards import emulator
 from meter_tools.demo.documents import cose_key
 from meter_tools.mpycross import compiled
 
@@ -42,7 +43,7 @@ MODULES = ("board", "meter_firmware/app", "meter_protocol/cose")
 """Without these an image is none."""
 
 ROMFS = b"\xd2\xcd\x31"
-SLOT_BYTES = qemu.SLOTS_BYTES // 2
+SLOT_BYTES = emulator.SLOTS_BYTES // 2
 
 
 class Maker:
@@ -264,7 +265,10 @@ def test_power_that_fails_inside_an_installation_leaves_software_that_runs(site:
 
 def test_whatever_is_in_the_slots_at_power_on_the_golden_copy_runs(site: UpdateSite) -> None:
     content = random.Random(405)
-    for slots in (content.randbytes(qemu.SLOTS_BYTES), ROMFS + b"\xff\xff\xff\x7f" + bytes(qemu.SLOTS_BYTES - 7)):
+    for slots in (
+        content.randbytes(emulator.SLOTS_BYTES),
+        ROMFS + b"\xff\xff\xff\x7f" + bytes(emulator.SLOTS_BYTES - 7),
+    ):
         (site.folder / "slots.bin").write_bytes(slots)
         seen = len(site.gateway.chain.messages)
         site.board.power_on()

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from hil_tests.platforms import PlatformError, qemu
+from meter_tools.boards import emulator
 from meter_tools.mpycross import PROJECT
 
 SUITE = "sampling"
@@ -32,7 +33,7 @@ def emulators_below(process: int) -> list[int]:
     return [
         number
         for number, name in names.items()
-        if name == qemu.QEMU[:NAME_LENGTH] and process in ancestors(parents, number)
+        if name == emulator.QEMU[:NAME_LENGTH] and process in ancestors(parents, number)
     ]
 
 

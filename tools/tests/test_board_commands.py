@@ -8,6 +8,7 @@ import pytest
 
 from meter_tools import board_build, toolchain, upstream
 from meter_tools.boards import description, recipe
+from meter_tools.boards.new import MAKER
 from meter_tools.boards.recipe import BuildError
 from meter_tools.mpycross import PROJECT
 
@@ -175,6 +176,8 @@ def source_files(package: str) -> list[Path]:
 
 def test_a_new_board_by_command(carbonmeter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shutil.copytree(PROJECT / "boards" / "unix", tmp_path / "boards" / "unix")
+    (tmp_path / MAKER).parent.mkdir(parents=True)
+    shutil.copy(PROJECT / MAKER, tmp_path / MAKER)
     copied = description.find("unix", tmp_path)
     monkeypatch.setattr(description, "find", lambda name: copied)
     done = carbonmeter("board", "new", "mine", "--from", "unix")

@@ -8,15 +8,13 @@ from pathlib import Path
 import pytest
 from provisioning_bench import Bench, thumbprint_of
 
-from meter_tools.board_build import OUTPUT
+from meter_tools.boards import emulator
 from meter_tools.demo.processes import Process
 
-ELF = OUTPUT / "emulated_stm32" / "firmware.elf"
-QEMU = "qemu-system-arm"
-FLASH_BYTES = 4 << 20
+ELF = emulator.image_of("emulated_stm32")
 
 pytestmark = pytest.mark.skipif(
-    not ELF.exists() or shutil.which(QEMU) is None,
+    not ELF.exists() or shutil.which(emulator.QEMU) is None,
     reason="no image or no QEMU: python -m meter_tools.board_build emulated_stm32",
 )
 
@@ -24,7 +22,7 @@ pytestmark = pytest.mark.skipif(
 class EmulatedBoard:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        (folder / "flash.bin").write_bytes(b"\xff" * FLASH_BYTES)
+        emulator.make_flash(folder)
         self.process: Process | None = None
         self.port = ""
         self._starts = 0
@@ -32,8 +30,7 @@ class EmulatedBoard:
     def power_on(self) -> None:
         self._starts += 1
         log = self._folder / f"emulator{self._starts}.log"
-        command: list[str | Path] = [QEMU, "-machine", "netduinoplus2", "-kernel", ELF, "-nodefaults", "-display"]
-        command += ["none", "-semihosting-config", "enable=on,target=native"]
+        command = emulator.machine("emulated_stm32", ELF)
         command += ["-chardev", "pty,id=console,logfile=console.log,logappend=on", "-serial", "chardev:console"]
         self.process = Process("qemu", command, log, folder=self._folder)
         self.port = self.process.wait_for("redirected to ", 20).split("redirected to ")[1].split()[0]

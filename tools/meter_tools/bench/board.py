@@ -21,13 +21,13 @@ from meter_tools.bench import board_core, board_page
 from meter_tools.bench.board_core import MeasurementError
 from meter_tools.bench.board_page import BOARD, GOAL, PAGE, Cost, Measured
 from meter_tools.boards import description
+from meter_tools.boards.emulator import FLASH_BYTES, FLASH_FILE
 from meter_tools.mpycross import PROJECT, interpreter
 from meter_tools.told import ToolError
 
 PORT = PROJECT / "boards" / BOARD / "port"
 OUTPUT = PROJECT / "build" / "bench-board"
 BENCH = board_core.NATIVE / "bench"
-FLASH_FILE, FLASH_BYTES = "flash.bin", 4 << 20
 HOST_HEAP = "64M"
 """What an interval takes where the signature is made in Python."""
 
