@@ -27,7 +27,7 @@ KID = bytes(range(8))
 TOPICS = {"up": topics.up(KID), "down": topics.down(KID)}
 LARGEST = 8192
 
-# A noisy machine stops a process for some tens of milliseconds now and then; a blocked loop stops for seconds.
+# Waiting for a processor is left out already; a blocked loop stops for seconds.
 TOLERATED_GAP_MS = 250
 PATIENCE_S = 30
 
