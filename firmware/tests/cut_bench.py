@@ -191,7 +191,8 @@ class CutBench(AppBench):
 
     @property
     def slots(self):
-        return self.app._update.updater._slots
+        updater = self.app._update.updater
+        return Slots(MOUNT + "/update", SITE) if updater is None else updater._slots
 
     def boot(self):
         """The loader's part, and the app's."""
