@@ -4,7 +4,7 @@ A URI of a scheme of our own, so that a phone that knows nothing of it shows the
 meter may give the scanned line where a thumbprint is asked for.
 """
 
-from urllib.parse import quote, unquote
+from urllib.parse import quote
 
 SCHEME = "carbonmeter:"
 
@@ -19,7 +19,3 @@ def thumbprint_in(scanned: str) -> str:
     if not stripped.lower().startswith(SCHEME):
         return scanned
     return stripped.rpartition("/")[2]
-
-
-def serial_in(scanned: str) -> str:
-    return unquote(scanned.strip()[len(SCHEME) :].rpartition("/")[0])
