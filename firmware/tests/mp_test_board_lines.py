@@ -183,6 +183,17 @@ def test_a_contact_to_ground_is_counted_when_it_opens():
     assert (pulses.count(0), pulses.count(1)) == (0, 3)
 
 
+def test_a_contact_that_is_closed_at_the_start_is_known_as_closed():
+    contact = Contact()
+    contact.level = 0
+    pulses = PinPulses([contact])
+    pulses.configure(0, 1000, 1000)
+    time.sleep_ms(3)
+    contact.open()
+    time.sleep_ms(3)
+    assert pulses.count(0) == 1
+
+
 def test_a_handler_takes_no_memory():
     import gc
 

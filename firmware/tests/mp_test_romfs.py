@@ -177,3 +177,9 @@ def test_anything_else_is_not_sound():
         )
         if romfs.is_sound(memory):
             read_back(memory)
+
+
+def test_nothing_lies_behind_the_content_of_a_file():
+    file = b"\x01a\x02\x01x"
+    assert romfs.is_sound(b"\xd2\xcd\x31\x07\x05\x05" + file)
+    assert not romfs.is_sound(b"\xd2\xcd\x31\x08\x05\x06" + file + b"\x00")

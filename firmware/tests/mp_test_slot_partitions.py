@@ -1,5 +1,7 @@
 """Slots in flash that the processor reads: what runs from there, and what in there does not."""
 
+import os
+
 import vfs
 from update_bench import GOLDEN_ID, IMAGE_BYTES, Meter, Update, codes, pack, refusals, release
 
@@ -130,3 +132,25 @@ def test_an_installation_that_fails_in_the_flash_is_given_up():
     assert refusals(meter) == ["update_image"]
     assert meter.boot().running == GOLDEN
     assert meter.life.refused(SECOND.manifest) is None
+
+
+def test_a_slot_that_is_written_is_read_by_nobody_and_the_port_hears_of_the_end():
+    partitions = Meter(in_place=True).partitions
+    asked = []
+
+    def rom_ioctl(operation, *arguments):
+        asked.append(operation)
+        return partitions.rom_ioctl(operation, *arguments)
+
+    slots = SlotPartitions(rom_ioctl)
+    for _ in range(2):
+        for _ in slots.filling("b", [], None):
+            try:
+                os.listdir("/slot-b")
+            except OSError:
+                pass
+            else:
+                raise AssertionError("it is mounted")
+        assert asked[-1] == 5
+        assert os.listdir(slots.folder("b")) == []
+    slots._let_go("b")

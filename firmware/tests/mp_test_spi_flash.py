@@ -83,6 +83,8 @@ def test_the_chip_of_the_board_is_known_by_its_capacity():
     assert _refusal(_chip()) is None
     assert _refusal(_chip(identification=b"\xc2\x20\x11")) is None  # another maker's
     assert _refusal(_chip(identification=b"\xef\x40\x18")) == "flash_id"
+    for nobody in (0x00, 0xFF):
+        assert _refusal(_chip(identification=bytes((nobody,)) + _chip().identification[1:])) == "flash_id"
     assert _refusal(_chip(), size=1 << 24) == "flash_id"
 
 
@@ -145,6 +147,17 @@ def test_a_write_that_the_chip_did_not_take_is_told():
     chip.stay_busy(60000000)
     assert device.writeblocks(0, b"x") == -errno.ENODEV
     assert bytes(chip.flash.content[:1]) == b"\xff"
+
+
+def test_an_instruction_that_the_chip_took_for_none_is_told():
+    class Deaf(NorChip):
+        def _done(self):
+            if self._heard[:1] not in (b"\x02", b"\x20"):
+                super()._done()
+
+    device = _open(Deaf(RamFlash(SIZE // 4096, 4096), SMALL))
+    assert device.writeblocks(0, b"x") == -errno.EIO
+    assert device.ioctl(6, 0) == -errno.EIO
 
 
 def test_an_erase_that_never_ends_is_told():
