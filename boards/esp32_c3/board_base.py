@@ -1,6 +1,7 @@
 """What the loader needs of the ESP32-C3; no update replaces it (meter_loader says what it is)."""
 
 import machine
+import micropython
 from esp32 import Partition
 
 from meter_loader import base_parts
@@ -9,6 +10,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from meter_firmware.factory import FactoryRecord
     from meter_firmware.update_manifest import UpdateSite
+
+# The provisioning line is the console's, and a frame may contain what a terminal sends for Ctrl-C: also while a
+# new board reads its whole flash.
+micropython.kbd_intr(-1)
 
 ROOT = "/meter"
 PARTITION = "meter"

@@ -1,6 +1,7 @@
 """What the loader needs of the meter board; no update replaces it (meter_loader says what it is)."""
 
 import machine
+import micropython
 import vfs
 
 from meter_loader import base_parts
@@ -9,6 +10,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from meter_firmware.factory import FactoryRecord
     from meter_firmware.update_manifest import UpdateSite
+
+# The provisioning line is the console's, and a frame may contain what a terminal sends for Ctrl-C: also while a
+# new board reads its whole flash.
+micropython.kbd_intr(-1)
 
 CLASS_IDENTIFIER = bytes.fromhex("b78a5012f90a5166a436920e6ace4953")
 """UUID 5 of the model, stm32f4_meter."""
