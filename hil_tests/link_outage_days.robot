@@ -31,7 +31,7 @@ What Was Sent And Not Receipted Comes Again Byte For Byte
     Let Time Pass    1 day
     Link Goes Up
     Let Time Pass    15 min
-    Messages Should Come Again    ${sent}
+    Messages Should Come Again    ${sent}    timeout=2 min
     Gateway Sends Receipts
     Send Receipt
     Backfill Should Be In Order    at_least=98    timeout=2 min

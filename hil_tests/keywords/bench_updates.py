@@ -24,16 +24,16 @@ class UpdateKeywords(BenchParts):
     @keyword
     def offer_update(
         self, sequence: int, signed_by: str = "the update authority", model: str | None = None
-    ) -> str:
-        """This checkout's own software; its software_id in hexadecimal."""
-        return self._offer(sequence, False, signed_by, model)
+    ) -> None:
+        """This checkout's own software."""
+        self._offer(sequence, False, signed_by, model)
 
     @keyword
-    def offer_sick_update(self, sequence: int) -> str:
+    def offer_sick_update(self, sequence: int) -> None:
         """Software that ends in an error as soon as it is started."""
-        return self._offer(sequence, True, "the update authority", None)
+        self._offer(sequence, True, "the update authority", None)
 
-    def _offer(self, sequence: int, is_sick: bool, signed_by: str, model: str | None) -> str:
+    def _offer(self, sequence: int, is_sick: bool, signed_by: str, model: str | None) -> None:
         if self._update is None or is_sick != self._is_sick:
             image = updates.image_of(self._board.model, self._folder, is_sick)
             self._update, self._is_sick = updates.Update(image, b""), is_sick
@@ -47,7 +47,6 @@ class UpdateKeywords(BenchParts):
         self._update = updates.Update(image, raw)
         self._gateway.take_alone = self._take_image_request
         self._gateway.send(raw)
-        return self._update.digest.hex()
 
     @keyword
     def repeat_update_offer(self) -> None:
