@@ -96,7 +96,7 @@ def secured(authority: Authority, certificate: tuple[Path, Path], more: str = ""
 
 
 def trusting(ca_file: Path, server_hostname: str = "localhost", **more: str) -> dict[str, str]:
-    return {"ca_file": str(ca_file), "server_hostname": server_hostname} | more
+    return {"ca": str(ca_file), "server_hostname": server_hostname} | more
 
 
 def test_the_round_trip_over_tls(
