@@ -176,7 +176,7 @@ def test_nothing_that_leaves_the_board_holds_the_private_key():
     assert keys[0] == keys[1]
     left = [line.encode() for line in board.said] + board.wire.sent
     left += [raw for _, _, raw in bench.journal.records()]
-    left.append(csr.request(bench.app._sealer._signer, board.maker, board.serial))
+    left.append(csr.request(bench.app._sealer._signer, board.maker, board.factory.serial))
     identities = [raw for _, _, raw in bench.journal.records() if cose.split(raw).typ == t.IDENTITY]
     fields = messages.decode(t.IDENTITY, cose.split(identities[0]).payload)
     assert fields[f.KEY_PROTECTION] == f.KEY_SOFTWARE

@@ -118,6 +118,7 @@ class Board:
 
     def power_on(self, cut_at: tuple[int, int] | None = None) -> None:
         """`cut_at`: the power fails in that write or erase of the flash, counted from 0, after so many bytes."""
+        self.cut_power()
         self._console_start = self._console.stat().st_size
         self._newest_us = None
         arguments = "" if cut_at is None else ",arg=cut={}:{}".format(*cut_at)
