@@ -83,7 +83,7 @@ class TimeKeywords(BenchParts):
         self._note_change()
 
     def _is_sample_behind(self, began_s: float) -> bool:
-        """A clock that was ahead and has just been set back has taken this sample already, and its next one is due."""
+        """A clock that was ahead and has just been set back has taken this sample already."""
         was_set = self._clock_settings() != self._settings_seen
         is_recent = was_set or self._clock.now_ms() - self._set_ms <= 2 * self._sample_period_ms
         return is_recent and time.monotonic() - began_s > BEHIND_S
