@@ -27,7 +27,7 @@ from meter_protocol import types as t
 from meter_tools import board_build, toolchain, upstream
 from meter_tools.checks import SCRIPTS
 
-PATIENCE_S = 30
+PATIENCE_S = 120
 SERIAL = "QEMU-0002"
 
 

@@ -14,6 +14,8 @@ import typer
 from meter_gateway import image as images
 from meter_gateway.commands.terminal import terminal
 from meter_gateway.commands.update import write_image
+from meter_gateway.validated_toml import ConfigError
+from meter_tools.boards import description as boards
 from meter_tools.mpycross import PROJECT, CompileError, compiled
 
 PACKAGES = ("protocol/meter_protocol", "firmware/meter_firmware")
@@ -22,11 +24,8 @@ FROZEN = ("main.py", "manifest.py", "board_base.py")
 
 
 def sources(board: str, project: Path = PROJECT) -> dict[str, Path]:
-    """Every source of the board's image by the name that its .mpy has there."""
-    folder = project / "boards" / board
-    if not (folder / "board.py").is_file():
-        known = sorted(path.parent.name for path in (project / "boards").glob("*/board.py"))
-        raise typer.BadParameter(f"no board {board}; known: {', '.join(known)}", param_hint="--board")
+    """Every source of the board's image by the name that its .mpy has there; ConfigError if there is no such board."""
+    folder = boards.find(board, project).folder
     found = {path.name: path for path in folder.glob("*.py") if path.name not in FROZEN}
     for package in PACKAGES:
         for path in (project / package).rglob("*.py"):
@@ -52,7 +51,7 @@ def build(
     """Compile a board's software and put it into one image; the same sources give the same image."""
     try:
         image = build_image(board)
-    except CompileError as error:
+    except (CompileError, ConfigError) as error:
         typer.echo(f"carbonmeter: {error}", err=True)
         raise typer.Exit(2) from None
     write_image(terminal(ctx), out, image)
