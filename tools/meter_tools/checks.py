@@ -22,6 +22,9 @@ MICROPYTHON_STUBS = Path(sys.prefix) / "micropython-stubs"
 BOARD_FILE = "board.toml"
 PORTS_WITH_STUBS = ("esp32", "stm32", "unix")
 
+AT_ONCE = ("--numprocesses=auto", "--maxprocesses=4", "--dist=worksteal")
+"""A test waits more than it computes; ARGS='-n 0' runs them one after the other, for a debugger."""
+
 
 @dataclass(frozen=True)
 class Stage:
@@ -88,7 +91,7 @@ def stubs_of(board: Path) -> Path:
 
 
 def test_stage(arguments: Sequence[str]) -> Stage:
-    return Stage("tests (pytest)", [SCRIPTS / "pytest", "--junitxml=build/junit.xml", *arguments])
+    return Stage("tests (pytest)", [SCRIPTS / "pytest", *AT_ONCE, "--junitxml=build/junit.xml", *arguments])
 
 
 def run_all(stages: Sequence[Stage]) -> int:

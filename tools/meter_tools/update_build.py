@@ -24,7 +24,7 @@ FROZEN = ("main.py", "manifest.py", "board_base.py")
 
 
 def sources(board: str, project: Path = PROJECT) -> dict[str, Path]:
-    """Every source of the board's image by the name that its .mpy has there; ConfigError if there is no such board."""
+    """Every source of the board's image by the name that its .mpy has there; ConfigError for an unknown board."""
     folder = boards.find(board, project).folder
     found = {path.name: path for path in folder.glob("*.py") if path.name not in FROZEN}
     for package in PACKAGES:
