@@ -220,11 +220,13 @@ async def test_sigterm_ends_in_order_with_everything_answered(gateway, connect) 
     gateway.enrol(meter)
     line = await connect(gateway)
     line.send(*meter.begin(), *(meter.readings() for _ in range(100)))
-    await line.receipt(2)
+    receipt = await line.receipt(2)
     assert gateway.stop() == 0
     status = json.loads((gateway.state / "status.json").read_text())
     assert status["counts"]["stored"] == status["counts"]["judged"] == 103
-    assert (await line.receipt(102)).fields[f.SEQUENCE] == 102
+    if receipt.fields[f.SEQUENCE] < 102:
+        receipt = await line.receipt(102)
+    assert receipt.fields[f.SEQUENCE] == 102
     assert "Traceback" not in gateway.log.read_text()
 
 

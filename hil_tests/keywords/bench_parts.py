@@ -15,7 +15,7 @@ from hil_tests.keywords.instruments import InstrumentBuses
 from hil_tests.platforms import Board, Wiring, make_board, patience_of
 
 SERIAL = "HIL-0001"
-PATIENCE = timedelta(seconds=20)
+PATIENCE = timedelta(minutes=1)
 
 
 class BenchParts:

@@ -24,7 +24,7 @@ from meter_protocol import types as t
 from meter_tools.boards import emulator
 
 SERIAL = "QEMU-0001"
-PATIENCE_S = 20
+PATIENCE_S = 120
 LEAPS, LEAP_MS = 100, 2000
 SHOWN_WH = 123456789
 SITE = channels.usual_site()
