@@ -11,7 +11,6 @@ import signal
 import socket
 import subprocess
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -22,12 +21,12 @@ from hil_tests.keywords import channels
 from hil_tests.keywords.bench_clock import BenchClock
 from hil_tests.keywords.gateway import Gateway
 from hil_tests.platforms import HOST, Wiring, qemu
+from hil_tests.tests.waiting import PATIENCE_S, wait_until
 from meter_protocol import fields as f
 from meter_protocol import types as t
 from meter_tools import board_build, toolchain, upstream
 from meter_tools.checks import SCRIPTS
 
-PATIENCE_S = 120
 SERIAL = "QEMU-0002"
 
 
@@ -81,15 +80,6 @@ def image() -> None:
         pytest.skip(f"the image is missing: {error}")
 
 
-def wait_for(look: Callable[[], Any], what: str) -> Any:
-    until = time.monotonic() + PATIENCE_S
-    while time.monotonic() < until:
-        if found := look():
-            return found
-        time.sleep(0.05)
-    raise AssertionError(f"no {what} in {PATIENCE_S} s")
-
-
 @pytest.fixture
 def bridge() -> Iterator[Callable[[str, int], None]]:
     """Carries bytes between a pseudo-terminal and a TCP port, as `reconnect` does for the suites' board."""
@@ -124,21 +114,21 @@ def test_the_emulated_board_is_run_watched_and_given_instruments_by_command(
     place.mkdir()
     qemu.Board(place, Wiring(SERIAL, (gateway.authority.cose_key,), gateway.link.port, {"modbus0": 9}))
     _, ran = commands.start("board", "run", qemu.BOARD, "--folder", place)
-    wait_for(lambda: "Ctrl-C cuts its power" in ran.read_text(), "board")
+    wait_until(lambda: "Ctrl-C cuts its power" in ran.read_text(), "board")
     line = dict(re.findall(r"^(\w+): (/dev/\S+)$", ran.read_text(), re.MULTILINE))
     assert set(line) == {"console", "link", "modbus0", "serial0"}
 
     log = tmp_path / "console.log"
     _, watched = commands.start("board", "console", "--port", line["console"], "--log", log)
-    wait_for(log.exists, "log")
+    wait_until(log.exists, "log")
     simulator, simulated = commands.start(
         *("simulate", "energy64@1", "senseair_s8@2", "--port", line["modbus0"]),
         *("--set", "energy64.active_energy_import=123456789", "--set", "senseair_s8.co2_fraction=421"),
     )
-    wait_for(lambda: f"ready on {line['modbus0']}" in simulated.read_text(), "instruments")
+    wait_until(lambda: f"ready on {line['modbus0']}" in simulated.read_text(), "instruments")
     bridge(line["link"], gateway.link.port)
 
-    wait_for(lambda: any(message.name == "identity" for message in gateway.chain.messages), "identity")
+    wait_until(lambda: any(message.name == "identity" for message in gateway.chain.messages), "identity")
     gateway.send(gateway.authority.seal(t.PARAMETER_SET, parameters(gateway)))
 
     def sealed(energy_wh: int) -> bool:
@@ -146,11 +136,11 @@ def test_the_emulated_board_is_run_watched_and_given_instruments_by_command(
         regular = [message for message in gateway.chain.messages if message.named.get("kind") == "regular"]
         return any(message.fields[f.READINGS][channels.ENERGY] == wanted for message in regular)
 
-    wait_for(lambda: sealed(123456789), "sealed energy")
+    wait_until(lambda: sealed(123456789), "sealed energy")
     assert simulator.stdin
     simulator.stdin.write("energy64.active_energy_import 123456799\nnonsense\n")
     simulator.stdin.flush()
-    wait_for(lambda: sealed(123456799), "sealed energy that was typed")
+    wait_until(lambda: sealed(123456799), "sealed energy that was typed")
     assert "nonsense: write an indication and its value" in simulated.read_text()
     # The board said it before the console was there.
     assert f"thumbprint {gateway.chain.thumbprint.hex()}" in (place / "console.log").read_text()
@@ -161,7 +151,7 @@ def test_a_folder_has_one_board_at_a_time_and_no_signal_leaves_it_running(
     image: None, commands: Commands, tmp_path: Path
 ) -> None:
     first, ran = commands.start("board", "run", qemu.BOARD, "--folder", tmp_path)
-    wait_for(lambda: "Ctrl-C cuts its power" in ran.read_text(), "board")
+    wait_until(lambda: "Ctrl-C cuts its power" in ran.read_text(), "board")
     second, said = commands.start("board", "run", qemu.BOARD, "--folder", tmp_path)
     assert second.wait(PATIENCE_S) == 2
     assert said.read_text().splitlines() == [
@@ -171,7 +161,7 @@ def test_a_folder_has_one_board_at_a_time_and_no_signal_leaves_it_running(
     assert first.wait(PATIENCE_S) == 0
     # QEMU has the lock, too: were it left over, the folder would not be free.
     _, again = commands.start("board", "run", qemu.BOARD, "--folder", tmp_path)
-    wait_for(lambda: "Ctrl-C cuts its power" in again.read_text(), "board that starts again")
+    wait_until(lambda: "Ctrl-C cuts its power" in again.read_text(), "board that starts again")
 
 
 def parameters(gateway: Gateway) -> dict[int, Any]:

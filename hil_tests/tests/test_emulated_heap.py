@@ -11,7 +11,8 @@ import pytest
 
 from hil_tests.keywords import channels
 from hil_tests.keywords.signing import SigningKey
-from hil_tests.tests.test_emulated_stm32 import Site, image, wait_until
+from hil_tests.tests.test_emulated_stm32 import Site, image
+from hil_tests.tests.waiting import wait_until
 from meter_protocol import events
 from meter_protocol import fields as f
 from meter_protocol import types as t

@@ -19,12 +19,12 @@ from hil_tests.keywords.signing import SigningKey
 from hil_tests.keywords.verification import Message
 from hil_tests.platforms import PlatformError, Wiring, qemu
 from hil_tests.platforms.image import elf_of
+from hil_tests.tests.waiting import PATIENCE_S, wait_until
 from meter_protocol import fields as f
 from meter_protocol import types as t
 from meter_tools.boards import emulator
 
 SERIAL = "QEMU-0001"
-PATIENCE_S = 120
 LEAPS, LEAP_MS = 100, 2000
 SHOWN_WH = 123456789
 SITE = channels.usual_site()
@@ -108,13 +108,6 @@ def site(tmp_path: Path, image: Path) -> Iterator[Site]:
     opened = Site(tmp_path)
     yield opened
     opened.close()
-
-
-def wait_until(condition: Callable[[], bool], what: str, timeout_s: float = PATIENCE_S) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, f"no {what} in {timeout_s} s"
-        time.sleep(0.02)
 
 
 def signal_emulator(site: Site, number: signal.Signals) -> None:

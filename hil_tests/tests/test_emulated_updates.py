@@ -18,7 +18,8 @@ import pytest
 
 from hil_tests.keywords.verification import Message, open_message
 from hil_tests.platforms import qemu
-from hil_tests.tests.test_emulated_stm32 import Site, image, wait_until
+from hil_tests.tests.test_emulated_stm32 import Site, image
+from hil_tests.tests.waiting import wait_until
 from meter_gateway import image as images
 from meter_protocol import cose, events
 from meter_protocol import fields as f

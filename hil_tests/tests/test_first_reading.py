@@ -9,13 +9,13 @@ import re
 import shlex
 import signal
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from hil_tests.platforms import PlatformError, qemu
+from hil_tests.tests.waiting import wait_until
 from meter_tools.checks import SCRIPTS
 from meter_tools.mpycross import PROJECT
 
@@ -24,8 +24,6 @@ BLOCK = re.compile(r"```(sh|toml \S+)\n(.*?)```", re.DOTALL)
 OWN_TERMINAL = "in its own terminal", "in a terminal of its own"
 READY = {"board": "Ctrl-C cuts its power", "simulate": "Ctrl-C ends", "gateway": "gateway bench runs"}
 """What each command that goes on says when it has begun, by its first word."""
-
-PATIENCE_S = 90
 
 
 class Reader:
@@ -52,7 +50,7 @@ class Reader:
         elif any(terminal in comment for terminal in OWN_TERMINAL):
             self._begin(words[1:])
         elif "--waiting" in words:
-            until(lambda: "CM-000001" in self.run(*words[1:]), "meter that waits")
+            wait_until(lambda: "CM-000001" in self.run(*words[1:]), "meter that waits")
         elif words[0] == "carbonmeter":
             self.said.append(self.run(*words[1:]))
         else:
@@ -93,7 +91,7 @@ class Reader:
                 text=True,
             )
         self._running.append(process)
-        until(lambda: READY[words[0]] in log.read_text(), words[0])
+        wait_until(lambda: READY[words[0]] in log.read_text(), words[0])
         if words[0] == "board":
             found = re.findall(r"^(\w+): (/dev/\S+)$", log.read_text(), re.MULTILINE)
             self.lines = {name.upper(): path for name, path in found if name != "serial0"}
@@ -102,13 +100,6 @@ class Reader:
         for process in reversed(self._running):
             process.send_signal(signal.SIGINT)
             process.communicate(timeout=10)
-
-
-def until(condition: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < deadline, f"no {what} in {PATIENCE_S} s"
-        time.sleep(0.2)
 
 
 @pytest.fixture
@@ -140,7 +131,7 @@ def test_a_new_board_gives_its_first_verified_reading_as_the_page_says(reader: R
         shown = json.loads(reader.run("readings", "--format", "json"))
         return any(entry["accepted"] and entry["value"] == "123456789" for entry in shown)
 
-    until(verified, "verified reading")
+    wait_until(verified, "verified reading")
     findings = reader.run("readings")
     assert "key_native" in findings
     assert "certificate_missing" in findings

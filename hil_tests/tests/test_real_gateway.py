@@ -5,7 +5,6 @@ Commissioned as on a wall, by the maker's and the engineer's commands; nothing o
 
 import json
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 import pytest
 
 from hil_tests.platforms import PlatformError, Wiring, qemu
+from hil_tests.tests.waiting import wait_until
 from meter_tools.demo import documents
 from meter_tools.demo.processes import Process, all_stopped, free_port
 from meter_tools.demo.scene import Channel, Instrument, Scene
@@ -22,7 +22,6 @@ RATIO = 10
 REGISTER_WH = 123456789
 POWER_W = 8642
 CO2_PPM = 437
-PATIENCE_S = 120
 
 SCENE = Scene(
     title="an emulated board",
@@ -71,23 +70,22 @@ class EmulatedWorld(World):
 
     def start_meter(self) -> Process:
         self.board.power_on()
-        until(lambda: "thumbprint" in self.board.console(), self.board, "label")
+        self.wait_until(lambda: "thumbprint" in self.board.console(), "label")
         self.thumbprint = self.board.console().split("thumbprint ")[1].split()[0]
         self.meter = self.board.process
         return self.meter
+
+    def wait_until(self, look: Callable[[], bool], what: str) -> None:
+        def look_at_a_live_board() -> bool:
+            self.board.check()
+            return look()
+
+        wait_until(look_at_a_live_board, what, said=self.board.console)
 
     def readings(self) -> list[dict[str, Any]]:
         shown = self.command("readings", "--format", "json", "--config", self.gateway_config)
         found: list[dict[str, Any]] = json.loads(shown)
         return found
-
-
-def until(condition: Callable[[], bool], board: qemu.Board, what: str) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not condition():
-        board.check()
-        assert time.monotonic() < deadline, f"no {what} in {PATIENCE_S} s\n{board.console()}"
-        time.sleep(0.2)
 
 
 @pytest.fixture
@@ -112,13 +110,13 @@ def whole(world: EmulatedWorld) -> list[dict[str, Any]]:
 
 
 def test_the_real_gateway_stores_and_accepts_what_the_instruments_show(world: EmulatedWorld) -> None:
-    until(lambda: len(whole(world)) >= 12, world.board, "regular readings")
+    world.wait_until(lambda: len(whole(world)) >= 12, "regular readings")
     before = world.stored_head()
 
     # What was sealed and not yet receipted comes after a power cut, and nothing comes twice.
     world.board.cut_power()
     world.start_meter()
-    until(lambda: world.stored_head() > before + 8, world.board, "readings after a power cut")
+    world.wait_until(lambda: world.stored_head() > before + 8, "readings after a power cut")
 
     good = [entry for entry in whole(world) if not entry["status"]]
     assert {entry["channel"] for entry in good} == set(EXPECTED)
