@@ -1,6 +1,9 @@
 """The bench's time: UTC, which a test may set going faster than real time, and which a gateway may have wrong."""
 
+import contextlib
+import threading
 import time
+from collections.abc import Iterator
 
 
 class BenchClock:
@@ -9,11 +12,19 @@ class BenchClock:
         self.gateway_error_ms = 0
         """By how much the gateway's clock is ahead of the bench's."""
 
+        self._leaping = threading.Lock()
+
     def now_ms(self) -> int:
         return time.time_ns() // 1_000_000 + self._ahead_ms
 
     def gateway_ms(self) -> int:
-        return self.now_ms() + self.gateway_error_ms
+        """Never while the world's clock has leapt and the meter's has not."""
+        with self._leaping:
+            return self.now_ms() + self.gateway_error_ms
 
-    def advance(self, milliseconds: int) -> None:
-        self._ahead_ms += milliseconds
+    @contextlib.contextmanager
+    def leap(self, milliseconds: int) -> Iterator[None]:
+        """Made when it is entered; whoever else's clock leaps along does so inside."""
+        with self._leaping:
+            self._ahead_ms += milliseconds
+            yield

@@ -1,8 +1,8 @@
 """Time: that of the world goes faster than real time where a suite says so, and the clocks on the bench with it.
 
 `Let Time Pass` goes from one sample of the meter to the next. Before each it leaps to shortly before the sample is
-due, on the world's clock and on the meter's, and lets real time do the rest; so the meter leaves out nothing, and
-nothing on a bus is interrupted.
+due, on the world's clock and on the meter's, and lets real time do the rest; so the meter leaves out nothing. It
+leaps only when the sample before is over and the meter awaits no answer, so nothing on a bus is interrupted.
 """
 
 import time
@@ -14,18 +14,25 @@ from robot.api.deco import keyword
 
 from hil_tests.keywords.bench_parts import BenchParts
 from hil_tests.keywords.traces import StandingTrace, shared_file
+from meter_protocol import fields as f
+from meter_protocol import types as t
 
 BEFORE_SAMPLE_MS = 40
 QUIET_S = 0.06
-"""A bus without a request for so long has none in progress."""
+"""A bus without a request for so long has none in progress, where the meter is through with its sample."""
+
+SETTLED_S = 0.5
+"""And for so long where that is not sure: what was written to the flash may have been a receipt."""
 
 TIME_RENEWAL_MS = 6 * 3600000
 """A meter whose clock was set so long ago asks again (docs/hil.md)."""
 
+RENEWAL_DOUBT_MS = 10000
+"""The meter counts on its own clock, which a suite may have put ahead, and from when it has taken the answer."""
+
 ASKS_S = 3
-ANSWER_S = 0.3
+ANSWER_S = 2
 SAMPLE_S = 30
-BEHIND_S = 8
 FULL_S = 3
 """A meter that has room has written a reading so long after its last sample."""
 
@@ -36,10 +43,15 @@ def _milliseconds(span: timedelta) -> int:
     return round(span.total_seconds() * 1000)
 
 
+def _for_at_most(seconds: float, condition: Callable[[], bool]) -> None:
+    """Until it holds, or until so long was waited for it."""
+    deadline = time.monotonic() + seconds
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(LOOK_S)
+
+
 class TimeKeywords(BenchParts):
     _trace: StandingTrace | None = None
-    _settings_seen = 0
-    _set_ms = 0
 
     @keyword
     def let_time_pass(self, span: timedelta, sealed: bool = True) -> None:
@@ -61,56 +73,60 @@ class TimeKeywords(BenchParts):
 
     def _pass_one_sample(self, sealed: bool = True) -> None:
         self._board.check()
-        self._when_quiet()
+        self._when_at_rest()
         asked, changed_at = self._instruments.requests(), self._flash_changed_at()
         due_ms = (self._clock.now_ms() // self._sample_period_ms + 1) * self._sample_period_ms
         leap_ms = due_ms - self._clock.now_ms() - BEFORE_SAMPLE_MS
         if leap_ms > 0:
-            self._clock.advance(leap_ms)
-            self._board.advance(leap_ms)
-        told = len(self._gateway.time_replies)
+            with self._clock.leap(leap_ms):
+                self._board.advance(leap_ms)
         if self._trace is not None:
             self._trace.time_ms = due_ms
-        began_s = time.monotonic()
-
-        def is_sampled() -> bool:
-            return all(now > asked[name] for name, now in self._instruments.requests().items())
-
-        self._until(lambda: is_sampled() or self._is_sample_behind(began_s), "sample")
-        if sealed and is_sampled() and due_ms % self._interval_ms == 0:
-            self._until(lambda: self._flash_changed_at() > changed_at, "sealed reading")
-        self._let_meter_ask_the_time(told)
+        self._until(lambda: all(now > asked[name] for name, now in self._instruments.requests().items()), "sample")
+        if sealed and due_ms % self._interval_ms == 0:
+            self._until(lambda: self._is_sealed(due_ms, changed_at), "sealed reading")
+        self._let_meter_ask_the_time()
         self._note_change()
 
-    def _is_sample_behind(self, began_s: float) -> bool:
-        """A clock that was ahead and has just been set back has taken this sample already."""
-        was_set = self._clock_settings() != self._settings_seen
-        is_recent = was_set or self._clock.now_ms() - self._set_ms <= 2 * self._sample_period_ms
-        return is_recent and time.monotonic() - began_s > BEHIND_S
+    def _is_sealed(self, due_ms: int, changed_at: int) -> bool:
+        """The meter seals when it has read its instruments, and writes to its flash then: that ends the sample.
 
-    def _let_meter_ask_the_time(self, told: int) -> None:
-        """Where it is due to, and has not since the leap: another leap would make the answer a late one."""
-        gateway, count = self._gateway, self._clock_settings()
-        if count != self._settings_seen:
-            self._settings_seen, self._set_ms = count, self._clock.now_ms()
-        is_due = self._clock.now_ms() - self._set_ms >= TIME_RENEWAL_MS
-        if not (is_due and gateway.tells_time and gateway.link.is_plugged_in) or self._board.is_cut:
+        A receipt is written there too, at any moment. Where one may come, only the reading itself is proof; it
+        comes at once unless there is a backlog before it.
+        """
+        link = self._gateway.link
+        if link.is_plugged_in and self._gateway.sends_receipts:
+            messages = self._gateway.chain.messages
+            readings = (message for message in reversed(messages) if message.typ == t.READINGS)
+            newest = next(readings, None)
+            if newest is not None and newest.fields[f.TIME_MS] > due_ms - self._sample_period_ms // 2:
+                return True
+            if self._instruments.quiet_s() < SETTLED_S:
+                return False
+        return self._flash_changed_at() > changed_at
+
+    def _let_meter_ask_the_time(self) -> None:
+        """Where it is due to: a leap before it has taken the answer would make that a late one.
+
+        To set its clock it reads its instruments, and a leap must not fall into that either.
+        """
+        gateway = self._gateway
+        if not (gateway.tells_time and gateway.link.is_plugged_in) or self._board.is_cut:
             return
+        _for_at_most(ASKS_S, lambda: not self._is_due_to_ask())
         # That it was set, the bench may hear much later: behind a long backfill, say.
-        deadline = time.monotonic() + ASKS_S
-        while len(gateway.time_replies) == told and time.monotonic() < deadline:
-            time.sleep(LOOK_S)
-        time.sleep(ANSWER_S)
+        _for_at_most(ANSWER_S, lambda: not gateway.awaits_clock_set)
+        gateway.awaits_clock_set = False
 
-    def _clock_settings(self) -> int:
-        return sum(message.name == "clock_set" for message in self._gateway.chain.messages)
+    def _is_due_to_ask(self) -> bool:
+        answered_ms = self._gateway.answered_ms
+        return answered_ms is not None and self._clock.now_ms() - answered_ms >= TIME_RENEWAL_MS - RENEWAL_DOUBT_MS
 
-    def _when_quiet(self) -> None:
-        asked, since = self._instruments.requests(), time.monotonic()
-        while time.monotonic() - since < QUIET_S:
+    def _when_at_rest(self) -> None:
+        """A leap into an exchange would be its timeout, and the answer would pass for that to the next request."""
+        self._let_meter_ask_the_time()
+        while self._instruments.quiet_s() < QUIET_S:
             time.sleep(LOOK_S)
-            if asked != self._instruments.requests():
-                asked, since = self._instruments.requests(), time.monotonic()
 
     def _flash_changed_at(self) -> int:
         return self._board.flash.stat().st_mtime_ns
@@ -151,6 +167,7 @@ class TimeKeywords(BenchParts):
     @keyword
     def meter_clock_gains(self, gain: timedelta) -> None:
         """On the world's time, at once."""
+        self._when_at_rest()
         self._board.advance(_milliseconds(gain))
         self._note_change()
 

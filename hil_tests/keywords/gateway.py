@@ -29,6 +29,7 @@ Found = TypeVar("Found")
 
 class Gateway:
     def __init__(self, clock: BenchClock, make_link: Callable[[Callable[[bytes], None]], Any] = LinkEnd) -> None:
+        self._clock = clock
         self._now_ms = clock.gateway_ms
         self.authority = SigningKey()
         self.update_authority = SigningKey()
@@ -46,6 +47,12 @@ class Gateway:
         """Takes what is no message of the chain; False if it is not for it either."""
         self.time_replies: list[bytes] = []
         self.time_requests = 0
+        self.answered_ms: int | None = None
+        """When a time request was answered last, on the world's clock."""
+
+        self.awaits_clock_set = False
+        """Whether nothing has come since then that says what the meter made of the answer."""
+
         self.faults: list[str] = []
         self._changed = threading.Condition()
         self.link = make_link(self._receive)
@@ -72,6 +79,8 @@ class Gateway:
         if self.take_alone(raw):
             return
         message = self.chain.take(raw)
+        if message.name == "clock_set":
+            self.awaits_clock_set = False
         if message.sequence < len(self.chain.messages):
             self.arrivals.append(message)
         else:
@@ -92,6 +101,7 @@ class Gateway:
         self.time_requests += 1
         if self.tells_time:
             self.time_replies.append(self.time_reply(request[f.NONCE], self._now_ms()))
+            self.answered_ms, self.awaits_clock_set = self._clock.now_ms(), True
             self.link.send(self.time_replies[-1])
 
     # What goes out

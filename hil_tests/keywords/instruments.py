@@ -28,14 +28,21 @@ class Shown(FixedSource):
 
     _next: Callable[[], Values] | None = PrivateAttr(None)
     _requests: int = PrivateAttr(0)
+    _asked_s: float = PrivateAttr(0.0)
 
     def __call__(self, _: int) -> Values:
         self._requests += 1
+        self._asked_s = time.monotonic()
         return self.values if self._next is None else self._next()
 
     @property
     def requests(self) -> int:
         return self._requests
+
+    @property
+    def asked_s(self) -> float:
+        """When it was last, by `time.monotonic`."""
+        return self._asked_s
 
     def show(self, indication: str, values: Sequence[int]) -> None:
         """One value is shown for good; of several each request gets the next, over and over."""
@@ -104,6 +111,10 @@ class InstrumentBuses:
     def requests(self) -> dict[str, int]:
         """By instrument."""
         return {name: shown.requests for name, shown in self._shown.items()}
+
+    def quiet_s(self) -> float:
+        """For how long none of them has been asked."""
+        return time.monotonic() - max(shown.asked_s for shown in self._shown.values())
 
     def wait_for_requests(self, name: str, count: int, timeout_s: float) -> None:
         """Until the meter has asked so many times more."""

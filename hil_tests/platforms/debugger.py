@@ -26,6 +26,8 @@ PART = 512
 
 INTERRUPT = b"\x03"
 STOPPED = (b"T", b"S")
+ACKNOWLEDGEMENT = b"+"
+"""In no packet of an emulator's: those have hexadecimal digits and letters."""
 
 
 class Debugger:
@@ -59,6 +61,7 @@ class Debugger:
         self._send(_packet(_writing(address, value, size)) + _packet(b"c"))
         # An acknowledgement would halt the emulator that runs.
         self._must_be_done(self._answer(acknowledge=False), address)
+        self._await_acknowledgement()
 
     def program_counter(self) -> int:
         return int.from_bytes(_octets(self._ask(b"g"))[PROGRAM_COUNTER], "little")
@@ -102,7 +105,9 @@ class Debugger:
             raise PlatformError(f"the emulator did not write at {address:#x}: {answer!r}")
 
     def go_on(self) -> None:
+        """Back when the emulator has heard it: a busy host may let it stand for long."""
         self._send(_packet(b"c"))
+        self._await_acknowledgement()
 
     def _ask(self, command: bytes) -> bytes:
         """The answer; that the emulator has stopped, some versions say once more than others."""
@@ -126,15 +131,24 @@ class Debugger:
                 content = bytes(self._received[start + 1 : end])
                 del self._received[: end + 3]
                 if acknowledge:
-                    self._send(b"+")
+                    self._send(ACKNOWLEDGEMENT)
                 return content
-            try:
-                chunk = self._socket.recv(4096)
-            except OSError as error:
-                raise PlatformError(f"the emulator's debug port: {error}") from None
-            if not chunk:
-                raise PlatformError("the emulator closed its debug port")
-            self._received += chunk
+            self._hear()
+
+    def _await_acknowledgement(self) -> None:
+        """Of a packet that has no answer. Whatever came before it answers nothing that was asked since."""
+        while ACKNOWLEDGEMENT not in self._received:
+            self._hear()
+        del self._received[: self._received.index(ACKNOWLEDGEMENT) + 1]
+
+    def _hear(self) -> None:
+        try:
+            chunk = self._socket.recv(4096)
+        except OSError as error:
+            raise PlatformError(f"the emulator's debug port: {error}") from None
+        if not chunk:
+            raise PlatformError("the emulator closed its debug port")
+        self._received += chunk
 
 
 def _connected(folder: Path, is_running: Callable[[], bool]) -> socket.socket:

@@ -13,7 +13,7 @@ import contextlib
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import Path
 
@@ -40,8 +40,21 @@ UARTS = ("link", "modbus0", "serial0")
 TIME_FUNCTIONS = ("virtual_time_us", "watchdog_start", "watchdog_feed", "bite_if_due", "receive")
 """Inside of these the time in memory may be half of the old one; the last is what interrupts call."""
 
+GOING_ON_US = 100_000
+"""A host that is busier than this is waited for; judgements.BENCH_DOUBT_MS is as much."""
+
+IDLE_FUNCTIONS = ("mp_event_wait_ms", "mp_event_wait_indefinite")
+"""MicroPython's, in which the core waits for an interrupt while no task has anything to do.
+
+A leap anywhere else may fall between two looks of the firmware at its time: a task that has just reckoned for how
+long it will sleep then sleeps for so long from after the leap on.
+"""
+
 TIMER_COUNT = 0x40000024
 """Counter of timer 2, whose microseconds are not in `elapsed_us` yet as far as they are later than `seen_us`."""
+
+IDLE_S = 20
+"""Within so long the firmware has nothing to do for a moment, or never will."""
 
 END_S = 5
 START_S = 20
@@ -143,10 +156,10 @@ class Board:
             self._see_clock_begin(self._debug_port)
 
     def _see_clock_begin(self, debugger: Debugger) -> None:
-        """Now, when the firmware has no time to keep yet, a halt does no harm."""
+        """Now, when the firmware has no time to keep yet, neither a halt nor a leap does harm."""
         while self.time_us() == 0:
             time.sleep(0.002)
-        self.advance(0)
+        self._leap(debugger, 0, self._halt_outside_of_time)
 
     def cut_power(self) -> None:
         if self._debugger is not None:
@@ -183,14 +196,14 @@ class Board:
     def advance(self, milliseconds: int) -> None:
         """And by what the board has lost to halts of ours: seen from real time, it leaps and does nothing else."""
         with self._unless_power_fails():
-            self._leap(self._debug_port, milliseconds * 1000)
+            self._leap(self._debug_port, milliseconds * 1000, self._halt_when_idle)
 
-    def _leap(self, debugger: Debugger, ahead_us: int) -> None:
-        self._halt_outside_of_time(debugger)
+    def _leap(self, debugger: Debugger, ahead_us: int, halt: Callable[[Debugger], None]) -> None:
+        halt(debugger)
         self._note_reset(debugger)
         self._ahead_us += ahead_us
         while not self._has_caught_up(debugger):
-            self._halt_outside_of_time(debugger)
+            halt(debugger)
 
     @contextlib.contextmanager
     def _unless_power_fails(self) -> Iterator[None]:
@@ -212,7 +225,8 @@ class Board:
         behind_us = _now_us() + self._ahead_us - elapsed_us - since_us
         if behind_us <= TOLERANCE_US:
             debugger.go_on()
-            return True
+            # What it has lost until then is given back with the next leap, and its clock may be set before that.
+            return _now_us() + self._ahead_us - elapsed_us - since_us <= GOING_ON_US
         debugger.write(self._symbols["watchdog_bites_us"], deadline_us + behind_us, 8)
         debugger.write_and_go_on(self._symbols["elapsed_us"], elapsed_us + behind_us, 8)
         return False
@@ -229,6 +243,16 @@ class Board:
         debugger.halt()
         while any(debugger.program_counter() in busy for busy in self._busy_ranges):
             debugger.go_on()
+            time.sleep(0.001)
+            debugger.halt()
+
+    def _halt_when_idle(self, debugger: Debugger) -> None:
+        deadline = time.monotonic() + IDLE_S
+        debugger.halt()
+        while not any(debugger.program_counter() in idle for idle in self._idle_ranges):
+            debugger.go_on()
+            if time.monotonic() > deadline:
+                raise AssertionError(f"the firmware was never idle within {IDLE_S} s")
             time.sleep(0.001)
             debugger.halt()
 
@@ -282,6 +306,10 @@ class Board:
     @cached_property
     def _busy_ranges(self) -> list[range]:
         return [self._symbols.of(name) for name in TIME_FUNCTIONS] + self._symbols.ranges_ending(HANDLER)
+
+    @cached_property
+    def _idle_ranges(self) -> list[range]:
+        return [self._symbols.of(name) for name in IDLE_FUNCTIONS]
 
     @property
     def _debug_port(self) -> Debugger:

@@ -8,6 +8,7 @@ and no verdict about the firmware. Time and what fails are driven as in QEMU, th
 """
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from hil_tests.platforms import HOST, PlatformError, Wiring, qemu
@@ -158,14 +159,14 @@ class Board(qemu.Board):
         elapsed_us = debugger.read(self._symbols["elapsed_us"], 8)
         debugger.write_and_go_on(self._symbols["elapsed_us"], elapsed_us + WATCHDOG_MS * 1000, 8)
 
-    def _leap(self, debugger: Debugger, ahead_us: int) -> None:
-        self._halt_outside_of_time(debugger)
+    def _leap(self, debugger: Debugger, ahead_us: int, halt: Callable[[Debugger], None]) -> None:
+        halt(debugger)
         self._note_reset(debugger)
         self._ahead_us += ahead_us
         for _ in range(CATCHING_UP):
             if self._has_caught_up(debugger):
                 return
-            self._halt_outside_of_time(debugger)
+            halt(debugger)
         debugger.go_on()
 
 

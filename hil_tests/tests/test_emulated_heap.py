@@ -88,8 +88,8 @@ class HeapSite(Site):
         wait_until(leap, f"{intervals} intervals", PATIENCE_S)
 
     def leap(self, milliseconds: int) -> None:
-        self.clock.advance(milliseconds)
-        self.board.advance(milliseconds)
+        with self.clock.leap(milliseconds):
+            self.board.advance(milliseconds)
 
     def work(self) -> None:
         """Intervals and their receipts, a challenge for the time, a new parameter set, and intervals again."""

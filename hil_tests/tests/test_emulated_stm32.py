@@ -18,7 +18,8 @@ from hil_tests.keywords.instruments import InstrumentBuses
 from hil_tests.keywords.signing import SigningKey
 from hil_tests.keywords.verification import Message
 from hil_tests.platforms import PlatformError, Wiring, qemu
-from hil_tests.platforms.image import elf_of
+from hil_tests.platforms.debugger import Debugger
+from hil_tests.platforms.image import Symbols, elf_of
 from hil_tests.tests.waiting import PATIENCE_S, wait_until
 from meter_protocol import fields as f
 from meter_protocol import types as t
@@ -163,6 +164,29 @@ def test_a_leap_of_its_time_is_never_lost(site: Site) -> None:
         time.sleep(0.01)
         gained_us = site.board.time_us() - began_us - (time.monotonic_ns() // 1000 - real_us)
         assert abs(gained_us - (leap + 1) * LEAP_MS * 1000) < LEAP_MS * 500, leap
+
+
+def test_a_leap_falls_where_no_task_reckons_with_its_time(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that has just found how long it will sleep would sleep for so long from after the leap on."""
+    site.board.power_on()
+    site.boot(1)
+    site.provision()
+    site.regular_readings()
+    found: list[int] = []
+    leap = Debugger.write_and_go_on
+
+    def note_and_leap(debugger: Debugger, address: int, value: int, size: int) -> None:
+        found.append(debugger.program_counter())
+        leap(debugger, address, value, size)
+
+    monkeypatch.setattr(Debugger, "write_and_go_on", note_and_leap)
+    for _ in range(LEAPS):
+        # Past the end of a sample, so that there is always something to do.
+        site.board.advance(LEAP_MS)
+    symbols = Symbols(elf_of(qemu.BOARD))
+    idle = [symbols.of("mp_event_wait_ms"), symbols.of("mp_event_wait_indefinite")]
+    assert len(found) >= LEAPS
+    assert [hex(place) for place in found if not any(place in function for function in idle)] == []
 
 
 def test_a_firmware_that_fails_is_no_failure_of_the_emulator(site: Site) -> None:
