@@ -1,6 +1,7 @@
 """The keywords of the suites, neutral to what runs the firmware: a Robot Framework library, one bench per suite.
 
-    bench_power        the board's power, its console, its flash
+    bench_power        the board's power and its console
+    bench_damage       what is damaged in its flash and its software
     bench_instruments  what is connected, what it shows, what is wrong with it
     bench_link         the line to the gateway, and what the gateway says
     bench_time         the clocks of the world, of the meter and of the gateway
@@ -18,6 +19,7 @@ from robot.api.deco import library
 
 from hil_tests.keywords import artefacts
 from hil_tests.keywords.bench_chain import ChainKeywords
+from hil_tests.keywords.bench_damage import DamageKeywords
 from hil_tests.keywords.bench_instruments import InstrumentKeywords
 from hil_tests.keywords.bench_link import LinkKeywords
 from hil_tests.keywords.bench_power import PowerKeywords
@@ -26,7 +28,15 @@ from hil_tests.keywords.bench_updates import UpdateKeywords
 
 
 @library(scope="SUITE", listener="SELF", auto_keywords=False)
-class Bench(PowerKeywords, InstrumentKeywords, LinkKeywords, TimeKeywords, ChainKeywords, UpdateKeywords):
+class Bench(
+    PowerKeywords,
+    DamageKeywords,
+    InstrumentKeywords,
+    LinkKeywords,
+    TimeKeywords,
+    ChainKeywords,
+    UpdateKeywords,
+):
     def _end_suite(self, data: Any, result: Any) -> None:
         """Robot calls this when the suite is over, however it went."""
         run = artefacts.Run(self._platform, self._seed, self._passed_over)

@@ -1,14 +1,17 @@
 """What the meter has sealed: waiting for it, and what must hold of it."""
 
+import os
+import subprocess
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
 from robot.api.deco import keyword
 
-from hil_tests.keywords import judgements
+from hil_tests.keywords import artefacts, judgements
 from hil_tests.keywords.bench_parts import PATIENCE, BenchParts
 from hil_tests.keywords.verification import Message, text_of
+from meter_tools.demo.world import CARBONMETER
 
 
 class ChainKeywords(BenchParts):
@@ -131,6 +134,19 @@ class ChainKeywords(BenchParts):
         """Every message that came was authentic and in its place, and the firmware runs."""
         self._gateway.check()
         self._board.check()
+
+    @keyword
+    def verify_command_should_show(self, *words: str) -> None:
+        """`carbonmeter verify` says each of them, of all that came and with the label's thumbprint."""
+        file = self._folder / artefacts.MESSAGES
+        file.write_bytes(b"".join(message.raw for message in self._gateway.chain.messages))
+        command = [CARBONMETER, "verify", file, "--thumbprint", self._gateway.chain.thumbprint.hex()]
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=False, env={**os.environ, "LANG": "C"}
+        )
+        missing = [found for found in words if found not in done.stdout]
+        if done.returncode or missing:
+            raise AssertionError(f"carbonmeter verify does not say {missing}:\n{done.stdout}{done.stderr}")
 
     def _came(self) -> list[Message]:
         """Since the last power-on or Link Goes Up."""

@@ -1,11 +1,10 @@
-"""The board's power, its console and its flash."""
+"""The board's power and its console."""
 
 from datetime import timedelta
 
 from robot.api.deco import keyword
 
 from hil_tests.keywords.bench_parts import PATIENCE, SERIAL, BenchParts
-from hil_tests.keywords.verification import Message
 
 
 class PowerKeywords(BenchParts):
@@ -61,18 +60,6 @@ class PowerKeywords(BenchParts):
         """In an endless loop, for longer than the watchdog waits. The board that it resets boots anew."""
         self._power_ons += 1
         self._board.hang()
-
-    @keyword
-    def corrupt_journal_byte(self, message: Message, place: int = 40) -> None:
-        """One bit of this byte of the message, as it lies in the flash. Without power only."""
-        content = bytearray(self._board.flash.read_bytes())
-        start = content.find(message.raw)
-        if start < 0:
-            raise AssertionError(f"{message} is not in the flash")
-        while start >= 0:
-            content[start + place] ^= 0x10
-            start = content.find(message.raw, start + 1)
-        self._board.flash.write_bytes(content)
 
     @keyword
     def console_should_show(self, text: str, timeout: timedelta = PATIENCE) -> None:

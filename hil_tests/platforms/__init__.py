@@ -63,6 +63,10 @@ class Board(Protocol):
     def check(self) -> None:
         """AssertionError if the firmware ended by itself while its power is on."""
 
+    @property
+    def has_failed(self) -> bool:
+        """Whether the firmware ended by itself in an error, since the power was switched on."""
+
     def advance(self, milliseconds: int) -> None:
         """The board's own clock, with everything on it that waits, goes on by so much at once."""
 
@@ -75,6 +79,11 @@ class Board(Protocol):
 
     def hang(self) -> None:
         """The firmware stops in an endless loop, interrupts on, and its watchdog's time is over."""
+
+    def damage_software(self) -> None:
+        """A bit flips wherever the software keeps the order of P-256; without power only."""
+
+    def repair_software(self) -> None: ...
 
 
 def module_of(platform: str) -> Any:

@@ -1,4 +1,4 @@
-"""The image of a board with a port of its own, and where in memory its variables and functions are."""
+"""The image of a board with a port of its own: where its variables and functions are in memory, and damage to it."""
 
 import re
 import subprocess
@@ -9,6 +9,10 @@ from hil_tests.platforms import PlatformError
 from meter_tools.board_build import OUTPUT
 
 NM = "arm-none-eabi-nm"
+ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+"""Of P-256, SEC 2 v2 §2.4.2."""
+
+ORDER_SIZE = 32
 
 
 def elf_of(board: str) -> Path:
@@ -17,6 +21,14 @@ def elf_of(board: str) -> Path:
     if not elf.exists():
         raise PlatformError(f"there is no image: python -m meter_tools.board_build {board}")
     return elf
+
+
+def with_wrong_order(image: bytes) -> bytes:
+    """A bit of it flipped wherever it is as the curve's arithmetic has it: its last word first."""
+    kept = ORDER.to_bytes(ORDER_SIZE, "little")
+    if kept not in image:
+        raise PlatformError("the image does not hold the order of P-256")
+    return image.replace(kept, (ORDER ^ 1 << 128).to_bytes(ORDER_SIZE, "little"))
 
 
 class Symbols:

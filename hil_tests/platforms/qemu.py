@@ -20,7 +20,7 @@ from pathlib import Path
 from hil_tests.platforms import HOST, PlatformError, Wiring, heap
 from hil_tests.platforms.debugger import SOCKET, Debugger
 from hil_tests.platforms.first_contact import hand_over
-from hil_tests.platforms.image import Symbols, elf_of
+from hil_tests.platforms.image import Symbols, elf_of, with_wrong_order
 from meter_tools import board_build, toolchain, upstream
 from meter_tools.board_build import OUTPUT
 from meter_tools.boards import emulator
@@ -31,7 +31,8 @@ LACKS = ("renode",)
 """I2C, SPI and ADC, which QEMU's machine has not."""
 
 BOARD = "emulated_stm32"
-FIRMWARE_ENDED = {0: "returned", 64: "failed", 65: "faulted"}
+FAILED = 64
+FIRMWARE_ENDED = {0: "returned", FAILED: "failed", 65: "faulted"}
 POWER_CUT = 66
 
 UARTS = ("link", "modbus0", "serial0")
@@ -75,6 +76,8 @@ SWEEPS = "gc_collect_end"
 
 HANDLER = "_handler"
 """What the names of the functions that interrupts call end with."""
+
+DAMAGED_IMAGE = "damaged.elf"
 
 WATCHDOG_MS = 10000
 """boards/emulated_stm32/board.py."""
@@ -180,6 +183,10 @@ class Board:
     def is_cut(self) -> bool:
         return self._process is not None and self._process.exit_code() == POWER_CUT
 
+    @property
+    def has_failed(self) -> bool:
+        return self._process is not None and self._process.exit_code() == FAILED
+
     def console(self) -> str:
         return self._console.read_bytes()[self._console_start :].decode(errors="replace")
 
@@ -207,15 +214,15 @@ class Board:
 
     @contextlib.contextmanager
     def _unless_power_fails(self) -> Iterator[None]:
-        """A debug port that is gone because of that is no failure of the emulator."""
+        """A debug port that is gone because of that, or with the firmware, is no failure of the emulator."""
         try:
             yield
         except PlatformError:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 if self._process is not None:
                     self._process.wait(END_S)
-            self.check()
-            if not self.is_cut:
+            if not (self.is_cut or self.has_failed):
+                self.check()
                 raise
 
     def _has_caught_up(self, debugger: Debugger) -> bool:
@@ -302,6 +309,14 @@ class Board:
         debugger.jump(loop)
         elapsed_us = debugger.read(self._symbols["elapsed_us"], 8)
         debugger.write_and_go_on(self._symbols["elapsed_us"], elapsed_us + WATCHDOG_MS * 1000, 8)
+
+    def damage_software(self) -> None:
+        damaged = self._folder / DAMAGED_IMAGE
+        damaged.write_bytes(with_wrong_order(self._elf.read_bytes()))
+        self._elf = damaged
+
+    def repair_software(self) -> None:
+        self._elf = elf_of(BOARD)
 
     @cached_property
     def _busy_ranges(self) -> list[range]:

@@ -17,6 +17,7 @@ from hil_tests.platforms.first_contact import hand_over
 from hil_tests.platforms.qemu import (
     BOARD,
     BRANCH_TO_ITSELF,
+    FAILED,
     FIRMWARE_ENDED,
     POWER_CUT,
     START_S,
@@ -127,6 +128,10 @@ class Board(qemu.Board):
     @property
     def is_cut(self) -> bool:
         return self._ended_with == POWER_CUT
+
+    @property
+    def has_failed(self) -> bool:
+        return self._ended_with == FAILED
 
     @property
     def _ended_with(self) -> int | None:

@@ -5,6 +5,7 @@ operation are the business of firmware/tests/test_power_cuts.py, and of the plat
 """
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,12 @@ SMALLEST_SHARE = 2
 RESTART_CODE = 3
 """What the process ends with when a board would start itself anew (boards/unix/README.md)."""
 
-FIRMWARE = ":".join([".frozen", *(str(PROJECT / part) for part in ("protocol", "firmware", "boards/unix"))])
+SOURCES = tuple(PROJECT / part for part in ("protocol", "firmware", "boards/unix"))
+ORDER = Path("meter_firmware", "low_s.py")
+"""Where the order of P-256 is, in digits that begin so:"""
+
+ORDER_DIGITS = "0xFFFFFFFF00000000FFFFFFFFFFFFFFFF"
+DAMAGED_DIGITS = "0xFFFFFFFF00000000FFFFFFFFFFFFFFFE"
 
 
 def prepare() -> None:
@@ -40,6 +46,8 @@ class Board:
         self._log.touch()
         self._process: Process | None = None
         self._log_start = 0
+        self._damaged_software = folder / "damaged"
+        self._sources: tuple[Path, ...] = SOURCES
         self.flash = folder / "flash.bin"
         self._ahead_file = folder / "ahead"
         self._ahead_file.touch()
@@ -66,7 +74,8 @@ class Board:
     def _start(self) -> None:
         self._ahead_ms = 0
         self.advance(0)
-        self._process = Process("meter", self._command, self._log, {"MICROPYPATH": FIRMWARE})
+        path = ":".join([".frozen", *map(str, self._sources)])
+        self._process = Process("meter", self._command, self._log, {"MICROPYPATH": path})
 
     def cut_power(self) -> None:
         if self._process is not None:
@@ -83,6 +92,11 @@ class Board:
         elif code is not None:
             raise AssertionError(f"the firmware ended by itself:\n{self.console()}")
 
+    @property
+    def has_failed(self) -> bool:
+        code = None if self._process is None else self._process.exit_code()
+        return code not in (None, RESTART_CODE)
+
     def advance(self, milliseconds: int) -> None:
         self._ahead_ms += milliseconds
         # In one write and without truncation: the meter may read at any moment.
@@ -98,6 +112,15 @@ class Board:
 
     def hang(self) -> None:
         raise PlatformError("the unix board has no watchdog")
+
+    def damage_software(self) -> None:
+        shutil.copytree(PROJECT / "firmware" / "meter_firmware", self._damaged_software / "meter_firmware")
+        order = self._damaged_software / ORDER
+        order.write_text(order.read_text().replace(ORDER_DIGITS, DAMAGED_DIGITS))
+        self._sources = (self._damaged_software, *SOURCES)
+
+    def repair_software(self) -> None:
+        self._sources = SOURCES
 
 
 def _bus(name: str, port: int) -> dict[str, Any]:

@@ -11,8 +11,14 @@ from typing import Any
 
 import pytest
 
+from hil_tests.keywords.damaged_key import flip_bit_of_key
 from hil_tests.platforms import PlatformError, Wiring, qemu
 from hil_tests.tests.waiting import wait_until
+from meter_gateway.history import walk
+from meter_gateway.store import Store
+from meter_protocol import events as ev
+from meter_protocol import fields as f
+from meter_protocol import types as t
 from meter_tools.demo import documents
 from meter_tools.demo.processes import Process, all_stopped, free_port
 from meter_tools.demo.scene import Channel, Instrument, Scene
@@ -87,6 +93,19 @@ class EmulatedWorld(World):
         found: list[dict[str, Any]] = json.loads(shown)
         return found
 
+    def events_with(self, code: str) -> list[tuple[bool, dict[int, Any]]]:
+        """(accepted, details) of each stored event in whose verdict this finding is."""
+        store = Store(self.gateway_folder / "state" / "gateway.sqlite")
+        try:
+            events = [(stored.verdict, stored) for stored in walk(store.archive, types=(t.EVENT,))]
+            return [
+                (verdict[f.VERDICT_ACCEPTANCE] == f.ACCEPTED, stored.verified().fields[f.DETAILS])
+                for verdict, stored in events
+                if verdict is not None and [code, None] in map(list, verdict[f.VERDICT_FINDINGS])
+            ]
+        finally:
+            store.close()
+
 
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[EmulatedWorld]:
@@ -126,3 +145,16 @@ def test_the_real_gateway_stores_and_accepts_what_the_instruments_show(world: Em
     sequences = [entry["sequence"] for entry in good if entry["channel"] == 1]
     assert len(sequences) == len(set(sequences))
     assert world.counts()["rejected"] == 0
+
+    # A boot whose key is damaged seals nothing; the next one that succeeds seals why.
+    world.board.cut_power()
+    flip_bit_of_key(world.board.flash)
+    world.board.power_on()
+    wait_until(lambda: world.board.has_failed, "end of the firmware", said=world.board.console)
+    assert "signer failed: key_damaged" in world.board.console()
+    world.board.cut_power()
+    flip_bit_of_key(world.board.flash)
+    failed_at = world.stored_head()
+    world.start_meter()
+    world.wait_until(lambda: world.stored_head() > failed_at + 4, "messages after a failed self-test")
+    assert world.events_with("self_test_failed") == [(False, {ev.REASON: "key_damaged"})]
