@@ -153,9 +153,6 @@ class Board(qemu.Board):
             self._debugger = MonitorDebugger(self._monitor)
         return self._debugger
 
-    def _ends_in_power_cut(self) -> bool:
-        return self.is_cut
-
     def hang(self) -> None:
         debugger = self._debug_port
         self._halt_outside_of_time(debugger)
