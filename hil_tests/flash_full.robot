@@ -32,6 +32,12 @@ It Resumes With What Was Counted Meanwhile
     Sealed Messages Should Number    register_discontinuity    0
     Sealed Messages Should Number    journal_overflow    1
 
+What Was Overwritten Is Gone, And The Oldest That Is There Comes
+    Send Resend Request    ${0}
+    ${gone} =    Wait For Sealed Message    resend_unavailable    first_sequence=0
+    ${messages} =    Newest Messages    ${{ $gone.sequence + 1 }}
+    Messages Should Come Again    ${{ [$messages[$gone.named["last_sequence"] + 1]] }}
+
 *** Keywords ***
 Meter With A Small Flash Measures Much
     Flash Is Small

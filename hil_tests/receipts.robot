@@ -9,12 +9,13 @@ Suite Teardown      Chain Should Be Unbroken
 A Forged Receipt Frees Nothing
     Gateway Withholds Receipts
     ${sealed} =    Wait For Sealed Messages    2
-    FOR    ${forgery}    IN
-    ...    signed by a stranger
-    ...    signed by the clock key
-    ...    for another hash
-    ...    for another meter
+    FOR    ${forgery}    ${reason}    IN
+    ...    signed by a stranger    signature_invalid
+    ...    signed by the clock key    unknown_key
+    ...    for another hash    receipt_not_ours
+    ...    for another meter    not_for_us
         Send Forged Receipt    ${forgery}
+        Console Should Show    refused: ${reason}
         Wait For Sealed Messages    1
         Power Fails And Returns
         Messages Should Come Again    ${sealed}

@@ -105,7 +105,7 @@ class App:
         self._update = UpdateWhenAsked(board, root + "/update", running, self._make_update_services)
         consumers[t.UPDATE_MANIFEST] = self._update.take_manifest
         consumers[t.IMAGE_CHUNK] = self._update.take_chunk
-        self._inbox = Inbox(consumers, board.link_ms)
+        self._inbox = Inbox(consumers, board.link_ms, board.say)
         self._link.receive = self._inbox.receive
         self._watchdog = Watchdog()
         self._refusals = Refusals(self._log, events.PARAMETERS_REFUSED, board.link_ms)

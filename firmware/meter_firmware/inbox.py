@@ -23,10 +23,16 @@ FORGERY_PAUSE_MS = 2000
 class Inbox:
     """`consumers` maps a typ to the function that takes the raw message or raises ProtocolError."""
 
-    def __init__(self, consumers: "dict[str, Callable[[bytes], None]]", now_ms: "Callable[[], int]") -> None:
-        """`now_ms` gives monotonic milliseconds that no replay accelerates."""
+    def __init__(
+        self,
+        consumers: "dict[str, Callable[[bytes], None]]",
+        now_ms: "Callable[[], int]",
+        say: "Callable[[str], None]",
+    ) -> None:
+        """`now_ms` gives monotonic milliseconds that no replay accelerates; `say` puts a line on the console."""
         self._consumers = consumers
         self._now_ms = now_ms
+        self._say = say
         # How far the allowance is used up, as the time at which it is whole again.
         self._whole_again_ms = 0
         self.taken = 0
@@ -61,4 +67,7 @@ class Inbox:
         self._consumers[typ](raw)
 
     def _count(self, reason: str) -> None:
+        if reason not in self.refused:
+            # The first of its kind since the boot: a flood is no reason to write all day.
+            self._say("refused: " + reason)
         self.refused[reason] = self.refused.get(reason, 0) + 1

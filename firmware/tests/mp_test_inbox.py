@@ -16,6 +16,10 @@ def _message(typ=t.RECEIPT):
     return cose.assemble(cose.protected_header(cose.ES256, RECEIPTS.kid, typ), b"\xa0", bytes(64))
 
 
+def _inbox(consumers, now_ms=lambda: 0, say=lambda line: None):
+    return Inbox(consumers, now_ms, say)
+
+
 def _reasons(inbox, payload):
     inbox.refused = {}
     inbox.receive(payload)
@@ -24,14 +28,14 @@ def _reasons(inbox, payload):
 
 def test_each_message_goes_to_its_own_consumer_verbatim():
     taken = []
-    inbox = Inbox({t.RECEIPT: lambda raw: taken.append(("receipt", raw)), t.REFUSAL: taken.append}, lambda: 0)
+    inbox = _inbox({t.RECEIPT: lambda raw: taken.append(("receipt", raw)), t.REFUSAL: taken.append})
     inbox.receive(_message() + _message(t.REFUSAL) + _message())
     assert taken == [("receipt", _message()), _message(t.REFUSAL), ("receipt", _message())]
     assert (inbox.taken, inbox.refused) == (3, {})
 
 
 def test_what_has_no_consumer_is_counted():
-    assert _reasons(Inbox({}, lambda: 0), _message(t.READINGS)) == {"type_not_allowed": 1}
+    assert _reasons(_inbox({}), _message(t.READINGS)) == {"type_not_allowed": 1}
 
 
 def test_a_consumer_that_refuses_costs_only_its_own_message():
@@ -43,15 +47,18 @@ def test_a_consumer_that_refuses_costs_only_its_own_message():
     def full(raw):
         raise JournalError("journal_full")
 
-    inbox = Inbox({t.RECEIPT: refuse, t.REFUSAL: full, t.TIME_REPLY: taken.append}, lambda: 0)
+    said = []
+    consumers = {t.RECEIPT: refuse, t.REFUSAL: full, t.TIME_REPLY: taken.append}
+    inbox = _inbox(consumers, say=said.append)
     inbox.receive(_message() + _message(t.TIME_REPLY) + _message(t.REFUSAL) + _message())
     assert taken == [_message(t.TIME_REPLY)]
     assert inbox.refused == {"receipt_stale": 2, "journal_full": 1}
+    assert said == ["refused: receipt_stale", "refused: journal_full"]
 
 
 def test_sizes_and_counts_are_bounded_before_anything_is_looked_at():
     calls = []
-    inbox = Inbox({t.RECEIPT: calls.append}, lambda: 0)
+    inbox = _inbox({t.RECEIPT: calls.append})
     assert _reasons(inbox, bytes(MAX_INBOUND + 1)) == {"cose_too_large": 1}
     tiny = b"\xd2\x84\x40\xa0\x40\x40"
     assert _reasons(inbox, tiny * (MAX_MESSAGES + 1)) == {"cose_too_many_messages": 1}
@@ -69,7 +76,7 @@ class Line:
         self.now_ms = 5000
         self.genuine = False
         self.checked = 0
-        self.inbox = Inbox({t.RECEIPT: self._check}, lambda: self.now_ms)
+        self.inbox = _inbox({t.RECEIPT: self._check}, lambda: self.now_ms)
 
     def _check(self, raw):
         self.checked += 1

@@ -1,9 +1,9 @@
 """What the meter has sealed: waiting for it, and what must hold of it."""
 
-import os
 import subprocess
 from collections.abc import Sequence
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from robot.api.deco import keyword
@@ -140,10 +140,9 @@ class ChainKeywords(BenchParts):
         """`carbonmeter verify` says each of them, of all that came and with the label's thumbprint."""
         file = self._folder / artefacts.MESSAGES
         file.write_bytes(b"".join(message.raw for message in self._gateway.chain.messages))
-        command = [CARBONMETER, "verify", file, "--thumbprint", self._gateway.chain.thumbprint.hex()]
-        done = subprocess.run(
-            command, capture_output=True, text=True, check=False, env={**os.environ, "LANG": "C"}
-        )
+        thumbprint = self._gateway.chain.thumbprint.hex()
+        command: list[str | Path] = [CARBONMETER, "--lang", "en", "verify", file, "--thumbprint", thumbprint]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
         missing = [found for found in words if found not in done.stdout]
         if done.returncode or missing:
             raise AssertionError(f"carbonmeter verify does not say {missing}:\n{done.stdout}{done.stderr}")

@@ -59,6 +59,17 @@ class LinkKeywords(BenchParts):
         self._gateway.send(self._gateway.resend_request(sequence))
 
     @keyword
+    def send_forged_resend_request(self, forgery: str, sequence: int) -> None:
+        """From there on, but wrong in one thing; `keywords/forgeries.py` lists them."""
+        self._arrivals_mark = len(self._gateway.arrivals)
+        self._gateway.send(forgeries.resend_request(self._gateway, forgery, sequence))
+
+    @keyword
+    def gateway_gets_new_receipt_key(self) -> None:
+        """As one that takes another's place; the meter knows of it by the next parameters."""
+        self._gateway.renew_receipt_key()
+
+    @keyword
     def send_parameters(
         self, interval: timedelta, sample_period: timedelta, signed_by: str = "the authority", version: int = 0
     ) -> str:

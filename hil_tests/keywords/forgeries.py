@@ -9,6 +9,8 @@ from meter_protocol import fields as f
 from meter_protocol import types as t
 
 STRANGER = "a stranger"
+BEYOND = 1000
+"""More messages than a meter seals while a request is on its way."""
 
 
 def signed(gateway: Gateway, typ: str, fields: Mapping[int, Any], signed_by: str) -> bytes:
@@ -32,4 +34,24 @@ def receipt(gateway: Gateway, forgery: str) -> bytes:
             return gateway.receipt_key.seal(t.RECEIPT, fields | {f.HASH: bytes(32)})
         case "for another meter":
             return gateway.receipt_key.seal(t.RECEIPT, fields | {f.METER: bytes(32)})
+    raise ValueError(f"no forgery is called {forgery!r}")
+
+
+def resend_request(gateway: Gateway, forgery: str, sequence: int) -> bytes:
+    """From there on, but with what `forgery` names."""
+    fields = gateway.resend_fields(sequence)
+    match forgery:
+        case "signed by a stranger":
+            return SigningKey().seal(t.RESEND_REQUEST, fields, gateway.receipt_key.kid)
+        case "signed by the clock key":
+            return gateway.clock_key.seal(t.RESEND_REQUEST, fields)
+        case "signed by the receipt key before":
+            return gateway.receipt_key_before.seal(t.RESEND_REQUEST, fields)
+        case "for another meter":
+            return gateway.receipt_key.seal(t.RESEND_REQUEST, fields | {f.METER: bytes(32)})
+        case "for another epoch":
+            return gateway.receipt_key.seal(t.RESEND_REQUEST, fields | {f.EPOCH: bytes(8)})
+        case "beyond the head":
+            beyond = gateway.chain.messages[-1].sequence + BEYOND
+            return gateway.receipt_key.seal(t.RESEND_REQUEST, fields | {f.SEQUENCE: beyond})
     raise ValueError(f"no forgery is called {forgery!r}")

@@ -34,6 +34,7 @@ class Gateway:
         self.authority = SigningKey()
         self.update_authority = SigningKey()
         self.receipt_key = SigningKey()
+        self.receipt_key_before = self.receipt_key
         self.clock_key = SigningKey()
         self.chain = MeterChain()
         self.sends_receipts = True
@@ -125,15 +126,21 @@ class Gateway:
     def receipt(self) -> bytes:
         return self.receipt_key.seal(t.RECEIPT, self.receipt_fields())
 
-    def resend_request(self, sequence: int) -> bytes:
-        """Of the present epoch, from there on."""
+    def resend_fields(self, sequence: int) -> dict[int, Any]:
+        """Of a request for the present epoch, from there on."""
         place = {f.EPOCH: self.chain.messages[-1].fields[f.EPOCH], f.SEQUENCE: sequence}
-        return self.receipt_key.seal(t.RESEND_REQUEST, self.about_meter() | place)
+        return self.about_meter() | place
+
+    def resend_request(self, sequence: int) -> bytes:
+        return self.receipt_key.seal(t.RESEND_REQUEST, self.resend_fields(sequence))
 
     def time_reply(self, nonce: bytes, time_ms: int) -> bytes:
         return self.clock_key.seal(t.TIME_REPLY, self.about_meter() | {f.NONCE: nonce, f.TIME_MS: time_ms})
 
     # For the test's thread
+
+    def renew_receipt_key(self) -> None:
+        self.receipt_key_before, self.receipt_key = self.receipt_key, SigningKey()
 
     def send(self, raw: bytes) -> None:
         if not self.link.send(raw):

@@ -1,4 +1,4 @@
-"""The image of a board with a port of its own: where its variables and functions are in memory, and damage to it."""
+"""The image of a board with a port of its own: where its variables and functions are, and damage to it."""
 
 import re
 import subprocess
