@@ -10,8 +10,8 @@ from typing import Any
 from meter_protocol import cbor, cose, merkle
 from meter_protocol import types as t
 from meter_tools.vectors.annotated import head
-from meter_tools.vectors.field_attacks import changed, payload_attacks, uplink_attacks
-from meter_tools.vectors.scenario import P256_ORDER, P256_PRIME, Attack, Scenario, Sealed, raw_signature
+from meter_tools.vectors.field_attacks import Attack, changed, payload_attacks, uplink_attacks
+from meter_tools.vectors.sealing import P256_ORDER, P256_PRIME, Scenario, Sealed, raw_signature
 
 
 def refused(scenario: Scenario) -> list[dict[str, Any]]:

@@ -10,7 +10,8 @@ from meter_protocol import first_contact as fc
 from meter_protocol import types as t
 from meter_tools.vectors import attacks
 from meter_tools.vectors.annotated import annotated_message
-from meter_tools.vectors.scenario import MERKLE_LEAVES, RFC9679_EXAMPLE, Scenario, Sealed, TestKey, build
+from meter_tools.vectors.scenario import MERKLE_LEAVES, RFC9679_EXAMPLE, build
+from meter_tools.vectors.sealing import Scenario, Sealed, TestKey
 
 PROTOCOL = Path(__file__).parents[3] / "protocol"
 VECTORS = PROTOCOL / "vectors" / "v1.json"

@@ -7,7 +7,11 @@ from meter_protocol import cbor, messages
 from meter_protocol import events as ev
 from meter_protocol import fields as f
 from meter_protocol import first_contact as fc
-from meter_tools.vectors.scenario import Attack, Fields, Parts, Scenario
+from meter_tools.vectors.sealing import Fields, Scenario
+
+Parts = list[tuple[bytes, int]]
+Attack = tuple[str, str, bytes | Parts, str]
+"""Decoder, name, bytes (or pieces and how often each is repeated) and the reason for the refusal."""
 
 
 def payload_attacks(scenario: Scenario) -> Iterator[Attack]:
