@@ -4,6 +4,7 @@ import re
 import subprocess
 from pathlib import Path
 
+from meter_tools.boards import emulator
 from meter_tools.mpycross import PROJECT
 
 NATIVE = PROJECT / "firmware" / "native"
@@ -81,17 +82,9 @@ def emulate(elf: Path, folder: Path) -> list[list[str]]:
 
     Virtual time follows its instructions and leaps where it waits, so that two runs are alike.
     """
-    command: list[str | Path] = [
-        "qemu-system-arm",
-        "-M",
-        "netduinoplus2",
-        "-kernel",
-        elf,
-        "-display",
-        "none",
-        "-monitor",
-        "none",
-    ]
+    machine = emulator.MACHINE["emulated_stm32"]
+    command: list[str | Path] = [emulator.QEMU, "-machine", machine, "-kernel", elf]
+    command += ["-display", "none", "-monitor", "none"]
     clock = ["-icount", "shift=0,sleep=off", "-serial", "stdio", "-semihosting-config", "enable=on,target=native"]
     done = subprocess.run(
         [*command, *clock],
