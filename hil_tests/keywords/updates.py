@@ -12,6 +12,8 @@ from hil_tests.keywords.signing import SigningKey
 from meter_protocol import fields as f
 from meter_protocol import types as t
 from meter_protocol.schema import CHUNK_DIGEST_SIZE, MAX_CHUNK
+from meter_tools.boards.description import FILE
+from meter_tools.mpycross import PROJECT
 from meter_tools.update_build import build_image
 
 VENDOR = uuid5(NAMESPACE_DNS, "carbonmeter.example")
@@ -39,6 +41,8 @@ def image_of(board: str, scratch: Path, is_sick: bool) -> bytes:
         path = checkout / f"{module}.py"
         path.parent.mkdir(parents=True)
         path.write_text('raise RuntimeError("sick")\n')
+    described = Path("boards", board, FILE)
+    shutil.copy(PROJECT / described, checkout / described)
     try:
         return build_image(board, checkout)
     finally:
