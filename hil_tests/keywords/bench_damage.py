@@ -32,7 +32,7 @@ class DamageKeywords(BenchParts):
 
     @keyword
     def damage_software(self) -> None:
-        """A bit flips where it keeps the order of the curve: signatures come out wrong, so does their check."""
+        """A bit flips where it keeps the curve's equation: no key lies on it any more, no signature verifies."""
         self._board.damage_software()
 
     @keyword

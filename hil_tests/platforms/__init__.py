@@ -81,7 +81,7 @@ class Board(Protocol):
         """The firmware stops in an endless loop, interrupts on, and its watchdog's time is over."""
 
     def damage_software(self) -> None:
-        """A bit flips wherever the software keeps the order of P-256; without power only."""
+        """A bit flips wherever the software keeps the equation of P-256; without power only."""
 
     def repair_software(self) -> None: ...
 

@@ -9,10 +9,11 @@ from hil_tests.platforms import PlatformError
 from meter_tools.board_build import OUTPUT
 
 NM = "arm-none-eabi-nm"
-ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
-"""Of P-256, SEC 2 v2 §2.4.2."""
+PRIME = 2**256 - 2**224 + 2**192 + 2**96 - 1
+B = 0x5AC635D8AA3A93E7B3EBBD55769886BC651D06B0CC53B0F63BCE3C3E27D2604B
+"""Of P-256, y² = x³ - 3x + b over the field of the prime (SEC 2 v2 §2.4.2)."""
 
-ORDER_SIZE = 32
+SIZE = 32
 
 
 def elf_of(board: str) -> Path:
@@ -23,12 +24,14 @@ def elf_of(board: str) -> Path:
     return elf
 
 
-def with_wrong_order(image: bytes) -> bytes:
-    """A bit of it flipped wherever it is as the curve's arithmetic has it: its last word first."""
-    kept = ORDER.to_bytes(ORDER_SIZE, "little")
-    if kept not in image:
-        raise PlatformError("the image does not hold the order of P-256")
-    return image.replace(kept, (ORDER ^ 1 << 128).to_bytes(ORDER_SIZE, "little"))
+def with_wrong_curve(image: bytes) -> bytes:
+    """A bit flipped of each b that is in it, as a number or times 2**256 for Montgomery's multiplication."""
+    damaged = image
+    for kept in (B, (B << 256) % PRIME):
+        damaged = damaged.replace(kept.to_bytes(SIZE, "little"), (kept ^ 1 << 128).to_bytes(SIZE, "little"))
+    if damaged == image:
+        raise PlatformError("the image does not hold the curve's b")
+    return damaged
 
 
 class Symbols:

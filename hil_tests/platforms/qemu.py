@@ -20,7 +20,7 @@ from pathlib import Path
 from hil_tests.platforms import HOST, PlatformError, Wiring, heap
 from hil_tests.platforms.debugger import SOCKET, Debugger
 from hil_tests.platforms.first_contact import hand_over
-from hil_tests.platforms.image import Symbols, elf_of, with_wrong_order
+from hil_tests.platforms.image import Symbols, elf_of, with_wrong_curve
 from meter_tools import board_build, toolchain, upstream
 from meter_tools.board_build import OUTPUT
 from meter_tools.boards import emulator
@@ -312,7 +312,7 @@ class Board:
 
     def damage_software(self) -> None:
         damaged = self._folder / DAMAGED_IMAGE
-        damaged.write_bytes(with_wrong_order(self._elf.read_bytes()))
+        damaged.write_bytes(with_wrong_curve(self._elf.read_bytes()))
         self._elf = damaged
 
     def repair_software(self) -> None:

@@ -23,11 +23,9 @@ RESTART_CODE = 3
 """What the process ends with when a board would start itself anew (boards/unix/README.md)."""
 
 SOURCES = tuple(PROJECT / part for part in ("protocol", "firmware", "boards/unix"))
-ORDER = Path("meter_firmware", "low_s.py")
-"""Where the order of P-256 is, in digits that begin so:"""
-
-ORDER_DIGITS = "0xFFFFFFFF00000000FFFFFFFFFFFFFFFF"
-DAMAGED_DIGITS = "0xFFFFFFFF00000000FFFFFFFFFFFFFFFE"
+CURVE = Path("meter_firmware", "p256.py")
+CURVE_B, DAMAGED_B = "_B = 0x5AC6", "_B = 0x5AC7"
+"""How the line begins that has the curve's b."""
 
 
 def prepare() -> None:
@@ -115,8 +113,8 @@ class Board:
 
     def damage_software(self) -> None:
         shutil.copytree(PROJECT / "firmware" / "meter_firmware", self._damaged_software / "meter_firmware")
-        order = self._damaged_software / ORDER
-        order.write_text(order.read_text().replace(ORDER_DIGITS, DAMAGED_DIGITS))
+        curve = self._damaged_software / CURVE
+        curve.write_text(curve.read_text().replace(CURVE_B, DAMAGED_B))
         self._sources = (self._damaged_software, *SOURCES)
 
     def repair_software(self) -> None:
