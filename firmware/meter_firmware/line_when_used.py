@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from meter_firmware.first_contact import FirstContact
     from meter_firmware.links.streams import ByteStream
-    from meter_firmware.provisioning_line import ContactWhenAsked
+    from meter_firmware.provisioning_line import ProvisioningLine
 
 
 class LineWhenUsed:
@@ -21,11 +21,11 @@ class LineWhenUsed:
         self._opener = opener
         self._make = make
         self._stream: "ByteStream | None" = None
-        self._contact: "ContactWhenAsked | None" = None
+        self._line: "ProvisioningLine | None" = None
 
     @property
     def restart_wanted(self) -> bool:
-        return self._contact is not None and self._contact.restart_wanted
+        return self._line is not None and self._line.restart_wanted
 
     async def run(self) -> None:
         """Until the board has to start anew."""
@@ -35,10 +35,10 @@ class LineWhenUsed:
         except (LinkError, OSError):
             # The line's own link tries it again, and again.
             pass
-        from meter_firmware.provisioning_line import ContactWhenAsked, ProvisioningLine
+        from meter_firmware.provisioning_line import ProvisioningLine
 
-        self._contact = ContactWhenAsked(self._make)
-        await ProvisioningLine(self, self._contact).run()
+        self._line = ProvisioningLine(self, self._make)
+        await self._line.run()
 
     async def open(self) -> "ByteStream":
         """For the line's link: the stream that has something to be read, and new ones after that."""

@@ -37,32 +37,24 @@ _STATE = (
 _EPOCH_FILE = "epoch"
 
 
-class ContactWhenAsked:
-    """Made at the first question: a meter may never hear one again, and has the heap for something else."""
+class ProvisioningLine:
+    """Serves one line, one question at a time; what comes while an answer is on its way is asked again.
 
-    def __init__(self, make: "Callable[[], FirstContact]") -> None:
+    `make` makes the FirstContact at the first question: a meter may never hear one, and has the heap for something
+    else.
+    """
+
+    def __init__(self, opener: "Any", make: "Callable[[], FirstContact]") -> None:
         self._make = make
         self._contact: "FirstContact | None" = None
-
-    @property
-    def restart_wanted(self) -> bool:
-        return self._contact is not None and self._contact.restart_wanted
-
-    def answer(self, payload: bytes) -> "list[bytes]":
-        if self._contact is None:
-            self._contact = self._make()
-        return self._contact.answer(payload)
-
-
-class ProvisioningLine:
-    """Serves one line, one question at a time; what comes while an answer is on its way is asked again."""
-
-    def __init__(self, opener: "Any", contact: "FirstContact | ContactWhenAsked") -> None:
-        self._contact = contact
         self._link = SerialLink(opener.open, Backoff(_random_below), MAX_PAYLOAD)
         self._link.receive = self._receive
         self._asked: "bytes | None" = None
         self._wake = asyncio.Event()
+
+    @property
+    def restart_wanted(self) -> bool:
+        return self._contact is not None and self._contact.restart_wanted
 
     def _receive(self, payload: bytes) -> None:
         if self._asked is None:
@@ -73,7 +65,7 @@ class ProvisioningLine:
         """Until the board has to start anew."""
         line = asyncio.create_task(self._link.run())
         try:
-            while not self._contact.restart_wanted:
+            while not self.restart_wanted:
                 await self._wake.wait()
                 self._wake.clear()
                 asked, self._asked = self._asked, None
@@ -82,7 +74,7 @@ class ProvisioningLine:
                 worked_ms = time.ticks_diff(time.ticks_ms(), began)
                 for answer in answers:
                     await self._link.send(answer)
-                if not self._contact.restart_wanted:
+                if not self.restart_wanted:
                     await asyncio.sleep_ms(_REST * worked_ms)
             await asyncio.sleep_ms(_FLUSH_MS)
         finally:
@@ -91,6 +83,8 @@ class ProvisioningLine:
     def _answers(self, asked: bytes) -> "list[bytes]":
         """None where the heap has no room for it: what is asked of a meter must not stop it."""
         try:
+            if self._contact is None:
+                self._contact = self._make()
             return self._contact.answer(asked)
         except MemoryError:
             gc.collect()
@@ -116,7 +110,7 @@ async def wait_for_record(board: "Any") -> bool:
     if opener is None:
         raise ValueError("a board without a factory record needs a provisioning line")
     board.say("no factory record, thumbprint " + sealer.thumbprint.hex())
-    task = asyncio.create_task(ProvisioningLine(opener, contact).run())
+    task = asyncio.create_task(ProvisioningLine(opener, lambda: contact).run())
     while not task.done() and not board.finished():
         board.feed_watchdog()
         await asyncio.sleep_ms(20)

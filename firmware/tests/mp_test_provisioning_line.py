@@ -78,7 +78,7 @@ class HeaplessOnce:
 
 def serve(flood, contact, is_over):
     async def run():
-        task = asyncio.create_task(ProvisioningLine(flood, contact).run())
+        task = asyncio.create_task(ProvisioningLine(flood, lambda: contact).run())
         while not is_over() and not task.done():
             await asyncio.sleep_ms(5)
         assert not task.done(), "the line has ended"
