@@ -13,7 +13,7 @@ from meter_firmware.instrument_error import ABSENT_REASONS, REASONS, InstrumentE
 from meter_firmware.sensors import DRIVERS
 from meter_firmware.sensors.driver import BUSES, FAULTS, REGISTER, SAMPLE
 from meter_protocol.quantities import BY_NAME
-from meter_protocol.schema import is_options
+from meter_protocol.rules import is_options
 
 MAX_NAME = 32
 """Of an indication in a channel (SPEC §8.1)."""

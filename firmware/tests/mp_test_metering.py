@@ -2,7 +2,7 @@
 
 from meter_firmware.metering import MeanChannel, RegisterChannel, round_div, round_sqrt
 from meter_protocol import fields as f
-from meter_protocol.schema import is_reading
+from meter_protocol.rules import is_reading
 
 HOUR = 3600000
 

@@ -10,7 +10,7 @@ import random
 
 from meter_firmware.metering import RegisterChannel
 from meter_protocol import fields as f
-from meter_protocol.schema import is_reading
+from meter_protocol.rules import is_reading
 
 SEEDS = int(os.getenv("METERING_SEEDS") or 400)
 SLOT_MS = 60000

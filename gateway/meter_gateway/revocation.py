@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from meter_gateway.texts import Told
-from meter_protocol.schema import is_uint
+from meter_protocol.rules import is_uint
 
 FORMAT = "carbonmeter revocation 1"
 MAX_BYTES = 4096

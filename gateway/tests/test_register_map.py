@@ -16,7 +16,7 @@ from meter_gateway.sealing import Sealer
 from meter_gateway.units import UNITS
 from meter_gateway.validated_toml import ConfigError
 from meter_protocol import fields as f
-from meter_protocol import schema
+from meter_protocol import rules
 from meter_protocol import types as t
 from meter_protocol.quantities import BY_NAME, QUANTITIES
 
@@ -95,7 +95,7 @@ def test_a_file_becomes_the_rows_that_a_meter_takes(tmp_path: Path) -> None:
         ["identity", 3, 31, "uint32_low", 0x10001],
         ["serial", 3, 33, "bcd32"],
     ]
-    assert schema.is_options(rows)
+    assert rules.is_options(rows)
 
 
 @pytest.mark.parametrize(
@@ -220,7 +220,7 @@ def test_a_row_is_exact_or_refused(unit: str, scale: Decimal, exponent: int) -> 
 @pytest.mark.parametrize("path", built_in_maps(), ids=lambda path: path.stem)
 def test_every_built_in_map_is_one(path: Path) -> None:
     register_map = load_register_map(path)
-    assert schema.is_options(register_map.rows())
+    assert rules.is_options(register_map.rows())
     assert find_register_map(path.stem, Path()) == path
     # What nobody has read must not sound as if somebody had.
     assert "never read from the instrument" in register_map.checked or "the simulator only" in register_map.checked

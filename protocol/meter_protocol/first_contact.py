@@ -7,7 +7,7 @@ Kept apart from `fields` and `schema`: a board that measures speaks none of it, 
 from meter_protocol import cbor
 from meter_protocol import fields as f
 from meter_protocol.errors import EncodeError, ProtocolError
-from meter_protocol.schema import fits, is_version
+from meter_protocol.rules import fits, is_version
 
 MAX_HELLO_REQUEST = 32
 NONCE_SIZE = 16

@@ -8,17 +8,8 @@ from meter_protocol import cbor, chain, cose
 from meter_protocol import fields as f
 from meter_protocol import types as t
 from meter_protocol.errors import EncodeError, ProtocolError
-from meter_protocol.schema import (
-    ENVELOPE,
-    MAX_VERDICT,
-    VERDICT,
-    channels_agree,
-    chunks_agree,
-    event_table,
-    fits,
-    is_version,
-    type_table,
-)
+from meter_protocol.rules import channels_agree, chunks_agree, fits, is_version
+from meter_protocol.schema import ENVELOPE, MAX_VERDICT, VERDICT, event_table, type_table
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from cddl_verifier import Validator
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from meter_protocol import cbor, messages, schema
+from meter_protocol import cbor, messages, rules
 from meter_protocol import fields as f
 from meter_protocol import types as t
 from meter_protocol.errors import EncodeError, ProtocolError
@@ -187,7 +187,7 @@ def test_each_field_with_each_odd_value(rule: str, fields: dict[int, Any]) -> No
 )
 def test_each_item_of_a_reading_with_each_odd_value(right: list[Any]) -> None:
     """Two items at once too: which items may be null together is what tells the shapes apart."""
-    assert schema.is_reading(right)
+    assert rules.is_reading(right)
     assert cddl_accepts("reading", cbor.dumps(right))
     for first, second in itertools.combinations_with_replacement(range(len(right)), 2):
         seconds = [right[second]] if first == second else [None, 0]
@@ -197,7 +197,7 @@ def test_each_item_of_a_reading_with_each_odd_value(right: list[Any]) -> None:
             reading[first] = odd
             by_cddl = cddl_accepts("reading", cbor.dumps(reading))
             beyond = by_cddl and beyond_cddl("readings", {f.READINGS: {1: reading}})
-            assert schema.is_reading(reading) == (by_cddl and not beyond), reading
+            assert rules.is_reading(reading) == (by_cddl and not beyond), reading
 
 
 STRATEGIES = {
