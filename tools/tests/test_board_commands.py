@@ -180,6 +180,9 @@ def test_a_new_board_by_command(carbonmeter, tmp_path: Path, monkeypatch: pytest
     shutil.copy(PROJECT / MAKER, tmp_path / MAKER)
     copied = description.find("unix", tmp_path)
     monkeypatch.setattr(description, "find", lambda name: copied)
+    would = carbonmeter("board", "new", "mine", "--from", "unix", "--dry-run")
+    assert would.stdout.startswith(f"Would make {tmp_path}/boards/mine with README.md, board.py, board.toml, ")
+    assert not (tmp_path / "boards" / "mine").exists()
     done = carbonmeter("board", "new", "mine", "--from", "unix")
     assert done.exit_code == 0, done.output
     assert f"Made {tmp_path}/boards/mine." in done.stdout

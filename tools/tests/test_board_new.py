@@ -1,6 +1,7 @@
 """A new board of another: names, identifiers and status are its own, and the board holds what its origin held."""
 
 import ast
+import os
 import re
 import shutil
 import subprocess
@@ -10,8 +11,10 @@ from uuid import UUID
 import pytest
 
 from meter_gateway import image as images
+from meter_gateway.texts import Told
 from meter_tools import wiring
 from meter_tools.boards import description, new
+from meter_tools.boards.description import Board
 from meter_tools.checks import board_type_stages
 from meter_tools.mpycross import PROJECT, compile_all
 
@@ -22,6 +25,12 @@ def project(tmp_path: Path) -> Path:
     (tmp_path / new.MAKER).parent.mkdir(parents=True)
     shutil.copy(PROJECT / new.MAKER, tmp_path / new.MAKER)
     return tmp_path
+
+
+def make(name: str, origin: Board) -> Path:
+    made = new.plan(name, origin)
+    new.make(made)
+    return made.folder
 
 
 def constants(path: Path) -> dict[str, str]:
@@ -36,7 +45,7 @@ def constants(path: Path) -> dict[str, str]:
 @pytest.mark.parametrize("origin", description.names())
 def test_every_board_can_be_the_origin_of_another(project: Path, origin: str) -> None:
     old = description.find(origin, project)
-    folder = new.make("hall_seven", old)
+    folder = make("hall_seven", old)
     made = description.find("hall_seven", project)
     assert {path.name for path in folder.iterdir()} == {
         path.name.replace(origin, "hall_seven") for path in old.folder.iterdir() if path.name != "__pycache__"
@@ -57,12 +66,12 @@ def test_every_board_can_be_the_origin_of_another(project: Path, origin: str) ->
 
 
 def test_the_class_of_the_board_is_named_after_it_where_it_was(project: Path) -> None:
-    folder = new.make("mine", description.find("emulated_stm32", project))
+    folder = make("mine", description.find("emulated_stm32", project))
     assert "class Mine:" in (folder / "board.py").read_text()
 
 
 def test_a_new_board_compiles_and_passes_the_type_check_of_boards(project: Path, tmp_path: Path) -> None:
-    new.make("mine", description.find("emulated_stm32", project))
+    make("mine", description.find("emulated_stm32", project))
     sizes, refusals = compile_all(project)
     assert (refusals, sizes["boards/mine"] > 2000) == ([], True)
     (stage,) = [stage for stage in board_type_stages() if "emulated_stm32" in stage.title]
@@ -81,7 +90,7 @@ def test_a_new_board_compiles_and_passes_the_type_check_of_boards(project: Path,
 def test_a_name_that_cannot_be_is_refused_and_nothing_made(project: Path, name: str, key: str) -> None:
     before = sorted(project.rglob("*"))
     with pytest.raises(new.NewBoardError) as refusal:
-        new.make(name, description.find("emulated_stm32", project))
+        make(name, description.find("emulated_stm32", project))
     assert refusal.value.key == key
     assert sorted(project.rglob("*")) == before
 
@@ -89,6 +98,39 @@ def test_a_name_that_cannot_be_is_refused_and_nothing_made(project: Path, name: 
 def test_a_project_without_a_maker_is_refused_and_nothing_made(project: Path) -> None:
     (project / new.MAKER).write_text("")
     with pytest.raises(new.NewBoardError, match=r"base_parts\.py has no VENDOR_IDENTIFIER"):
-        new.make("mine", description.find("nucleo_f429zi", project))
+        make("mine", description.find("nucleo_f429zi", project))
     assert not (project / "boards" / "mine").exists()
     assert not list((project / "boards").glob(".new-*"))
+
+
+@pytest.mark.parametrize("origin", description.names())
+def test_what_would_be_made_is_what_is_made(project: Path, origin: str) -> None:
+    before = sorted(project.rglob("*"))
+    made = new.plan("hall_seven", description.find(origin, project))
+    assert sorted(project.rglob("*")) == before
+    new.make(made)
+    there = {path.relative_to(made.folder): path for path in made.folder.rglob("*") if path.is_file()}
+    assert {place: path.read_text() for place, path in there.items()} == made.files
+    # What is built, and what is hidden, stays with the origin; modes are kept.
+    (project / "boards" / origin / "build-here").mkdir()
+    (project / "boards" / origin / "build-here" / "firmware.elf").write_bytes(b"\x7fELF\xff")
+    (project / "boards" / origin / ".swp").write_bytes(b"\xff")
+    (project / "boards" / origin / "main.py").chmod(0o755)
+    again = new.plan("hall_eight", description.find(origin, project))
+    assert len(again.files) == len(made.files)
+    new.make(again)
+    assert (again.folder / "main.py").stat().st_mode & 0o777 == 0o755
+
+
+def test_a_folder_of_boards_that_may_not_be_written_is_told(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    with pytest.raises(Told, match=r"folder\.closed"):
+        new.plan("mine", description.find("unix", project))
+
+
+def test_a_picture_in_the_origin_is_told(project: Path) -> None:
+    (project / "boards" / "unix" / "photo.jpg").write_bytes(b"\xff\xd8\xff")
+    with pytest.raises(new.NewBoardError, match=r"photo\.jpg is no text"):
+        new.plan("mine", description.find("unix", project))

@@ -3,12 +3,14 @@
 import os
 import signal
 import subprocess
+import termios
 import time
 import tty
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import serial
 from pymodbus.client import ModbusSerialClient, ModbusTcpClient
 from pymodbus.framer import FramerType
 
@@ -184,17 +186,53 @@ def test_a_trace_begins_now_whatever_its_own_time(simulate, tmp_path: Path) -> N
         (["sdm630", "--set", "voltage_l1", "--tcp", "0"], "bad_line"),
         (["sdm630", "--fault", "dead", "--tcp", "0"], "no_fault"),
         (["sdm630", "dlt645", "--tcp", "0"], "mixed"),
+        (["sdm630@9", "djsf1352@9", "--tcp", "0"], "same_unit"),
+        (["sdm630@2", "djsf1352", "--tcp", "0"], "same_unit"),
+        (["sdm630", "--tcp", "0", "--host", "nowhere.invalid"], "taken"),
         (["--trace", "/nowhere.csv", "--tcp", "0"], "trace"),
     ],
 )
-def test_what_cannot_be_is_one_line(words: list[str], key: str, carbonmeter, refused) -> None:
-    refused(carbonmeter("simulate", *words), f"simulate.{key}")
+def test_what_cannot_be_is_one_line_in_earnest_and_dry(words: list[str], key: str, carbonmeter, refused) -> None:
+    line = refused(carbonmeter("simulate", *words), f"simulate.{key}")
+    assert refused(carbonmeter("simulate", *words, "--dry-run"), f"simulate.{key}") == line
+
+
+def test_a_dry_run_says_where_and_leaves_the_port_alone(carbonmeter, refused) -> None:
+    ours, theirs = os.openpty()
+    port = os.ttyname(theirs)
+    line = ("simulate", "djsf1352", "--port", port, "--dry-run")
+    before = termios.tcgetattr(theirs)
+    assert f"would be ready on {port}" in carbonmeter(*line).stdout
+    assert termios.tcgetattr(theirs) == before
+    with serial.Serial(port, exclusive=True):
+        assert f"fuser {port}" in refused(carbonmeter(*line), "board.port_busy")
+    os.close(ours)
+    os.close(theirs)
+    for wrong, key in (("/dev/null", "no_serial_port"), ("/dev/none", "no_port_there")):
+        told = [refused(carbonmeter(*line[:3], wrong, *dry), f"board.{key}") for dry in ((), ("--dry-run",))]
+        assert told[0] == told[1]
+
+
+def test_a_dry_run_on_tcp_says_where(carbonmeter) -> None:
+    for tcp, place in (("0", "127.0.0.1, any free port"), ("49999", "127.0.0.1:49999")):
+        done = carbonmeter("simulate", "djsf1352", "--tcp", tcp, "--dry-run")
+        assert done.stdout.splitlines()[-1] == f"would be ready on {place}"
+
+
+def test_a_port_that_may_not_be_opened_is_told_by_a_dry_run(
+    monkeypatch: pytest.MonkeyPatch, carbonmeter, refused
+) -> None:
+    """Nothing is forbidden to root, so the answer is put in the way."""
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    refused(carbonmeter("simulate", "djsf1352", "--port", "/dev/tty", "--dry-run"), "board.port_forbidden")
 
 
 @pytest.mark.parametrize("kind", ["djsf1352", "mhz19"])
 def test_a_port_that_is_taken_is_told(simulate, carbonmeter, refused, kind: str) -> None:
     place = simulate("djsf1352", "--tcp", "0").place
-    assert place in refused(carbonmeter("simulate", kind, "--tcp", place.split(":")[1]), "simulate.taken")
+    for dry in ((), ("--dry-run",)):
+        done = carbonmeter("simulate", kind, "--tcp", place.split(":")[1], *dry)
+        assert f"{place} (Address already in use)" in refused(done, "simulate.taken")
 
 
 def test_every_kind_that_is_listed_can_be_simulated_with_its_zeros(carbonmeter) -> None:
@@ -203,7 +241,7 @@ def test_every_kind_that_is_listed_can_be_simulated_with_its_zeros(carbonmeter) 
     for kind in by_hand.known_kinds():
         assert kind in done.stdout
         dry = carbonmeter("simulate", f"{kind}@7", "--pty", "--dry-run")
-        assert dry.stdout.strip() == f"{kind}: {kind}, address 7"
+        assert dry.stdout.splitlines() == [f"{kind}: {kind}, address 7", "would be ready on a pseudo-terminal"]
         hand = by_hand.bench([kind], None, None, None).hands[kind]
         for name in hand.indications:
             hand.set(name, "0")

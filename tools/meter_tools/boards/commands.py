@@ -20,6 +20,7 @@ from meter_tools.boards import console, description, emulator, flash, new, readm
 from meter_tools.boards.description import Board
 from meter_tools.boards.recipe import sources_of
 from meter_tools.boards.writer import HalfWritten
+from meter_tools.dry_run import DryRun
 from meter_tools.told import Tell, ToolError
 from meter_tools.upstream import MICROPYTHON
 
@@ -30,7 +31,6 @@ PortOption = Annotated[
     str | None,
     typer.Option("--port", help="serial port, or serial number of the USB device; else the only one that fits"),
 ]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="only show what would be done")]
 FilesOption = Annotated[
     bool, typer.Option("--files", help="the firmware as files for the official MicroPython image on the board")
 ]
@@ -72,11 +72,17 @@ def make_new(
     ctx: typer.Context,
     name: Annotated[str, typer.Argument(help="name of the new board: lower-case letters, digits and _")],
     origin: Annotated[str, typer.Option("--from", help="the board whose folder is copied")],
+    dry_run: DryRun = False,
 ) -> None:
     """Make a new board's folder of another's, with its own name and identifiers."""
     term = terminal(ctx)
-    folder = new.make(name, description.find(origin))
-    term.print(term.say("board.did_make", folder=folder, name=name))
+    made = new.plan(name, description.find(origin))
+    if dry_run:
+        names = ", ".join(map(str, sorted(made.files)))
+        term.print(term.say("board.would_make", folder=made.folder, names=names, class_id=made.class_id))
+        return
+    new.make(made)
+    term.print(term.say("board.did_make", folder=made.folder, name=name))
 
 
 @app.command()

@@ -4,10 +4,13 @@ USB identifiers are from the makers' lists: Espressif (its own USB), Silicon Lab
 ESP32 boards), ST (ST-LINK's serial port) and MicroPython's own on STM32 (ports/stm32, usbd_desc).
 """
 
+import contextlib
 import errno
+import fcntl
+import os
 import stat
 import termios
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,14 +75,34 @@ def listed(candidates: Iterable[Candidate]) -> str:
 
 def open_port(name: str, baud: int = 115200) -> serial.Serial:
     """For this process alone; PortError in one line with the remedy."""
+    with _told(name):
+        return serial.Serial(name, baud, timeout=0, exclusive=True)
+
+
+def look(name: str) -> None:
+    """PortError where open_port would raise it; for a dry run, which opens nothing for writing."""
+    with _told(name):
+        if not os.access(name, os.R_OK | os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        handle = os.open(name, os.O_RDONLY | os.O_NOCTTY | os.O_NONBLOCK)
+        try:
+            termios.tcgetattr(handle)
+            # Whoever has it as open_port gives it has locked it.
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        finally:
+            os.close(handle)
+
+
+@contextlib.contextmanager
+def _told(name: str) -> Iterator[None]:
     try:
         if not stat.S_ISCHR(Path(name).stat().st_mode):
             raise PortError("board.no_serial_port", port=name)
-        return serial.Serial(name, baud, timeout=0, exclusive=True)
+        yield
     except FileNotFoundError:
         there = ", ".join(sorted(found.device for found in list_ports.comports())) or "-"
         raise PortError("board.no_port_there", port=name, ports=there) from None
-    except OSError as error:
+    except (OSError, termios.error) as error:
         raise PortError(_KEYS.get(_number(error), "board.port_fails"), port=name, words=error) from None
 
 
@@ -92,12 +115,12 @@ _KEYS = {
 }
 
 
-def _number(error: OSError) -> int:
-    """pyserial puts some errors into words; what it caught has the number."""
-    caught = error.__context__
-    if error.errno is None and isinstance(caught, OSError | termios.error):
-        return int(caught.args[0])
-    return error.errno or 0
+def _number(error: Exception) -> int:
+    """pyserial puts some errors into words; what it caught has the number, which termios names nowhere."""
+    for found in (error, error.__context__):
+        if isinstance(found, OSError | termios.error) and found.args and isinstance(found.args[0], int):
+            return found.args[0]
+    return 0
 
 
 def check(name: str) -> None:

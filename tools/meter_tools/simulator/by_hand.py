@@ -4,6 +4,7 @@ Values are given and shown as decimal numbers in the quantity's own unit (protoc
 instruments keep them, as integers of their resolution: a number that is finer than that is refused, not rounded.
 """
 
+import socket
 import struct
 import time
 from collections.abc import Mapping, Sequence
@@ -145,44 +146,50 @@ class Bench:
             known = ", ".join(FaultKind.__args__)  # type: ignore[attr-defined]
             raise HandError("simulate.no_fault", asked=" ".join(words), known=known) from None
 
-    async def serve(self, framing: Framing, host: str, port: int, pty: bool) -> Simulation:
+    def bus(self, framing: Framing, host: str, port: int, pty: bool) -> BusConfiguration | SerialBusConfiguration:
+        """HandError if its instruments do not share a bus, or the place cannot be listened at."""
         hands = list(self.hands.values())
         if len({hand.is_modbus for hand in hands}) > 1:
             modbus = ", ".join(hand.name for hand in hands if hand.is_modbus)
             raise HandError("simulate.mixed", modbus=modbus)
+        _check_place(host, port)
         if hands[0].is_modbus:
-            bus: BusConfiguration | SerialBusConfiguration = BusConfiguration(
-                name=BUS,
-                framing=framing,
-                host=host,
-                port=port,
-                pty=pty,
-                instruments=[_modbus_configuration(hand) for hand in hands],
+            instruments = [_modbus_configuration(hand) for hand in hands]
+            return BusConfiguration(
+                name=BUS, framing=framing, host=host, port=port, pty=pty, instruments=instruments
             )
-        else:
-            bus = SerialBusConfiguration(
-                name=BUS,
-                kind="serial",
-                host=host,
-                port=port,
-                pty=pty,
-                instruments=[
-                    SerialInstrumentConfiguration(
-                        name=hand.name, kind=hand.kind, unit=hand.unit, source=_fixed(hand)
-                    )
-                    for hand in hands
-                ],
-            )
+        others = [
+            SerialInstrumentConfiguration(name=hand.name, kind=hand.kind, unit=hand.unit, source=_fixed(hand))
+            for hand in hands
+        ]
+        return SerialBusConfiguration(name=BUS, kind="serial", host=host, port=port, pty=pty, instruments=others)
+
+    async def serve(self, framing: Framing, host: str, port: int, pty: bool) -> Simulation:
+        bus = self.bus(framing, host, port, pty)
         try:
             simulation = await serve(Configuration(bus=[bus]), lambda: self.faults)
-        except (OSError, RuntimeError):  # pymodbus tells it as the latter
-            raise HandError("simulate.taken", place=f"{host}:{port}") from None
+        except (OSError, RuntimeError) as error:  # pymodbus tells it as the latter
+            raise HandError("simulate.taken", place=f"{host}:{port}", words=error) from None
         for name, instrument in simulation.instruments.items():
             hand = self.hands[name]
             if hand.source is None:
                 hand.source = instrument.source
             instrument.source = hand.shown
         return simulation
+
+
+def _check_place(host: str, port: int) -> None:
+    try:
+        for family, kind, number, _, address in socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        ):
+            with socket.socket(family, kind, number) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                if family == socket.AF_INET6:
+                    probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+                probe.bind(address)
+    except OSError as error:
+        raise HandError("simulate.taken", place=f"{host}:{port}", words=error.strerror) from None
 
 
 def _fixed(hand: Hand) -> FixedSource:
@@ -223,7 +230,10 @@ def bench(named: Sequence[str], trace: Path | None, trace_map: Path | None, days
             raise HandError("simulate.bad_unit", asked=word)
         name = Path(kind).stem
         name = name if name not in hands else f"{name}-{number}"
-        hands[name] = _hand(name, kind, int(unit or number))
+        made = _hand(name, kind, int(unit or number))
+        if made.unit in [hand.unit for hand in hands.values()]:
+            raise HandError("simulate.same_unit", asked=word, unit=made.unit)
+        hands[name] = made
     if replay is not None:
         first = next(iter(hands.values()))
         _replay(first, replay)

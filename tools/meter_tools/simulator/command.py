@@ -20,6 +20,7 @@ from rich.text import Text
 
 from meter_gateway.commands.terminal import Terminal, terminal, told
 from meter_tools.boards import ports
+from meter_tools.dry_run import DryRun
 from meter_tools.simulator import by_hand
 from meter_tools.simulator.by_hand import BUS, Bench, Framing, HandError
 from meter_tools.simulator.clock import real_clock
@@ -65,7 +66,7 @@ def simulate(
         Path | None, typer.Option("--map", help="the trace's column map; found by the file's name when left out")
     ] = None,
     days: Annotated[int | None, typer.Option(min=1, help="only the first days of the trace")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="only show what would be done")] = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Simulate instruments on a bus until Ctrl-C; a line such as `voltage 230.1` or `fault silent` changes them.
 
@@ -89,7 +90,11 @@ def simulate(
         raise HandError("simulate.where")
     chosen: Framing = "rtu" if is_serial_line else framing
     if dry_run:
+        if port is not None:
+            ports.look(port)
+        bench.bus(chosen, host, tcp or 0, pty)
         _say_what(term, bench)
+        term.print(term.say("simulate.would", place=port or _place(term, host, tcp, pty)))
         return
     with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(_Run(term, bench).until_ended(chosen, host, tcp or 0, pty, port, baud))
@@ -106,6 +111,13 @@ def _list(term: Terminal) -> None:
 
 def _unit(indication: Indication) -> str:
     return by_hand.shown(indication, 0).partition(" ")[2]
+
+
+def _place(term: Terminal, host: str, tcp: int | None, pty: bool) -> str:
+    """Which pseudo-terminal or free port it will be, only the run knows."""
+    if pty:
+        return term.say("simulate.some_pty")
+    return f"{host}:{tcp}" if tcp else term.say("simulate.some_port", host=host)
 
 
 def _say_what(term: Terminal, bench: Bench) -> None:
