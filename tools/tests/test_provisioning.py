@@ -25,7 +25,7 @@ from meter_protocol import events as ev
 from meter_protocol import fields as f
 from meter_protocol import types as t
 from meter_tools.demo.processes import all_stopped, free_port, start_broker
-from meter_tools.provisioning import ca_files, command, factory_db, work
+from meter_tools.provisioning import ca_files, factory_db, host_clock, work
 from meter_tools.provisioning.factory_db import FactoryDb, Happening
 
 
@@ -254,7 +254,7 @@ def test_the_passphrase_of_the_ca_is_wrong(bench: Bench, tmp_path: Path) -> None
 def test_the_clock_of_the_host_is_wrong(
     bench: Bench, now: dt.datetime, told: str, monkeypatch: pytest.MonkeyPatch, cable: Cable
 ) -> None:
-    monkeypatch.setattr(command, "_now", lambda: now)
+    monkeypatch.setattr(host_clock, "now", lambda: now)
     assert told in bench.refused("provision", "--port", cable.tool)
 
 
@@ -267,7 +267,7 @@ def test_the_clock_of_the_host_went_back(
     later_ms = time.time_ns() // 1_000_000 + 7_200_000
     database.add(Happening(later_ms, "me", "complete", b"\2" * 32, "CM-LATER", "unix"))
     database.close()
-    assert "the database has something of" in bench.refused(
+    assert "the factory database has something of" in bench.refused(
         "provision", "--port", cable.tool, "--settings", settings
     )
 

@@ -1,6 +1,5 @@
 """`carbonmeter ca`: the maker's CA."""
 
-import datetime as dt
 from pathlib import Path
 from typing import Annotated
 
@@ -13,7 +12,8 @@ from meter_gateway.commands.terminal import terminal
 from meter_gateway.enrolment import full_thumbprint
 from meter_gateway.maker import certificates_of
 from meter_gateway.texts import Told
-from meter_tools.provisioning import ca_files
+from meter_tools.dry_run import DryRun, check_folder
+from meter_tools.provisioning import ca_files, host_clock
 from meter_tools.provisioning.factory_db import FactoryDb
 
 app = typer.Typer(no_args_is_help=True, help="The maker's CA, which certifies meters' keys.")
@@ -44,13 +44,20 @@ def init(
         bool, typer.Option("--issuing", help="a CA below the root that issues; the root's key can be taken away")
     ] = False,
     passphrase_file: PassphraseFile = None,
+    dry_run: DryRun = False,
 ) -> None:
     """Create a CA: root, an issuing CA if wanted, an empty revocation list; keys encrypted with a passphrase."""
-    term = terminal(ctx)
+    term, now = terminal(ctx), host_clock.now()
     if not 0 < len(maker.encode()) <= 48:
         raise Told("ca.bad_maker", maker=maker)
+    host_clock.check(now)
+    ca_files.check_new(folder)
     secret = passphrase(term, "ca.new_passphrase", VARIABLE, passphrase_file, confirm=True)
-    ca_files.create(folder, maker, secret, _now(), issuing)
+    if dry_run:
+        names = ", ".join(ca_files.names(issuing))
+        term.print(term.say("ca.would_init", maker=maker, path=folder, names=names))
+        return
+    ca_files.create(folder, maker, secret, now, issuing)
     term.print(term.say("ca.did_init", path=folder / "root.pem", list=folder / ca_files.LIST))
     if issuing:
         term.print(term.say("ca.take_root_away", path=folder / "root.key.pem"))
@@ -86,23 +93,25 @@ def revoke(
         str, typer.Option("--reason", help="keyCompromise, superseded or cessationOfOperation")
     ] = "keyCompromise",
     passphrase_file: PassphraseFile = None,
+    dry_run: DryRun = False,
 ) -> None:
     """Put the certificate of a meter's key on the revocation list; give gateways the new list."""
-    term = terminal(ctx)
+    term, now = terminal(ctx), host_clock.now()
     if reason not in _REASONS:
         raise Told("ca.bad_reason", reason=reason, known=", ".join(_REASONS))
     known = full_thumbprint(thumbprint)
     if not database.is_file():
         raise Told("factory.missing", path=database)
-    started = FactoryDb(database).started(known)
+    factory = FactoryDb(database, reads_only=True)
+    started = factory.started(known)
     if started is None or started.certificate is None:
         raise Told("ca.no_certificate", thumbprint=known.hex(), path=database)
     number = certificates_of(started.certificate)[0].serial_number
     authority = ca_files.load_issuing(folder, passphrase(term, "ca.passphrase", VARIABLE, passphrase_file))
-    if not ca_files.revoke(folder, authority, number, _REASONS[reason], _now()):
+    host_clock.check_issuing(now, authority, factory.newest_ms())
+    check_folder(folder)
+    host_clock.check_list(now, ca_files.load_list(folder).last_update_utc)
+    if not ca_files.revoke(folder, authority, number, _REASONS[reason], now, dry_run):
         raise Told("ca.revoked_already", serial=started.serial)
-    term.print(term.say("ca.did_revoke", serial=started.serial, list=folder / ca_files.LIST))
-
-
-def _now() -> dt.datetime:
-    return dt.datetime.now(dt.UTC).replace(microsecond=0)
+    said = "ca.would_revoke" if dry_run else "ca.did_revoke"
+    term.print(term.say(said, serial=started.serial, reason=reason, list=folder / ca_files.LIST))

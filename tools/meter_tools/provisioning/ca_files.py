@@ -1,5 +1,8 @@
 """The maker's CA as a folder: root.pem, root.key.pem, with an issuing CA issuing.pem and issuing.key.pem, crl.pem.
 
+`database` names the factory database from the first certificate on: who then gives the path of another that has no
+board yet, has mistyped it, and would give out serial numbers twice.
+
 Keys are encrypted with one passphrase (PKCS #8) and readable by their owner alone. With an issuing CA the root's
 key is needed for `ca init` only, and belongs somewhere else afterwards.
 """
@@ -17,25 +20,23 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from meter_gateway.texts import Told
+from meter_tools.dry_run import check_folder
 from meter_tools.provisioning import ca
 from meter_tools.provisioning.ca import Authority
 
 LIST = "crl.pem"
+DATABASE = "database"
 _PEM = serialization.Encoding.PEM
-_FILES = ("root.key.pem", "issuing.key.pem", "issuing.pem", LIST)
+_ISSUING = ("issuing.key.pem", "issuing.pem")
+_FILES = ("root.key.pem", *_ISSUING, LIST)
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 _OTHERS_USE = stat.S_IRWXO | stat.S_IWGRP
 
 
 def create(folder: Path, maker: str, passphrase: bytes, now: dt.datetime, has_issuing: bool) -> Authority:
-    """The authority that issues; Told if the folder holds a CA already."""
-    if (folder / "root.pem").exists():
-        raise Told("ca.exists", path=folder)
-    for name in _FILES:
-        if (folder / name).exists():
-            raise Told("ca.unfinished", path=folder / name)
+    """The authority that issues; Told if there is none to be made here."""
+    check_new(folder)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    _refuse_open(folder, _OTHERS_WRITE, "go-w")
     root = ca.make_root(maker, now, has_issuing)
     issuing = ca.make_issuing(root, maker, now) if has_issuing else root
     _save_key(folder / "root.key.pem", root.key, passphrase)
@@ -46,6 +47,23 @@ def create(folder: Path, maker: str, passphrase: bytes, now: dt.datetime, has_is
     # Last, because it says that a CA is here.
     (folder / "root.pem").write_bytes(root.certificate.public_bytes(_PEM))
     return issuing
+
+
+def names(has_issuing: bool) -> list[str]:
+    """Of the files of a CA, in the order in which they are made."""
+    return [name for name in (*_FILES, "root.pem") if has_issuing or name not in _ISSUING]
+
+
+def check_new(folder: Path) -> None:
+    """Told if the folder holds a CA already, or what is left of one, or cannot hold one."""
+    if (folder / "root.pem").exists():
+        raise Told("ca.exists", path=folder)
+    for name in _FILES:
+        if (folder / name).exists():
+            raise Told("ca.unfinished", path=folder / name)
+    check_folder(folder)
+    if folder.exists():
+        _refuse_open(folder, _OTHERS_WRITE, "go-w")
 
 
 def load_issuing(folder: Path, passphrase: bytes) -> Authority:
@@ -83,14 +101,35 @@ def load_list(folder: Path) -> x509.CertificateRevocationList:
         raise Told("ca.damaged", path=path) from error
 
 
-def revoke(folder: Path, authority: Authority, number: int, reason: x509.ReasonFlags, now: dt.datetime) -> bool:
+def revoke(
+    folder: Path,
+    authority: Authority,
+    number: int,
+    reason: x509.ReasonFlags,
+    now: dt.datetime,
+    dry_run: bool = False,
+) -> bool:
     """Put the certificate of this number on the list; False if it is there. Two processes lose none."""
     with _alone(folder):
         listed = load_list(folder)
         if listed.get_revoked_certificate_by_serial_number(number) is not None:
             return False
-        save_list(folder, ca.revoke(authority, listed, number, reason, now))
+        if not dry_run:
+            save_list(folder, ca.revoke(authority, listed, number, reason, now))
     return True
+
+
+def database_of(folder: Path) -> Path | None:
+    """Where the boards that this CA has certified are recorded; None if it has certified none."""
+    try:
+        return Path((folder / DATABASE).read_text("utf-8").rstrip("\n"))
+    except FileNotFoundError:
+        return None
+
+
+def note_database(folder: Path, path: Path) -> None:
+    if database_of(folder) != path:
+        (folder / DATABASE).write_text(f"{path}\n", "utf-8")
 
 
 def save_list(folder: Path, listed: x509.CertificateRevocationList) -> None:

@@ -1,7 +1,7 @@
 """`carbonmeter provision`: boards at the maker's bench become meters."""
 
-import datetime as dt
 import getpass
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +15,8 @@ from meter_gateway.commands.terminal import NEGATIVE, Terminal, terminal, told
 from meter_gateway.model import Rejected
 from meter_gateway.texts import Told
 from meter_protocol import types as t
-from meter_tools.provisioning import ca_files, settings, work
+from meter_tools.dry_run import check_folder
+from meter_tools.provisioning import ca_files, host_clock, settings, work
 from meter_tools.provisioning.ca_command import VARIABLE, PassphraseFile
 from meter_tools.provisioning.factory_db import FactoryDb
 from meter_tools.provisioning.line import Line
@@ -60,7 +61,8 @@ def provision(
         raise Told("provision.one_serial")
     if len(port) > 1 and count > 1:
         raise Told("provision.ports_or_count")
-    shop = _workshop(term, settings_file, passphrase_file, authority_passphrase_file)
+    shop = _workshop(term, settings_file, passphrase_file, authority_passphrase_file, dry_run)
+    ctx.call_on_close(shop.database.close)
     if len(port) == 1 and count == 1:
         _print(term, _one(shop, port[0], serial, replace, dry_run))
         return
@@ -70,7 +72,9 @@ def provision(
         raise typer.Exit(NEGATIVE)
 
 
-def _workshop(term: Terminal, path: Path, ca_file: Path | None, authority_file: Path | None) -> Workshop:
+def _workshop(
+    term: Terminal, path: Path, ca_file: Path | None, authority_file: Path | None, dry_run: bool
+) -> Workshop:
     found = settings.load(path)
     sealer = load_authority(term, found.authority_key, t.ROLE_PARAMETERS, authority_file)
     authority = ca_files.load_issuing(found.ca, passphrase(term, "ca.passphrase", VARIABLE, ca_file))
@@ -79,15 +83,36 @@ def _workshop(term: Terminal, path: Path, ca_file: Path | None, authority_file: 
         found,
         authority,
         sealer,
-        FactoryDb(found.database),
-        getpass.getuser(),
-        _now,
+        _database(term, found.database, found.ca, dry_run),
+        _operator(),
+        host_clock.now,
         lambda key, **values: term.print(term.say(key, **values)),
     )
 
 
-def _now() -> dt.datetime:
-    return dt.datetime.now(dt.UTC).replace(microsecond=0)
+def _database(term: Terminal, path: Path, ca: Path, dry_run: bool) -> FactoryDb:
+    """Made at the first run of a CA, and at no other: an empty one gives serial numbers out twice."""
+    if not path.parent.is_dir():
+        raise Told("factory.no_folder", path=path, folder=path.parent)
+    check_folder(path.parent)
+    found = FactoryDb(path, reads_only=True)
+    known = ca_files.database_of(ca)
+    if known is not None and found.newest_ms() is None:
+        raise Told("factory.gone", path=path, known=known, mark=ca / ca_files.DATABASE)
+    if not path.exists():
+        term.print(term.say("factory.would_make" if dry_run else "factory.did_make", path=path))
+    if dry_run:
+        return found
+    found.close()
+    return FactoryDb(path)
+
+
+def _operator() -> str:
+    """For the record of who did what; a container's user may have no name."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"
 
 
 def _one(shop: Workshop, port: str, serial: str | None, replace: bool, dry_run: bool) -> Outcome:

@@ -46,12 +46,16 @@ class Happening:
 
 
 class FactoryDb:
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, reads_only: bool = False) -> None:
+        """`reads_only`: for a dry run. Nothing is made: where nothing is, it is as if an empty one were there."""
         self.path = path
         try:
-            self._connection = sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None)
-            self._connection.execute("PRAGMA journal_mode = WAL")
-            self._connection.execute("PRAGMA synchronous = FULL")
+            if reads_only:
+                self._connection = _looked_at(path)
+            else:
+                self._connection = sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None)
+                self._connection.execute("PRAGMA journal_mode = WAL")
+                self._connection.execute("PRAGMA synchronous = FULL")
             self._migrate()
         except sqlite3.Error as error:
             raise _told(error, path) from error
@@ -121,7 +125,7 @@ class FactoryDb:
         if found > VERSION:
             self._connection.close()
             raise Told("factory.newer", path=self.path, found=found, known=VERSION)
-        if found < VERSION:
+        if found < VERSION and not self._tables():
             with self._alone():
                 self._create()
         if not self._tables() >= {"happening"}:
@@ -151,6 +155,22 @@ class FactoryDb:
             self._connection.execute("ROLLBACK")
             raise
         self._execute("COMMIT", ())
+
+
+def _looked_at(path: Path) -> sqlite3.Connection:
+    """Opened for reading, else in memory.
+
+    The file of a database that nobody has open is all of it, and is taken as it is. Where others have it open
+    their log beside it holds what is new, and is read with them.
+    """
+    if not path.exists() or path.stat().st_size == 0:
+        return sqlite3.connect(":memory:", isolation_level=None)
+    log = path.with_name(path.name + "-wal")
+    alone = "" if log.exists() and log.stat().st_size else "&immutable=1"
+    uri = f"{path.absolute().as_uri()}?mode=ro{alone}"
+    found = sqlite3.connect(uri, timeout=_BUSY_S, isolation_level=None, uri=True)
+    is_made = found.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+    return found if is_made else sqlite3.connect(":memory:", isolation_level=None)
 
 
 def _told(error: sqlite3.Error, path: Path) -> Exception:

@@ -37,9 +37,16 @@ def lines_of(maker: str, model: str, serial: str, thumbprint: bytes) -> tuple[li
 
 
 def check_font(font: Path | None, *texts: str) -> None:
-    """Told if a text would be printed as empty boxes."""
-    if font is None and not all(text.isascii() for text in texts):
-        raise Told("provision.font", text=next(text for text in texts if not text.isascii()))
+    """Told if a text would be printed as empty boxes, or the font cannot be used."""
+    if font is None:
+        if not all(text.isascii() for text in texts):
+            raise Told("provision.font", text=next(text for text in texts if not text.isascii()))
+        return
+    _face(font, _px(_LARGE_MM))
+    known = _pdf_font(font).face.charToGlyph
+    lacking = dict.fromkeys(character for character in "".join(texts) if ord(character) not in known)
+    if lacking:
+        raise Told("provision.font_lacks", path=font, characters="".join(lacking))
 
 
 def pdf(maker: str, model: str, serial: str, thumbprint: bytes, font: Path | None = None) -> bytes:
@@ -49,10 +56,7 @@ def pdf(maker: str, model: str, serial: str, thumbprint: bytes, font: Path | Non
     canvas.setTitle(serial)
     name = _LATIN_FONT
     if font is not None:
-        try:
-            pdfmetrics.registerFont(TTFont(_OWN_FONT, str(font)))
-        except TTFError as error:
-            raise Told("provision.no_font", path=font) from error
+        pdfmetrics.registerFont(_pdf_font(font))
         name = _OWN_FONT
     code = _code(serial, thumbprint)
     size = len(code)
@@ -100,6 +104,13 @@ def png(maker: str, model: str, serial: str, thumbprint: bytes, font: Path | Non
     out = io.BytesIO()
     picture.save(out, "PNG", dpi=(DPI, DPI))
     return out.getvalue()
+
+
+def _pdf_font(font: Path) -> TTFont:
+    try:
+        return TTFont(_OWN_FONT, str(font))
+    except TTFError as error:
+        raise Told("provision.no_font", path=font) from error
 
 
 def _code(serial: str, thumbprint: bytes) -> tuple[bytearray, ...]:

@@ -31,14 +31,14 @@ from meter_gateway.parameters import load_public_key, read_parameters, seal_para
 from meter_gateway.sealing import Sealer
 from meter_gateway.texts import Told
 from meter_protocol import first_contact as fc
-from meter_tools.provisioning import ca, ca_files, export, label
+from meter_tools.dry_run import check_folder
+from meter_tools.provisioning import ca, ca_files, export, host_clock, label
 from meter_tools.provisioning import settings as settings_file
 from meter_tools.provisioning.board import Head, Hello, command_message, record_message
 from meter_tools.provisioning.factory_db import FactoryDb, Happening, State
 from meter_tools.provisioning.line import Line
 from meter_tools.provisioning.settings import PROTECTIONS, SERIAL_PATTERN, Settings
 
-CLOCK_SLACK_MS = 3_600_000
 DROP_TRIES = 5
 
 
@@ -90,30 +90,19 @@ class Workshop:
         )
         if state == "started":
             self.database.start(happening)
+            ca_files.note_database(self.settings.ca, self.database.path.resolve())
         else:
             self.database.add(happening)
-
-    def check_clock(self) -> None:
-        """The bench's clock dates certificates and records: what is certainly wrong is refused."""
-        now = self.now()
-        built = dt.datetime.fromtimestamp(Path(__file__).stat().st_mtime, dt.UTC)
-        if now < built - dt.timedelta(days=1):
-            raise Told("provision.clock_software", now=_date(now), then=_date(built))
-        if not self.authority.is_in_force(now):
-            certificate = self.authority.certificate
-            begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
-            raise Told("provision.clock_ca", now=_date(now), begin=_date(begin), end=_date(end))
-        newest_ms = self.database.newest_ms()
-        if newest_ms is not None and self.now_ms() < newest_ms - CLOCK_SLACK_MS:
-            newest = dt.datetime.fromtimestamp(newest_ms / 1000, dt.UTC)
-            raise Told("provision.clock_back", now=_date(now), then=_date(newest))
 
 
 def provision(shop: Workshop, line: Line, serial: str | None, replace: bool, dry_run: bool) -> Outcome:
     """Told with the one thing that the operator has to do, if it cannot be done."""
-    shop.check_clock()
+    host_clock.check_issuing(shop.now(), shop.authority, shop.database.newest_ms())
     hello = line.hello()
     protection = _check_board(shop, hello)
+    # Before the board has anything, and before an old meter has forgotten anything.
+    label.check_font(shop.settings.label.font, hello.model, hello.maker)
+    check_folder(shop.settings.label.folder)
     if hello.is_meter:
         finished = _finish(shop, hello, dry_run)
         if finished is not None:
@@ -127,7 +116,6 @@ def provision(shop: Workshop, line: Line, serial: str | None, replace: bool, dry
         hello = _replace(shop, line, hello)
         protection = _check_board(shop, hello)
     chosen = _serial(shop, hello, serial)
-    label.check_font(shop.settings.label.font, chosen, hello.model, hello.maker)
     if dry_run:
         shop.say("provision.would", serial=chosen, model=hello.model, thumbprint=hello.thumbprint.hex())
         return _outcome(hello, chosen, "would")
@@ -309,7 +297,3 @@ def _write(path: Path, content: bytes) -> None:
         os.fsync(file.fileno())
     Path(fresh).chmod(0o644)
     Path(fresh).replace(path)
-
-
-def _date(moment: dt.datetime) -> str:
-    return f"{moment:%Y-%m-%d %H:%M} UTC"
