@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from meter_gateway.label import thumbprint_in
 from meter_gateway.model import Rejected
 from meter_gateway.registry import UnknownIdentity
-from meter_gateway.texts import Told
+from meter_gateway.texts import Code, Told
 from meter_gateway.verify import verify_identity
 
 _DIGITS = 64
@@ -43,7 +43,7 @@ def identity_of_file(content: bytes, thumbprint: bytes | None) -> bytes:
     try:
         key, _ = verify_identity(content)
     except Rejected as rejected:
-        raise Told("enrol.not_identity", reason=rejected.reason) from rejected
+        raise Told("enrol.not_identity", reason=Code(rejected.reason)) from rejected
     if thumbprint is not None and key.thumbprint != thumbprint:
         raise Told("enrol.other", thumbprint=key.thumbprint.hex())
     return content

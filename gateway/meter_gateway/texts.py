@@ -20,6 +20,12 @@ Language = Literal["en", "zh"]
 LANGUAGES: tuple[Language, ...] = ("en", "zh")
 
 
+class Code(str):
+    """The code of a refusal among a text's values: told with what it means."""
+
+    __slots__ = ()
+
+
 class Told(Exception):
     """Something that the user has to correct: a key of texts.toml, told in his language."""
 
@@ -61,7 +67,7 @@ class Texts:
         self._index = LANGUAGES.index(language)
 
     def __call__(self, key: str, **values: object) -> str:
-        return entries()[key][self._index].format(**{name: _plain(value) for name, value in values.items()})
+        return entries()[key][self._index].format(**{name: self._shown(value) for name, value in values.items()})
 
     def knows(self, key: str) -> bool:
         return key in entries()
@@ -80,6 +86,11 @@ class Texts:
         """The stable code, and what it means."""
         return f"[{code}] {self.reason(code)}"
 
+    def _shown(self, value: object) -> object:
+        if isinstance(value, Code):
+            return plain(self.coded_reason(value)).rstrip(".。")
+        return plain(str(value)) if isinstance(value, str | Path) else value
+
 
 def plain(text: str) -> str:
     """What a terminal would act on, such as an escape sequence or a line feed, in visible characters.
@@ -87,10 +98,6 @@ def plain(text: str) -> str:
     A serial number comes from a meter that nobody may have enrolled yet.
     """
     return "".join(ascii(each)[1:-1] if unicodedata.category(each) in _ACTS else each for each in text)
-
-
-def _plain(value: object) -> object:
-    return plain(str(value)) if isinstance(value, str | Path) else value
 
 
 _ACTS = {"Cc", "Cf", "Cs", "Zl", "Zp"}

@@ -9,6 +9,8 @@ import tty
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from cryptography import x509
@@ -20,18 +22,18 @@ from hypothesis import strategies as st
 from provisioning_bench import Bench
 
 from meter_gateway.model import Rejected
-from meter_gateway.texts import Told
+from meter_gateway.texts import LANGUAGES, Code, Language, Texts, Told
 from meter_gateway.verify import Key
+from meter_protocol import cose, framing, messages
 from meter_protocol import fields as f
 from meter_protocol import first_contact as fc
-from meter_protocol import framing
 from meter_protocol import types as t
-from meter_tools.provisioning import ca_files
+from meter_tools.provisioning import ca_files, export, work
 from meter_tools.provisioning import line as line_module
 from meter_tools.provisioning.board import Hello, open_answer, open_hello
 from meter_tools.provisioning.factory_db import FactoryDb, Happening
 from meter_tools.provisioning.line import Line
-from meter_tools.simulated_meter import SimulatedMeter
+from meter_tools.simulated_meter import AUTHORITY, SimulatedMeter
 
 NOW = dt.datetime.now(dt.UTC).replace(microsecond=0)
 METER = SimulatedMeter("CM-1")
@@ -287,3 +289,110 @@ def test_no_bytes_are_taken_for_a_board(data: st.DataObject) -> None:
         except Rejected:
             continue
         assert found == good
+
+
+def chain_of_meter(count: int) -> tuple[SimulatedMeter, list[bytes]]:
+    meter = SimulatedMeter("CM-1")
+    return meter, [*meter.begin(), *(meter.readings() for _ in range(count))]
+
+
+class Journal:
+    """Stands in for a meter's: gives out what it still has, a few messages at a time."""
+
+    def __init__(self, meter: SimulatedMeter, messages: list[bytes], asked: list[bytes]) -> None:
+        self._asked = asked
+        parts = [cose.split(raw) for raw in messages]
+        self.places = [decode_fields(part)[f.SEQUENCE] for part in parts]
+        self._messages = messages
+        self.hello = open_hello(
+            hello(HELLO_EPOCH=meter.epoch, HELLO_SEQUENCE=meter.sequence, HELLO_HASH=meter.previous), NONCE
+        )
+
+    def __call__(self, payload: bytes) -> list[bytes]:
+        self._asked.append(payload)
+        command = decode_fields(cose.split(payload))
+        start = command[fc.COMMAND_SEQUENCE] or 0
+        left = [raw for place, raw in zip(self.places, self._messages, strict=True) if place >= start]
+        return [b"".join(left[:4])] if left else [answer(payload)]
+
+
+def decode_fields(sign1: cose.Sign1) -> dict[int, Any]:
+    return messages.decode(sign1.typ, sign1.payload)
+
+
+def exported(tmp_path: Path, meter: SimulatedMeter, kept: list[bytes]) -> export.Export:
+    journal = Journal(meter, kept, [])
+    line = Line(Peer(journal).port)
+    made = export.Export(tmp_path / "journal.cbor", journal.hello)
+    try:
+        made.run(line, journal.hello, AUTHORITY, 0)
+    finally:
+        line.close()
+        made.abandon()
+    return made
+
+
+def test_what_a_journal_lacks_is_counted(tmp_path: Path) -> None:
+    meter, whole = chain_of_meter(20)
+    made = exported(tmp_path, meter, whole[2:5] + whole[9:10] + whole[11:])
+    assert made.messages == len(whole) - 2 - 4 - 1
+    assert [(run.epoch, run.first, run.last, run.lost_before) for run in made.runs] == [
+        (meter.epoch, 2, 4, 0),
+        (meter.epoch, 9, 9, 4),
+        (meter.epoch, 11, len(whole) - 1, 1),
+    ]
+    said: list[str] = []
+    shop = SimpleNamespace(say=lambda key, **values: said.append(Texts("en")(key, **values)))
+    work._say_exported(shop, made)  # type: ignore[arg-type]
+    epoch = meter.epoch.hex()
+    assert said[1:] == [
+        f"  chain {epoch}: nothing before sequence 2: receipted by a gateway, or lost by the board's flash",
+        f"  chain {epoch}: sequence 2 to 4",
+        f"  chain {epoch}: MISSING sequence 5 to 8, 4 in all: the board's flash has lost them; ask its gateway",
+        f"  chain {epoch}: sequence 9 to 9",
+        f"  chain {epoch}: MISSING sequence 10 to 10, 1 in all: the board's flash has lost them; ask its gateway",
+        f"  chain {epoch}: sequence 11 to {len(whole) - 1}",
+    ]
+
+
+def test_a_second_chain_is_a_run_of_its_own(tmp_path: Path) -> None:
+    meter, before = chain_of_meter(2)
+    old = meter.epoch
+    meter.open_epoch()
+    after = [*meter.begin(), meter.readings()]
+    journal = Journal(meter, before + after, [])
+    made = export.Export(tmp_path / "journal.cbor", journal.hello)
+    for raw in before + after:
+        made._take(raw)
+    made.abandon()
+    assert [(run.epoch, run.first, run.last, run.lost_before) for run in made.runs] == [
+        (old, 0, len(before) - 1, 0),
+        (meter.epoch, 0, len(after) - 1, 0),
+    ]
+
+
+def test_a_journal_that_ends_before_its_head_is_told_with_what_came(tmp_path: Path) -> None:
+    meter, whole = chain_of_meter(6)
+    with pytest.raises(Told, match=r"provision\.journal_ends") as refusal:
+        exported(tmp_path, meter, whole[:-1])
+    assert refusal.value.values["messages"] == len(whole) - 1
+    assert refusal.value.values["head"] == len(whole) - 1
+    assert (tmp_path / "journal.cbor.part").read_bytes() == b"".join(whole[:-1])
+
+
+def test_a_message_that_does_not_follow_is_told(tmp_path: Path) -> None:
+    meter, whole = chain_of_meter(3)
+    meter.previous = bytes(32)
+    with pytest.raises(Told, match=r"provision\.broken_chain") as refusal:
+        exported(tmp_path, meter, [*whole, meter.readings()])
+    assert refusal.value.values["sequence"] == len(whole)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_refusal_is_told_with_its_words(language: Language) -> None:
+    say = Texts(language)
+    told = say("provision.refused", reason=Code("factory_flash"))
+    assert say.coded_reason("factory_flash").rstrip(".。") in told
+    assert "SPEC" not in told
+    # A reason that a board makes up is no way to a terminal.
+    assert "\x1b" not in say("provision.refused", reason=Code("x\x1b[2J"))

@@ -1,15 +1,16 @@
 """The journal of a meter that is given up: its original bytes in a file, checked as they come.
 
-The file is a CBOR sequence of messages (SPEC §1), which `carbonmeter verify` takes. It is complete when it ends
-with the head that the board has shown, and it has its name only then.
+The file is a CBOR sequence of messages (SPEC §1), which `carbonmeter verify` takes. It has its name only when it
+ends with the head that the board has shown. What the board's flash has lost before that is not in it: `runs` tells.
 """
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
 from meter_gateway.model import Rejected
 from meter_gateway.sealing import Sealer
-from meter_gateway.texts import Told
+from meter_gateway.texts import Code, Told
 from meter_gateway.verify import KeyRing, verify
 from meter_protocol import cose
 from meter_protocol import fields as f
@@ -21,6 +22,17 @@ from meter_tools.provisioning.line import Line
 MAX_REQUESTS = 100_000
 
 
+@dataclass(slots=True)
+class Run:
+    """Consecutive messages of one chain."""
+
+    epoch: bytes
+    first: int
+    last: int
+    lost_before: int = 0
+    """Messages of the same chain between the run before and this one."""
+
+
 class Export:
     """Appends to `path`.part what the board gives out; `finish` gives the file its name."""
 
@@ -28,6 +40,7 @@ class Export:
         self.path = path
         self.messages = 0
         self.reached: Head | None = None
+        self.runs: list[Run] = []
         self._ring = KeyRing([hello.key], t.CHAIN_TYPES)
         self._part = path.with_name(path.name + ".part")
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -44,11 +57,12 @@ class Export:
             before = self.messages
             reason, messages = line.export(hello, raw)
             if reason is not None:
-                raise Told("provision.not_exported", reason=reason)
+                raise Told("provision.not_exported", reason=Code(reason))
             for message in cose.split_sequence(messages):
                 self._take(message)
             if self.messages == before:
-                raise Told("provision.journal_ends", path=self._part)
+                told = {"path": self._part, "messages": self.messages}
+                raise Told("provision.journal_ends", head=(hello.head or (b"", -1))[1], **told)
         self._file.flush()
         os.fsync(self._file.fileno())
         return self.reached
@@ -68,7 +82,7 @@ class Export:
         try:
             verified = verify(message, self._ring, 0)
         except Rejected as error:
-            raise Told("provision.not_exported", reason=error.reason) from error
+            raise Told("provision.not_exported", reason=Code(error.reason)) from error
         fields = verified.fields
         place = (fields[f.EPOCH], fields[f.SEQUENCE])
         before = self.reached
@@ -76,7 +90,16 @@ class Export:
             if place[1] <= before[1]:
                 return  # asked again, given again
             if place[1] == before[1] + 1 and fields[f.PREVIOUS] != before[2]:
-                raise Told("provision.not_exported", reason="chain_broken")
+                raise Told("provision.broken_chain", sequence=place[1], path=self._part)
         self._file.write(message)
         self.messages += 1
+        self._count(*place)
         self.reached = (*place, verified.hash)
+
+    def _count(self, epoch: bytes, sequence: int) -> None:
+        run = self.runs[-1] if self.runs and self.runs[-1].epoch == epoch else None
+        if run is not None and sequence == run.last + 1:
+            run.last = sequence
+        else:
+            lost = 0 if run is None else sequence - run.last - 1
+            self.runs.append(Run(epoch, sequence, sequence, lost))

@@ -13,7 +13,7 @@ from typing import TypeVar
 import serial
 
 from meter_gateway.model import Rejected
-from meter_gateway.texts import Told
+from meter_gateway.texts import Code, Told
 from meter_protocol import cose, framing
 from meter_protocol import first_contact as fc
 from meter_protocol import types as t
@@ -74,7 +74,7 @@ class Line:
                 except Rejected as error:
                     refused = error.reason
         if refused:
-            raise Told("provision.not_a_board", port=self.port, reason=refused)
+            raise Told("provision.not_a_board", port=self.port, reason=Code(refused))
         raise Told("provision.no_board", port=self.port)
 
     def await_hello(self, is_it: Callable[[Hello], bool]) -> Hello | None:

@@ -29,7 +29,7 @@ from meter_gateway import revocation
 from meter_gateway.maker import certificates_of
 from meter_gateway.parameters import load_public_key, read_parameters, seal_parameters
 from meter_gateway.sealing import Sealer
-from meter_gateway.texts import Told
+from meter_gateway.texts import Code, Told
 from meter_protocol import first_contact as fc
 from meter_tools.dry_run import check_folder
 from meter_tools.provisioning import ca, ca_files, export, host_clock, label
@@ -189,7 +189,7 @@ def _provision(shop: Workshop, line: Line, hello: Hello, serial: str, protection
         reason = line.offer(hello, first_set, record)
         # An answer was lost, and what is a meter by now refuses the repeated record: its hello says which it has.
         if reason not in (None, "factory_provisioned"):
-            raise Told("provision.refused", reason=reason)
+            raise Told("provision.refused", reason=Code(reason))
         _await_meter(line, hello, record_digest)
     except Told as error:
         shop.note("failed", hello, serial, note=error.key)
@@ -246,7 +246,7 @@ def _replace(shop: Workshop, line: Line, hello: Hello) -> Hello:
             if reason is None:
                 break
             if reason != "factory_head":
-                raise Told("provision.refused", reason=reason)
+                raise Told("provision.refused", reason=Code(reason))
             hello = line.hello()
         else:
             raise Told("provision.head_moves", serial=serial)
@@ -254,8 +254,20 @@ def _replace(shop: Workshop, line: Line, hello: Hello) -> Hello:
         journal.abandon()
         raise
     journal.finish()
-    shop.say("provision.exported", path=journal.path, messages=journal.messages)
+    _say_exported(shop, journal)
     return _await_new_key(line, hello)
+
+
+def _say_exported(shop: Workshop, journal: export.Export) -> None:
+    shop.say("provision.exported", path=journal.path, messages=journal.messages)
+    for run in journal.runs:
+        epoch = run.epoch.hex()
+        if run.lost_before:
+            first, last = run.first - run.lost_before, run.first - 1
+            shop.say("provision.exported_gap", epoch=epoch, first=first, last=last, messages=run.lost_before)
+        elif run.first:
+            shop.say("provision.exported_from", epoch=epoch, first=run.first)
+        shop.say("provision.exported_run", epoch=epoch, first=run.first, last=run.last)
 
 
 def _revoke(shop: Workshop, hello: Hello, serial: str, head: Head | None, journal: Path) -> None:
