@@ -181,6 +181,32 @@ def test_meters_list(filled) -> None:
         assert CHINESE.search(line) or "SN-" in line
 
 
+@pytest.mark.parametrize(
+    ("words", "most"),
+    [
+        (["meters", "enrol", "--identity", "{}"], t.max_size(t.IDENTITY)),
+        (["parameters", "send", "SN-1", "{}"], t.max_size(t.PARAMETER_SET)),
+        (["update", "offer", "SN-1", "--manifest", "{}", "--image", "{}"], t.max_size(t.UPDATE_MANIFEST)),
+        (["verify", "{meter}", "--identity", "{}"], t.max_size(t.IDENTITY)),
+        (["verify", "{meter}", "--parameters", "{}"], t.max_size(t.PARAMETER_SET)),
+        (["verify", "{}"], 1 << 16),
+    ],
+)
+def test_a_file_without_end_is_one_line(
+    filled, words: list[str], most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A device that somebody has named by mistake."""
+    monkeypatch.setattr("meter_gateway.commands.verify.MAX_FILE", 1 << 16)
+    meter = filled.folder / "meter.cose"
+    meter.write_bytes(filled.sealed[0])
+    code, out, err = run(filled, *(word.format("/dev/zero", meter=meter) for word in words))
+    assert (code, out) == (2, "")
+    assert (
+        err.strip()
+        == f"carbonmeter: /dev/zero is larger than {most} bytes, and no such file is; give the right one"
+    )
+
+
 def test_enrolment_by_identity_file_asks_unless_told(gateway) -> None:
     gateway.enrol(SimulatedMeter("SN-1"))
     meter = SimulatedMeter("SN-2")

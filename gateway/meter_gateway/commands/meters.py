@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from meter_gateway import enrolment, revocation
+from meter_gateway.bounded import read_bounded
 from meter_gateway.commands.terminal import ConfigOption, Terminal, configured, existing_store, terminal
 from meter_gateway.maker import MakerRefused, Makers, load_makers
 from meter_gateway.registry import BY_MAKER, BY_THUMBPRINT, Meter
@@ -15,6 +16,7 @@ from meter_gateway.texts import Told, plain
 from meter_gateway.values import time_text
 from meter_gateway.verify import verify_identity
 from meter_protocol import fields as f
+from meter_protocol import types as t
 
 app = typer.Typer(no_args_is_help=True, help="Enrolled meters, meters that wait, revocations and forks.")
 
@@ -57,7 +59,7 @@ def enrol(
         return
     expected = None if thumbprint is None else enrolment.full_thumbprint(thumbprint)
     if identity is not None:
-        raw = enrolment.identity_of_file(identity.read_bytes(), expected)
+        raw = enrolment.identity_of_file(read_bounded(identity, t.max_size(t.IDENTITY)), expected)
     elif expected is not None:
         raw = enrolment.waiting_identity(store.registry.unknown_identities(), expected)
     else:

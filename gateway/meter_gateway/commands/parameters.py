@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from meter_gateway import delivery, enrolment, state_dir
+from meter_gateway.bounded import read_bounded
 from meter_gateway.commands.readings import find_meter
 from meter_gateway.commands.secrets_asked import passphrase as asked
 from meter_gateway.commands.terminal import ConfigOption, Terminal, configured, existing_store, terminal
@@ -90,7 +91,7 @@ def send(
     term, settings = terminal(ctx), configured(config)
     store = existing_store(settings)
     known = find_meter(store.registry.meters(), meter)
-    raw = file.read_bytes()
+    raw = read_bounded(file, t.max_size(t.PARAMETER_SET))
     sealed = decode(raw)
     if sealed is None:
         raise Told("parameters.not_a_set", path=file)

@@ -10,6 +10,7 @@ import typer
 
 from meter_gateway import image as images
 from meter_gateway import offers
+from meter_gateway.bounded import read_bounded
 from meter_gateway.commands.parameters import load_authority
 from meter_gateway.commands.readings import find_meter
 from meter_gateway.commands.terminal import ConfigOption, Terminal, configured, existing_store, terminal
@@ -70,7 +71,7 @@ def sign(
     ] = None,
 ) -> None:
     """Sign an image's manifest with the update authority's key. Keep that key away from gateways."""
-    term, content = terminal(ctx), image.read_bytes()
+    term, content = terminal(ctx), read_bounded(image, images.MAX_IMAGE)
     images.parse(content)
     if not 0 < len(version.encode()) <= MAX_TEXT:
         raise Told("update.bad_version", version=version)
@@ -94,7 +95,8 @@ def offer(
     """Have the running gateway offer an update to meters, in place of what was offered to them before."""
     term, settings = terminal(ctx), configured(config)
     store = existing_store(settings)
-    raw, content = manifest.read_bytes(), image.read_bytes()
+    raw = read_bounded(manifest, t.max_size(t.UPDATE_MANIFEST))
+    content = read_bounded(image, images.MAX_IMAGE)
     fields = offers.check(raw, content, load_trust(settings).update_authorities)
     found = _named(store, meters)
     stored = Offers(store.database)

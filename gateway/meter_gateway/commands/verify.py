@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from meter_gateway import enrolment, inspection, report
+from meter_gateway.bounded import read_bounded
 from meter_gateway.commands.terminal import NEGATIVE, ConfigOption, Terminal, find_config, terminal
 from meter_gateway.config import GatewayConfig, load_config
 from meter_gateway.history import walk
@@ -21,6 +22,9 @@ from meter_gateway.values import time_text
 from meter_gateway.verify import verify_identity
 from meter_protocol import fields as f
 from meter_protocol import types as t
+
+MAX_FILE = 1 << 28
+"""A journal of 16 MiB is more than a year of a meter."""
 
 
 def verify(
@@ -42,13 +46,14 @@ def verify(
 ) -> None:
     """Check a file offline: is it authentic, from whom, what does it say? Exit code 1 if it is not proven."""
     term = terminal(ctx)
-    content = file.read_bytes()
+    content = read_bounded(file, MAX_FILE)
     settings = _configuration(config)
     store = _store(settings)
     chest = KeyChest(
         [*_given_keys(key or (), identity or ()), *_enrolled_keys(store), *_configured_keys(settings)]
     )
-    contexts = Contexts(given=None if parameters is None else parameters.read_bytes())
+    given = None if parameters is None else read_bounded(parameters, t.max_size(t.PARAMETER_SET))
+    contexts = Contexts(given=given)
     if store is not None:
         _learn_from_store(contexts, store, content, chest)
     vouched = None if thumbprint is None else enrolment.full_thumbprint(thumbprint)
@@ -78,7 +83,9 @@ def _given_keys(key_files: Iterable[Path], identities: Iterable[Path]) -> Iterat
     for path in key_files:
         yield Known(load_public_key(path), "given_key")
     for path in identities:
-        yield Known(verify_identity(path.read_bytes())[0].cose_key, "given_key", t.ROLE_METER)
+        yield Known(
+            verify_identity(read_bounded(path, t.max_size(t.IDENTITY)))[0].cose_key, "given_key", t.ROLE_METER
+        )
 
 
 def _enrolled_keys(store: Store | None) -> Iterator[Known]:

@@ -1,7 +1,7 @@
 """The journal of a meter that is given up: its original bytes in a file, checked as they come.
 
-The file is a CBOR sequence of messages (SPEC §1), which `carbonmeter verify` takes. It has its name only when it
-ends with the head that the board has shown. What the board's flash has lost before that is not in it: `runs` tells.
+The file is a CBOR sequence of messages (SPEC §1), which `carbonmeter verify` takes. It has its name only when
+it ends with the head that the board has shown. What the flash has lost before that is not in it: `runs` tells.
 """
 
 import os
