@@ -11,10 +11,15 @@ from pathlib import Path
 
 import pytest
 import serial
+from hypothesis import given
+from hypothesis import strategies as st
 from serial.tools import list_ports
 
+from meter_protocol import framing
 from meter_tools.boards import ports
+from meter_tools.boards.console_text import MAX_FRAME, ConsoleText
 from meter_tools.checks import SCRIPTS
+from meter_tools.simulated_meter import SimulatedMeter
 
 PATIENCE_S = 20
 
@@ -76,6 +81,53 @@ def test_bytes_go_both_ways_and_the_boards_into_the_log(board, terminal: Termina
     assert read_until(board[0], b"more") == b"more"
     assert terminal.process.wait(PATIENCE_S) == 0
     assert (tmp_path / "log").read_bytes() == b"meter SN-1 thumbprint 00ff\r\n"
+
+
+def test_frames_are_one_line_each_and_text_that_only_begins_like_one_is_shown(
+    board, terminal: Terminal, tmp_path: Path
+) -> None:
+    identity = SimulatedMeter("CM-1").identity()
+    os.write(board[0], b"no factory record\r\n" + framing.frame(identity) + b"meter CM-1\r\n")
+    line = f"[frame of {len(framing.frame(identity))} bytes: identity]\r\n".encode()
+    assert line + b"meter CM-1" in read_until(terminal.screen, b"meter CM-1\r\n")
+    os.write(board[0], b"\0Traceback: it ends here")
+    assert b"Traceback" in read_until(terminal.screen, b"ends here")
+    log = (tmp_path / "log").read_bytes()
+    assert log == b"no factory record\r\n" + line + b"meter CM-1\r\nTraceback: it ends here"
+
+
+FRAME, OTHER = framing.frame(SimulatedMeter("CM-1").identity()), framing.frame(b"no message")
+
+
+def readable(*pieces: bytes) -> bytes:
+    text = ConsoleText(lambda types, size: f"<{','.join(types)} {size}>")
+    return b"".join(map(text.feed, pieces)) + text.give_up()
+
+
+@given(data=st.data())
+def test_a_console_is_the_same_however_it_comes(data: st.DataObject) -> None:
+    said = b"before" + FRAME + OTHER + b"between\r\n" + FRAME + b"after"
+    cuts = sorted(data.draw(st.sets(st.integers(0, len(said)))))
+    pieces = [said[start:end] for start, end in zip([0, *cuts], [*cuts, len(said)], strict=True)]
+    identity = f"<identity {len(FRAME)}>\r\n".encode()
+    assert readable(*pieces) == b"before%s< %d>\r\nbetween\r\n%safter" % (identity, len(OTHER), identity)
+
+
+TEXT = st.binary(max_size=40).map(lambda octets: octets.replace(b"\0", b""))
+
+
+@given(st.lists(st.one_of(TEXT, st.just(b"\0"), st.just(FRAME))))
+def test_no_text_is_lost(pieces: list[bytes]) -> None:
+    """A zero alone is noise on the line: what follows is text, or a frame all the same."""
+    lines = {FRAME: f"<identity {len(FRAME)}>\r\n".encode(), b"\0": b""}
+    assert readable(*pieces) == b"".join(lines.get(piece, piece) for piece in pieces)
+
+
+def test_what_never_ends_is_shown() -> None:
+    text = ConsoleText(lambda types, size: "")
+    assert text.feed(b"\0" + b"x" * (MAX_FRAME + 1)) == b"x" * (MAX_FRAME + 1)
+    assert not text.is_holding
+    assert text.feed(b"yz") == b"yz"
 
 
 def test_a_board_that_goes_is_told_in_one_line(board, terminal: Terminal) -> None:

@@ -8,7 +8,7 @@
     program       the programs that write boards: found, run, and heard
     flash         the steps of writing a board; writer is what each program has to do for it
     *_writer      esptool (with partitions), mpremote, dfu-util, pyOCD
-    console       what a board says, and what is typed to it
+    console       what a board says, and what is typed to it; console_text: readable, with frames among it
     emulator      an emulated board in QEMU
     commands      `carbonmeter board`
 

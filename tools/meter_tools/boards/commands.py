@@ -178,7 +178,13 @@ def watch(
 ) -> None:
     """Show a board's console and send it what is typed; Ctrl-] leaves."""
     term = terminal(ctx)
-    console.watch(console.find(port), baud, log, _teller(term))
+
+    def describe(types: list[str], size: int) -> str:
+        keys = [f"type.{typ}" for typ in dict.fromkeys(types)]
+        what = ", ".join(term.say(key) for key in keys if term.say.knows(key)) or term.say("board.other_frame")
+        return term.say("board.frame", size=size, what=what)
+
+    console.watch(console.find(port), baud, log, _teller(term), describe)
 
 
 def _title(term: Terminal, board: Board) -> str:

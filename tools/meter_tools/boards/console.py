@@ -1,4 +1,4 @@
-"""A board's console on this terminal: bytes both ways until Ctrl-], the board's end also into a log file.
+"""A board's console on this terminal: what is typed to it, and what it says also into a log file, until Ctrl-].
 
 The standard input may be no terminal, as in a script: its end is not the console's, which then only listens.
 """
@@ -16,6 +16,7 @@ from typing import BinaryIO
 import serial
 
 from meter_tools.boards import ports
+from meter_tools.boards.console_text import ConsoleText, Describe
 from meter_tools.told import Tell
 
 LEAVE = b"\x1d"
@@ -23,20 +24,23 @@ LEAVE = b"\x1d"
 
 CHUNK = 4096
 
+SILENCE_S = 0.5
+"""Inside a frame there is none: what was held back for one is text."""
+
 
 def find(asked: str | None) -> str:
     """The port that was named, else the only USB serial port of this machine."""
     return ports.choose(asked, ports.usb_serial(), "board.no_console")
 
 
-def watch(port: str, baud: int, log: Path | None, tell: Tell) -> None:
+def watch(port: str, baud: int, log: Path | None, tell: Tell, describe: Describe) -> None:
     """Until Ctrl-]; PortError when the board goes."""
     with contextlib.ExitStack() as stack:
         file = stack.enter_context(log.open("ab", buffering=0)) if log else None
         board = stack.enter_context(ports.open_port(port, baud))
         tell("board.console", port=port)
         stack.enter_context(_raw(sys.stdin.fileno()))
-        _pump(board, file)
+        _pump(board, file, ConsoleText(describe))
 
 
 @contextlib.contextmanager
@@ -53,13 +57,13 @@ def _raw(terminal: int) -> Iterator[None]:
         termios.tcsetattr(terminal, termios.TCSADRAIN, before)
 
 
-def _pump(board: serial.Serial, log: BinaryIO | None) -> None:
+def _pump(board: serial.Serial, log: BinaryIO | None, text: ConsoleText) -> None:
     keys, screen = sys.stdin.fileno(), sys.stdout.fileno()
     watched = [board.fileno(), keys]
     while True:
-        ready, _, _ = select.select(watched, [], [])
-        if board.fileno() in ready:
-            said = _read(board)
+        ready, _, _ = select.select(watched, [], [], SILENCE_S if text.is_holding else None)
+        if board.fileno() in ready or not ready:
+            said = text.feed(_read(board)) if ready else text.give_up()
             os.write(screen, said)
             if log:
                 log.write(said)
