@@ -14,6 +14,7 @@ from meter_gateway.texts import Texts, entries, help_in_chinese, language_of
 from meter_protocol import events, schema
 from meter_protocol import types as t
 from meter_protocol.quantities import QUANTITIES
+from meter_tools.boards import description, readme
 from meter_tools.boards.description import Flash, Link, Provisioning, Status
 from meter_tools.cli import app
 
@@ -60,7 +61,7 @@ def test_every_text_that_the_program_names_exists_and_every_text_is_named() -> N
 
 GENERATED = re.compile(
     r"(quantity|event|detail|store|type|maker)\.|doctor\.(topic|summary)_|verify\.(by|context)_|update\.state_"
-    r"|provision\.(did|state)_|board\.(status|link|provisioning|flash)_"
+    r"|provision\.(did|state)_|board\.(status|link|provisioning|flash)_|fact\.|wiring\."
 )
 """Keys that are put together from codes; the tests below hold them against those."""
 
@@ -78,6 +79,13 @@ def test_every_word_of_a_board_description_has_its_words() -> None:
     fields = {"status": Status, "link": Link, "provisioning": Provisioning, "flash": Flash}
     keys = {f"board.{name}_{word}" for name, kind in fields.items() for word in get_args(kind)}
     assert keys <= set(entries())
+
+
+def test_every_part_that_a_boards_readme_names_has_its_words() -> None:
+    labels = {cell for board in description.all_boards() for cell, *_ in readme.facts(board.readme)}
+    assert len(labels) > 10
+    named = {"bus" if label.startswith("bus ") else label.lower().replace(" ", "_") for label in labels}
+    assert {f"fact.{name}" for name in named | {"here"}} == {key for key in entries() if key.startswith("fact.")}
 
 
 def test_every_reason_of_the_store_has_its_words() -> None:

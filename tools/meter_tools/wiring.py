@@ -12,6 +12,7 @@ from xml.sax.saxutils import escape
 
 from pydantic import BeforeValidator, Field
 
+from meter_gateway.texts import Texts
 from meter_gateway.validated_toml import ConfigError, Table, as_tuple, read
 from meter_tools.mpycross import PROJECT
 
@@ -42,11 +43,15 @@ class Wire(Table):
     to: Annotated[str, Field(min_length=1, max_length=42)] = Field(examples=['"DI"'])
     """The part's terminal."""
 
+    to_zh: Annotated[str, Field(min_length=1, max_length=42)] | None = Field(default=None, examples=['"触点 0"'])
+    """In Chinese, where that is another."""
+
     way: Literal["out", "in", "both"] = Field(examples=['"out"'])
 
 
 class Part(Table):
     name: Annotated[str, Field(min_length=1, max_length=34)] = Field(examples=['"RS-485 transceiver"'])
+    name_zh: Annotated[str, Field(min_length=1, max_length=34)] = Field(examples=['"RS-485 收发器"'])
     detail: Annotated[str, Field(min_length=1, max_length=46)] = Field(examples=['"MAX3485, 3.3 V"'])
     wire: Annotated[tuple[Wire, ...], BeforeValidator(as_tuple), Field(min_length=1)] = Field(
         examples=['[{pin = "PD5", to = "DI", way = "out"}]']
@@ -67,16 +72,30 @@ def wiring_of(board: Path) -> Wiring:
     return read(board / FILE, Wiring)
 
 
+def rows(wiring: Wiring, say: Texts) -> list[list[str]]:
+    """The head and a row for each wire; a column that would be empty is left out."""
+
+    def end(part: Part, wire: Wire) -> str:
+        if say.language == "zh":
+            return say("layout.line", label=part.name_zh, value=wire.to_zh or wire.to)
+        return say("layout.line", label=part.name, value=wire.to)
+
+    found = [(wire.pin, wire.at or "", wire.signal or "", end(part, wire)) for part, wire in wiring.wires()]
+    heads = [say(f"wiring.{name}") for name in ("pin", "at", "signal", "to")]
+    wanted = [column for column in range(len(heads)) if any(row[column] for row in found)]
+    return [[line[column] for column in wanted] for line in (heads, *found)]
+
+
 def table(wiring: Wiring) -> str:
-    """A column that would be empty is left out."""
-    rows = [
-        (wire.pin, wire.at or "", f"`{wire.signal}`" if wire.signal else "", f"{part.name}: {wire.to}")
-        for part, wire in wiring.wires()
-    ]
-    heads = ("pin", "on the board", "in the files", "goes to")
-    wanted = [column for column in range(len(heads)) if any(row[column] for row in rows)]
-    lines = [heads, ("---",) * len(heads), *rows]
-    return "\n".join(f"| {' | '.join(line[column] for column in wanted)} |" for line in lines)
+    """For a README, which is English; what the files say is marked as code."""
+    say = Texts("en")
+    head, *found = rows(wiring, say)
+    if say("wiring.signal") in head:
+        column = head.index(say("wiring.signal"))
+        for row in found:
+            row[column] = row[column] and f"`{row[column]}`"
+    lines = [head, ["---"] * len(head), *found]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def with_table(readme: str, wiring: Wiring) -> str:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from meter_tools import board_build, toolchain, upstream
-from meter_tools.boards import description, recipe
+from meter_tools import board_build, toolchain, upstream, wiring
+from meter_tools.boards import description, readme, recipe
 from meter_tools.boards.new import MAKER
 from meter_tools.boards.recipe import BuildError
 from meter_tools.mpycross import PROJECT
@@ -33,7 +33,27 @@ def test_a_board_is_shown_with_the_wiring_of_its_readme(carbonmeter) -> None:
     assert f"MicroPython {upstream.MICROPYTHON.version}" in done.stdout
     assert re.search(r"bus modbus0 +USART3, Modbus RTU, 9600 8N1", done.stdout)
     assert "watchdog" in done.stdout
-    assert "芯片：STM32F405" in carbonmeter("--lang", "zh", "board", "show", "emulated_stm32").stdout
+    assert re.search(r"USART2 +Gateway: frames of SPEC §9", done.stdout)
+
+
+@pytest.mark.parametrize("name", description.names())
+def test_a_board_is_shown_in_chinese_as_far_as_its_readme_goes(carbonmeter, name: str) -> None:
+    said = carbonmeter("--lang", "zh", "board", "show", name).stdout
+    board = description.find(name)
+    assert f"芯片：{board.description.chip}" in said
+    for label, *_ in readme.facts(board.readme):
+        assert not re.search(rf"^ {label} ", said, re.MULTILINE), label
+    for part, wire in wiring.wiring_of(board.folder).wires():
+        assert CHINESE.search(part.name_zh)
+        assert wire.to_zh is None or CHINESE.search(wire.to_zh)
+        assert f"{part.name_zh}：{wire.to_zh or wire.to}" in said
+
+
+def test_a_board_without_readme_and_wiring_is_shown(board_of, carbonmeter) -> None:
+    board_of(**STM32)
+    done = carbonmeter("board", "show", "wall")
+    assert done.exit_code == 0, done.output
+    assert "Chip: STM32F4" in done.stdout
 
 
 def test_an_unknown_board_is_one_line_for_every_command(carbonmeter) -> None:

@@ -150,7 +150,7 @@ def test_text_that_would_run_over_its_box_is_refused(key: str, tmp_path: Path) -
         wire = f'{{pin = "{told["pin"]}", signal = "{told["signal"]}", to = "{told["to"]}", way = "in"}}'
         (tmp_path / "wiring.toml").write_text(
             f'processor = "{told["processor"]}"\n[[part]]\nname = "{told["name"]}"\n'
-            f'detail = "{told["detail"]}"\nwire = [{wire}]\n'
+            f'name_zh = "部分"\ndetail = "{told["detail"]}"\nwire = [{wire}]\n'
         )
         wiring.wiring_of(tmp_path)
 
@@ -162,7 +162,7 @@ def test_text_that_would_run_over_its_box_is_refused(key: str, tmp_path: Path) -
 def test_text_in_a_picture_is_escaped() -> None:
     wires = ({"pin": "A&B", "to": "<C>", "way": "out"},)
     of_board = wiring.Wiring.model_validate(
-        {"processor": "P", "part": ({"name": "N", "detail": "D", "wire": wires},)}
+        {"processor": "P", "part": ({"name": "N", "name_zh": "部分", "detail": "D", "wire": wires},)}
     )
     drawn = wiring.picture("board", of_board)
     assert "A&amp;B" in drawn

@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from meter_gateway.commands.terminal import NEGATIVE, Terminal, terminal, told
-from meter_tools import board_build
+from meter_tools import board_build, wiring
 from meter_tools.boards import console, description, emulator, flash, new, readme
 from meter_tools.boards.description import Board
 from meter_tools.boards.recipe import sources_of
@@ -62,8 +62,9 @@ def show(ctx: typer.Context, board: BoardName) -> None:
     term.line("status", f"{_status(term, found)} ({about.evidence})")
     term.line("sources", ", ".join(f"{source.name} {source.version}" for source in sources_of(found)))
     term.line("written_by", term.say(f"board.flash_{about.flash}"))
-    for table in readme.wiring(found.readme):
-        _facts(term, table)
+    _table(term, _in_his_words(term, readme.facts(found.readme)))
+    if (found.folder / wiring.FILE).is_file():
+        _table(term, wiring.rows(wiring.wiring_of(found.folder), term.say))
     term.print(term.say("board.more", path=found.readme, board=found.name))
 
 
@@ -195,8 +196,26 @@ def _status(term: Terminal, board: Board) -> str:
     return term.say(f"board.status_{board.description.status}")
 
 
-def _facts(term: Terminal, rows: list[list[str]]) -> None:
-    """A table of a README, under its own headings."""
+def _in_his_words(term: Terminal, rows: list[list[str]]) -> list[list[str]]:
+    """Head and first column in the user's language; what a README says of a part is in its own."""
+    return [
+        [_label(term, cell) if row == 0 or column == 0 else cell for column, cell in enumerate(cells)]
+        for row, cells in enumerate(rows)
+    ]
+
+
+def _label(term: Terminal, text: str) -> str:
+    bus, _, name = text.partition(" ")
+    if bus == "bus":
+        return term.say("fact.bus", name=name)
+    key = f"fact.{text.lower().replace(' ', '_')}"
+    return term.say(key) if term.say.knows(key) else text
+
+
+def _table(term: Terminal, rows: list[list[str]]) -> None:
+    """The head first."""
+    if not rows:
+        return
     head, *body = rows
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for name in head:
