@@ -8,7 +8,7 @@ from meter_gateway import records
 from meter_gateway.chains import Chain, Placed
 from meter_gateway.model import Finding, GatewayTime, Verdict
 from meter_gateway.sealing import Sealer
-from meter_gateway.store import Commit, Store
+from meter_gateway.store import Commit, MessageRow, Store
 from meter_protocol import fields as f
 from meter_protocol import merkle
 from meter_protocol import types as t
@@ -39,12 +39,21 @@ class Batch:
         for (message, verified, _), findings in zip(placed, found, strict=True):
             # Nearly always the same object again, which spares the comparison of its many findings.
             if findings is not latest:
-                verdict, opinion_id, opinion = self._opinion(findings)
+                verdict = self._judge(findings)
+                opinion_id, opinion = self._opinion(verdict)
                 latest = findings
             leaves.append(before + cbor2.dumps(verified.fields[f.SEQUENCE]) + after + verified.hash + opinion)
             rows.append((number, message, verdict.revision, opinion_id))
             number += 1
             self.accepted += verdict.accepted
+
+    def revise(self, thumbprint: bytes, epoch: bytes, message: MessageRow, verdict: Verdict) -> None:
+        """A later revision of the verdict on a stored message."""
+        before, after = records.pieces(thumbprint, epoch, self._now.time_ms)
+        opinion_id, opinion = self._opinion(verdict)
+        self._leaves.append(before + cbor2.dumps(message.sequence) + after + message.hash + opinion)
+        rows = self._commit.verdicts
+        rows.append((self._commit.first_verdict + len(rows), message.id, verdict.revision, opinion_id))
 
     def seal(self, sealer: Sealer) -> None:
         """Sign the group. A group without verdicts signs nothing."""
@@ -63,11 +72,10 @@ class Batch:
         )
         self._commit.batch = self._commit.first_verdict, len(self._leaves), self._now.time_ms, sealed
 
-    def _opinion(self, findings: Findings) -> tuple[Verdict, int, bytes]:
-        verdict = self._judge(findings)
+    def _opinion(self, verdict: Verdict) -> tuple[int, bytes]:
         known = self._opinions.get(id(verdict))
         if known is None:
             opinion = records.opinion_of(verdict)
             number = self._store.opinion_id(self._commit, verdict.accepted, opinion)
             known = self._opinions[id(verdict)] = verdict, number, opinion
-        return known
+        return known[1:]

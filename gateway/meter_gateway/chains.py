@@ -178,7 +178,7 @@ class Work:
             if row.sequence != chain.next_sequence:
                 chain.lowest_parked = row.sequence
                 return
-            run.append(Placed(row.id, _verified(row, chain.meter), row.received_ms))
+            run.append(Placed(row.id, verified_of(row, chain.meter.key.thumbprint), row.received_ms))
             chain.next_sequence += 1
 
     def _behind_gap(self) -> int | None:
@@ -267,7 +267,7 @@ class Chains:
                 sequence = message.sequence
                 if sequence > state.next_sequence:
                     state.note_gap(sequence)
-                self._learn(state, [_verified(message, meter)], message.received_ms)
+                self._learn(state, [verified_of(message, meter.key.thumbprint)], message.received_ms)
         return state
 
 
@@ -294,11 +294,11 @@ def attested_gap(verified: Verified) -> tuple[bytes, int, int | None] | None:
     return epoch, first, last
 
 
-def _verified(row: MessageRow, meter: Meter) -> Verified:
+def verified_of(row: MessageRow, thumbprint: bytes) -> Verified:
     """A stored message as it was when it had been verified: only authentic ones are stored."""
     typ = t.CHAIN_TYPES[row.type]
     fields = decode.decode(typ, decode.split(row.raw).payload)
-    return Verified(row.raw, typ, meter.key.thumbprint, fields, row.hash)
+    return Verified(row.raw, typ, thumbprint, fields, row.hash)
 
 
 def _message_row(placed: Placed, chain: int) -> Row:

@@ -8,6 +8,7 @@ import typer
 from meter_gateway.commands import gateway, meters, parameters, rejected, update, uplink
 from meter_gateway.commands.doctor import doctor
 from meter_gateway.commands.readings import readings
+from meter_gateway.commands.rejudge import history, rejudge
 from meter_gateway.commands.terminal import Commands, new_terminal
 from meter_gateway.commands.verify import verify
 from meter_gateway.texts import Language, Texts, language_of
@@ -46,5 +47,7 @@ app.add_typer(update.app, name="update")
 app.add_typer(uplink.app, name="uplink")
 app.add_typer(rejected.app, name="rejected")
 app.command()(readings)
+app.command()(history)
+app.command()(rejudge)
 app.command()(verify)
 app.command()(doctor)

@@ -52,7 +52,7 @@ NOT_REFUSED = ("unknown_key", "revoked_key")
 """No answer to strangers; and a meter whose key was revoked keeps its journal for whoever investigates."""
 
 FORK = "chain_fork"
-_LATE = (finding("chain_broken"),)
+LATE = (finding("chain_broken"),)
 
 
 class Begun(NamedTuple):
@@ -182,7 +182,7 @@ class Ingest:
                 batch.add(chain, placed, assess_group(state, group, self.trust, received_ms, clock_trusted))
             chain.head_sequence, chain.head_hash = last.fields[f.SEQUENCE], last.hash
         for message in work.late.values():
-            batch.add(chain, [message], [_LATE])
+            batch.add(chain, [message], [LATE])
 
     def _learn(self, state: ChainState, group: Sequence[Verified], received_ms: int) -> None:
         """What the messages were found to be then stands in their verdicts; here only the state counts."""

@@ -22,6 +22,7 @@ from pathlib import Path
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509 import verification
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -68,6 +69,11 @@ class Makers:
     ) -> None:
         self._roots = tuple(roots)
         self._lists = tuple(revocation_lists)
+
+    def fingerprints(self) -> list[bytes]:
+        """SHA-256 of each, in order: what two configurations have in common."""
+        found = [root.fingerprint(hashes.SHA256()) for root in self._roots]
+        return sorted(found + [each.fingerprint(hashes.SHA256()) for each in self._lists])
 
     def judge(self, chain: bytes | None, at_ms: int) -> Statement:
         """The steps 1–3, and what the certificate says; MakerRefused with the reason."""

@@ -33,12 +33,14 @@ from meter_gateway.listener.mqtt import MqttListener
 from meter_gateway.listener.serial import SerialListener
 from meter_gateway.model import Outcome
 from meter_gateway.offers import Offers
+from meter_gateway.policy import Scheme
 from meter_gateway.pump import Pump
 from meter_gateway.recovery import Recovery
 from meter_gateway.sealing import Sealers, load_sealers
 from meter_gateway.store import Limits, Store, StoreUnavailable
 from meter_gateway.traceability import load_trust
 from meter_gateway.update_server import UpdateServer
+from meter_gateway.upkeep import Upkeep
 from meter_gateway.uplink.mqtt import MqttUplink
 from meter_gateway.validated_toml import ConfigError
 from meter_protocol import fields as f
@@ -125,6 +127,7 @@ class Service:
         config: GatewayConfig,
         store: Store,
         ingest: Ingest,
+        scheme: Scheme,
         sealers: Sealers,
         status_path: Path,
         threads: Threads,
@@ -150,6 +153,8 @@ class Service:
             self._listeners, time_server, self._delivery, self._updates, self._recovery, clock.now
         )
         self._pump = Pump(self._inbox, ingest, clock.now, threads.ingest, self._take)
+        self._upkeep = Upkeep(store, sealers.verdict, clock.now, threads.ingest, self._wake_uplink)
+        self._upkeep.renew(ingest.trust, scheme)
         self._status = status.Status(started_ms=_host_ms())
         self._reload = asyncio.Event()
 
@@ -160,7 +165,7 @@ class Service:
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGHUP, self._reload.set)
         jobs = [listener.run() for listener in self._listeners]
-        jobs += [self._pump.run(), self._do_chores(), self._reload_when_asked()]
+        jobs += [self._pump.run(), self._do_chores(), self._reload_when_asked(), self._upkeep.run()]
         if self._uplink is not None:
             jobs.append(self._uplink.run())
         tasks = [asyncio.create_task(job) for job in jobs]
@@ -208,7 +213,11 @@ class Service:
         counts.judged += outcome.judged
         counts.accepted += outcome.accepted
         self._status.rejected_by_reason.update(rejection.reason for rejection in outcome.rejected)
-        if outcome.judged and self._uplink is not None:
+        if outcome.judged:
+            self._wake_uplink()
+
+    def _wake_uplink(self) -> None:
+        if self._uplink is not None:
             self._uplink.notify()
 
     async def _do_chores(self) -> None:
@@ -249,6 +258,7 @@ class Service:
         current.uplink = None if self._uplink is None else self._uplink.connected
         current.counts.dropped_payloads = self._inbox.dropped.total() + self._pump.given_up
         current.counts.answers = self._courier.answers
+        current.counts.revised = self._upkeep.revisions
         current.counts.uplinked = 0 if self._uplink is None else self._uplink.sent
         current.image_requests = self._updates.requests.copy()
         current.lost = sum((listener.lost for listener in self._listeners), self._inbox.dropped.copy())
@@ -269,6 +279,7 @@ class Service:
                 _log.error("%s; going on with what was loaded before", error)
                 continue
             self._ingest.trust, self._ingest.judge = trust, scheme.judge
+            self._upkeep.renew(trust, scheme)
             _log.info("certificates, bindings, authorities and scheme are loaded anew")
 
     async def _call(self, function: Callable[..., Result], *arguments: Any) -> Result:
@@ -296,7 +307,7 @@ async def serve(config: GatewayConfig, status_path: Path) -> None:
         ingest = Ingest(store, sealers, checker, trust, scheme.judge)
         memory.calm_collector()
         with make_threads() as threads:
-            await Service(config, store, ingest, sealers, status_path, threads).run(stop)
+            await Service(config, store, ingest, scheme, sealers, status_path, threads).run(stop)
     finally:
         checker.close()
         store.close()

@@ -23,6 +23,8 @@ class Counts:
     stored: int = 0
     judged: int = 0
     accepted: int = 0
+    revised: int = 0
+    """Further revisions of verdicts, because what they rest on has changed."""
     answers: int = 0
     uplinked: int = 0
     outbox_pending: int = 0

@@ -58,6 +58,16 @@ class MessageRow(NamedTuple):
     raw: bytes
 
 
+class JudgedRow(NamedTuple):
+    """A stored message and its latest verdict."""
+
+    message: MessageRow
+    revision: int
+    opinion: int
+    encoded: bytes
+    """The opinion itself (records.py)."""
+
+
 @dataclass(slots=True)
 class Commit:
     """What one commit group adds; rows are in the order of the schema's columns.
@@ -163,6 +173,28 @@ class Store:
             (chain, first, before, before, -1 if limit is None else limit),
         )
         return [MessageRow(*row) for row in rows]
+
+    # What judging again asks
+
+    def judged_chains(self) -> list[tuple[int, bytes, bytes, int]]:
+        """(id, thumbprint, epoch, judged messages) of every chain."""
+        return self.database.query(
+            "SELECT chain.id, meter.thumbprint, chain.epoch, (SELECT count(*) FROM message JOIN verdict"
+            "  ON verdict.message = message.id AND verdict.revision = 0 WHERE message.chain = chain.id)"
+            " FROM chain JOIN meter ON meter.id = chain.meter ORDER BY chain.id"
+        )
+
+    def judged_of(self, chain: int, first: int, limit: int) -> list[JudgedRow]:
+        """The messages of a chain that have a verdict, from the sequence `first` on, in order."""
+        rows = self.database.query(
+            "SELECT message.id, sequence, type, received_ms, hash, raw, revision, opinion.id, encoded"
+            " FROM message JOIN verdict ON verdict.id ="
+            "  (SELECT id FROM verdict WHERE verdict.message = message.id ORDER BY revision DESC LIMIT 1)"
+            " JOIN opinion ON opinion.id = verdict.opinion"
+            " WHERE chain = ? AND sequence >= ? ORDER BY sequence LIMIT ?",
+            (chain, first, limit),
+        )
+        return [JudgedRow(MessageRow(*row[:6]), *row[6:]) for row in rows]
 
     # What ingest adds
 

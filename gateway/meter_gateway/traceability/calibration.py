@@ -11,7 +11,7 @@ Between two changes the answer is constant, so it is given as a Piece of time th
 """
 
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
@@ -117,6 +117,9 @@ class Register:
             for certificate in self._certificates.values()
             for serial, at_ms, code in self._ends_of_instruments(certificate)
         )
+
+    def __iter__(self) -> Iterator[Certificate]:
+        return iter(self._certificates.values())
 
     def __contains__(self, identifier: str) -> bool:
         return identifier in self._certificates

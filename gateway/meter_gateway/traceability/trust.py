@@ -39,6 +39,7 @@ class Trust:
         makers: Makers | None = None,
     ) -> None:
         self.register = Register(certificates, utc_offset_minutes)
+        self.utc_offset_minutes = utc_offset_minutes
         self.bindings = tuple(bindings)
         self.authorities = authorities
         self.clocks = clocks

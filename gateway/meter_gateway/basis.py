@@ -1,0 +1,94 @@
+"""What verdicts rest on besides the messages: every certificate, binding, authority, limit, and the scheme.
+
+Each has a name and the SHA-256 of its content. The store keeps those under which all verdicts were last made, so
+that whatever changes them is recognised, in a running gateway or between two runs, and can be named as the cause
+of a later revision.
+"""
+
+import hashlib
+import json
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from datetime import date
+from decimal import Decimal
+from enum import Enum
+from typing import Any
+
+from meter_gateway.database import Database
+from meter_gateway.policy import Scheme
+from meter_gateway.traceability.trust import Trust
+from meter_protocol.quantities import Quantity
+
+Basis = Mapping[str, bytes]
+"""SHA-256 of the content, by name."""
+
+MAX_CAUSE_BYTES = 64
+"""SPEC §8: a verdict's cause."""
+
+
+def basis_of(trust: Trust, scheme: Scheme) -> dict[str, bytes]:
+    entries: dict[str, Any] = {
+        "clock limits": (*trust.clocks, trust.clock_trusted, trust.max_jitter_ms),
+        "offset from UTC": trust.utc_offset_minutes,
+        "parameter authorities": sorted(trust.authorities),
+        "update authorities": sorted(trust.update_authorities),
+        "makers": trust.makers.fingerprints(),
+        "scheme": (scheme.name, sorted(scheme.refuse), sorted(scheme.inform)),
+    }
+    for certificate in trust.register:
+        entries[f"certificate {certificate.identifier}"] = certificate
+    bindings = defaultdict(list)
+    for binding in trust.bindings:
+        bindings[binding.thumbprint, binding.channel].append(binding)
+    for (thumbprint, channel), bound in bindings.items():
+        entries[f"binding of channel {channel} of {thumbprint.hex()[:16]}"] = bound
+    return {name: hashlib.sha256(json.dumps(_plain(value)).encode()).digest() for name, value in entries.items()}
+
+
+def changes(before: Basis, after: Basis) -> list[str]:
+    """What is another now, in words and in order."""
+    told = []
+    for name in sorted(before.keys() | after.keys()):
+        if name not in after:
+            told.append(f"{name} removed")
+        elif name not in before:
+            told.append(f"{name} added")
+        elif before[name] != after[name]:
+            told.append(f"{name} changed")
+    return told
+
+
+def cause_of(told: list[str]) -> str:
+    """The first change and how many more there are, cut to what a verdict can hold."""
+    more = f" and {len(told) - 1} more" if len(told) > 1 else ""
+    room = MAX_CAUSE_BYTES - len(more)
+    return told[0].encode()[:room].decode(errors="ignore") + more
+
+
+def load(database: Database) -> dict[str, bytes]:
+    """Empty if none was kept yet."""
+    return dict(database.query("SELECT name, digest FROM basis"))
+
+
+def keep(database: Database, basis: Basis) -> None:
+    with database.transaction() as connection:
+        connection.execute("DELETE FROM basis")
+        connection.executemany("INSERT INTO basis VALUES (?, ?)", list(basis.items()))
+
+
+def _plain(value: Any) -> Any:
+    """As JSON has it, the same in every process."""
+    if isinstance(value, Quantity):
+        return value.name
+    if isinstance(value, Enum):
+        return value.name
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, Decimal | date):
+        return str(value)
+    if is_dataclass(value):
+        return [_plain(getattr(value, each.name)) for each in fields(value)]
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    return value

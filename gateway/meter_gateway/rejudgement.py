@@ -1,0 +1,222 @@
+"""Verdicts anew, because what they rest on has changed: a certificate withdrawn, a binding corrected, a scheme.
+
+Every chain is judged from its beginning as ingest judged it, and exactly the messages about which something else
+is found now get a further revision with its cause. Nothing is overwritten. What a verdict said about the
+reception is in no signed byte, so it is kept from the latest one: whether the gateway's clock was trusted then,
+whether the meter was barred, and that a message came after its meter had attested that it would never come.
+
+A page is read, judged, and recorded in one transaction with its signed batch. Whatever interrupts the work,
+another run goes on with the verdicts that still differ.
+"""
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import groupby
+from typing import NamedTuple
+
+from meter_gateway import records
+from meter_gateway.batch import Batch, Findings, Judge
+from meter_gateway.chains import verified_of
+from meter_gateway.ingest import FORK, LATE
+from meter_gateway.model import Finding, GatewayTime, Verdict
+from meter_gateway.sealing import Sealer
+from meter_gateway.store import JudgedRow, MessageRow, Store
+from meter_gateway.traceability import ChainState, Trust, assess_group
+from meter_protocol import fields as f
+from meter_protocol import messages
+from meter_protocol.schema import MAX_FINDINGS
+
+PAGE = 256
+"""Messages of one step: few enough that ingest, which waits meanwhile, stays quick."""
+
+_MAX_CACHED = 4096
+_UNTRUSTED = "gateway_clock_untrusted"
+
+
+@dataclass(slots=True)
+class Tally:
+    """Messages so far. `found` and `gone` count findings that the revisions added and dropped, by code."""
+
+    looked_at: int = 0
+    revised: int = 0
+    now_accepted: int = 0
+    no_longer_accepted: int = 0
+    found: Counter[str] = field(default_factory=Counter)
+    gone: Counter[str] = field(default_factory=Counter)
+
+
+class Revision(NamedTuple):
+    thumbprint: bytes
+    epoch: bytes
+    message: MessageRow
+    verdict: Verdict
+
+
+class _Latest(NamedTuple):
+    """What the latest verdict of a message says."""
+
+    scheme: str
+    accepted: bool
+    findings: Findings
+
+    @property
+    def codes(self) -> set[str]:
+        return {found.code for found in self.findings}
+
+
+class Rejudgement:
+    """One run over what is stored, page by page: `next_page`, then `record` what it gave.
+
+    `thumbprints` None for all meters. Used where nothing else judges at the same time: by ingest's thread, or
+    while no gateway runs.
+    """
+
+    def __init__(
+        self, store: Store, trust: Trust, judge: Judge, cause: str, thumbprints: Collection[bytes] | None = None
+    ) -> None:
+        chains = [row for row in store.judged_chains() if thumbprints is None or row[1] in thumbprints]
+        self.total = sum(count for _, _, _, count in chains)
+        self.tally = Tally()
+        self._store = store
+        self._judge = judge
+        self._cause = cause
+        self._latest: dict[int, _Latest] = {}
+        self._revised: dict[tuple[int, int], Verdict] = {}
+        # Each chain's state is made when its turn comes.
+        self._pages = self._walk(
+            _Replay(chain, ChainState.new(thumbprint), epoch, store, trust)
+            for chain, thumbprint, epoch, _ in chains
+        )
+
+    def next_page(self) -> list[Revision] | None:
+        """The revisions that the next messages need, maybe none; None at the end."""
+        return next(self._pages, None)
+
+    def record(self, revisions: Sequence[Revision], sealer: Sealer, now: GatewayTime) -> None:
+        """Durable when it returns; StoreUnavailable if it could not be."""
+        commit = self._store.new_commit()
+        batch = Batch(self._judge, now, self._store, commit)
+        for revision in revisions:
+            batch.revise(*revision)
+        batch.seal(sealer)
+        self._store.commit(commit)
+
+    def _walk(self, replays: "Iterable[_Replay]") -> Iterator[list[Revision]]:
+        for replay in replays:
+            first = 0
+            while rows := self._store.judged_of(replay.chain, first, PAGE):
+                first = rows[-1].message.sequence + 1
+                latest = [self._latest_of(row) for row in rows]
+                yield self._compare(replay, rows, latest, replay.findings(rows, latest))
+
+    def _compare(
+        self, replay: "_Replay", rows: Sequence[JudgedRow], latest: Sequence[_Latest], found: Sequence[Findings]
+    ) -> list[Revision]:
+        revisions = []
+        for row, before, findings in zip(rows, latest, found, strict=True):
+            verdict = self._judge(findings)
+            if not _differs(before, verdict):
+                continue
+            self._count(before, verdict)
+            revised = self._revision(verdict, row.revision + 1)
+            revisions.append(Revision(replay.state.thumbprint, replay.epoch, row.message, revised))
+        self.tally.looked_at += len(rows)
+        return revisions
+
+    def _count(self, before: _Latest, verdict: Verdict) -> None:
+        tally = self.tally
+        tally.revised += 1
+        tally.now_accepted += verdict.accepted and not before.accepted
+        tally.no_longer_accepted += before.accepted and not verdict.accepted
+        codes = {found.code for found in verdict.findings}
+        tally.found.update(codes - before.codes)
+        tally.gone.update(before.codes - codes)
+
+    def _revision(self, verdict: Verdict, number: int) -> Verdict:
+        """The same object again for the same verdict, as a batch expects it."""
+        known = self._revised.get((id(verdict.findings), number))
+        if known is None or known.findings is not verdict.findings or known.accepted != verdict.accepted:
+            if len(self._revised) >= _MAX_CACHED:
+                self._revised.clear()
+            known = replace(verdict, revision=number, cause=self._cause)
+            self._revised[id(verdict.findings), number] = known
+        return known
+
+    def _latest_of(self, row: JudgedRow) -> _Latest:
+        known = self._latest.get(row.opinion)
+        if known is None:
+            if len(self._latest) >= _MAX_CACHED:
+                self._latest.clear()
+            known = self._latest[row.opinion] = _opinion_of(row.encoded)
+        return known
+
+
+class _Replay:
+    """One chain, judged again from its beginning."""
+
+    def __init__(self, chain: int, state: ChainState, epoch: bytes, store: Store, trust: Trust) -> None:
+        self.chain = chain
+        self.state = state
+        self.epoch = epoch
+        self._gaps = store.gaps(chain)
+        self._trust = trust
+
+    def findings(self, rows: Sequence[JudgedRow], latest: Sequence[_Latest]) -> list[Findings]:
+        """Of the next rows, in order."""
+        found: list[Findings] = []
+        placed = [(row.message, self._reception(row, said)) for row, said in zip(rows, latest, strict=True)]
+        for reception, group in groupby(placed, key=lambda entry: entry[1]):
+            for run in _contiguous([message for message, _ in group]):
+                found += [LATE] * len(run) if reception.is_late else self._assess(run, reception)
+        return found
+
+    def _reception(self, row: JudgedRow, latest: _Latest) -> "_Reception":
+        codes = latest.codes
+        sequence = row.message.sequence
+        in_gap = any(first <= sequence and (last is None or sequence <= last) for first, last in self._gaps)
+        return _Reception(
+            row.message.received_ms, _UNTRUSTED not in codes, FORK in codes, in_gap and latest.findings == LATE
+        )
+
+    def _assess(self, run: Sequence[MessageRow], reception: "_Reception") -> list[Findings]:
+        state = self.state
+        if run[0].sequence > state.next_sequence:
+            state.note_gap(run[0].sequence)
+        if reception.is_barred and FORK not in state.barred:
+            state.bar(FORK)
+        elif not reception.is_barred and FORK in state.barred:
+            state.unbar(FORK)
+        group = [verified_of(message, state.thumbprint) for message in run]
+        return assess_group(state, group, self._trust, reception.received_ms, reception.clock_trusted)
+
+
+class _Reception(NamedTuple):
+    """What is known of a message's arrival."""
+
+    received_ms: int
+    clock_trusted: bool
+    is_barred: bool
+    is_late: bool
+
+
+def _contiguous(run: Sequence[MessageRow]) -> Iterator[Sequence[MessageRow]]:
+    begin = 0
+    for place in range(1, len(run) + 1):
+        if place == len(run) or run[place].sequence != run[place - 1].sequence + 1:
+            yield run[begin:place]
+            begin = place
+
+
+def _differs(before: _Latest, verdict: Verdict) -> bool:
+    return (
+        before.scheme != verdict.scheme
+        or before.accepted != verdict.accepted
+        or before.findings != verdict.findings[:MAX_FINDINGS]
+    )
+
+
+def _opinion_of(encoded: bytes) -> _Latest:
+    fields = messages.decode_verdict(records.record(bytes(32), bytes(8), 0, bytes(32), 0, encoded))
+    findings = tuple(Finding(code, channel) for code, channel in fields[f.VERDICT_FINDINGS])
+    return _Latest(fields[f.VERDICT_SCHEME], fields[f.VERDICT_ACCEPTANCE] == f.ACCEPTED, findings)

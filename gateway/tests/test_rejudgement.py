@@ -1,0 +1,262 @@
+"""Judging again: exactly the affected messages get a revision, once, and nothing is overwritten."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from meter_gateway import basis
+from meter_gateway.config import SCHEMES
+from meter_gateway.policy import load_scheme
+from meter_gateway.rejudgement import PAGE, Rejudgement, Tally
+from meter_gateway.store import StoreUnavailable
+from meter_gateway.traceability import Trust
+from meter_gateway.traceability import certificate as c
+from meter_gateway.verify import Key, KeyRing, verify
+from meter_protocol import events as ev
+from meter_protocol import fields as f
+from meter_protocol import merkle, messages
+from meter_protocol import types as t
+from meter_tools.simulated_gateway import SEALERS, SimulatedGateway
+from meter_tools.simulated_meter import START_MS, SimulatedMeter, trust_in
+
+HOUSE = load_scheme(SCHEMES / "house.toml")
+DEVELOPMENT = load_scheme(SCHEMES / "development.toml")
+
+
+@pytest.fixture
+def meters() -> list[SimulatedMeter]:
+    return [SimulatedMeter("m1"), SimulatedMeter("m2")]
+
+
+@pytest.fixture
+def gateway(tmp_path: Path, meters: list[SimulatedMeter]) -> Iterator[SimulatedGateway]:
+    """Two meters, each with identity, parameters, boot and forty readings of ten channels."""
+    made = SimulatedGateway(tmp_path / "store.db", meters)
+    for meter in meters:
+        begin = meter.begin()
+        made.enrol(begin[0])
+        made.receive(*begin)
+    for _ in range(8):
+        for meter in meters:
+            made.receive(*(meter.readings() for _ in range(5)))
+    yield made
+    made.close()
+
+
+def judge_again(
+    gateway: SimulatedGateway, trust: Trust, scheme=HOUSE, cause: str = "tried", most: int | None = None
+) -> Tally:
+    """`most` pages, or all."""
+    work = Rejudgement(gateway.store, trust, scheme.judge, cause)
+    pages = 0
+    while (most is None or pages < most) and (revisions := work.next_page()) is not None:
+        pages += 1
+        if revisions:
+            work.record(revisions, SEALERS.verdict, gateway.now)
+    return work.tally
+
+
+def changed(trust: Trust, change: Callable[[c.Certificate], c.Certificate]) -> Trust:
+    return Trust(
+        certificates=[change(each) for each in trust.register],
+        bindings=trust.bindings,
+        authorities=trust.authorities,
+        clocks=trust.clocks,
+        clock_trusted=trust.clock_trusted,
+        makers=trust.makers,
+    )
+
+
+def withdrawn(identifier: str) -> Callable[[c.Certificate], c.Certificate]:
+    end = c.End(c.EndKind.WITHDRAWN, START_MS, "found wrong", None)
+
+    def change(certificate: c.Certificate) -> c.Certificate:
+        return replace(certificate, ends=(end,)) if certificate.identifier == identifier else certificate
+
+    return change
+
+
+def certificates_of(trust: Trust, meter: SimulatedMeter) -> list[str]:
+    return [
+        each
+        for binding in trust.bindings
+        if binding.thumbprint == meter.thumbprint
+        for each in binding.certificates
+    ]
+
+
+def verdicts(gateway: SimulatedGateway, meter: SimulatedMeter) -> dict[int, list]:
+    """All revisions of each message of the meter's chain, by sequence."""
+    archive = gateway.store.archive
+    return {
+        message.sequence: archive.verdicts(message.id)
+        for message in archive.messages(meter.thumbprint, limit=10_000)
+    }
+
+
+def test_nothing_changed_nothing_revised(gateway, meters) -> None:
+    before = verdicts(gateway, meters[0])
+    tally = judge_again(gateway, trust_in(meters))
+    assert (tally.looked_at, tally.revised) == (2 * 43, 0)
+    assert verdicts(gateway, meters[0]) == before
+
+
+def test_a_withdrawn_certificate_reaches_every_reading_that_it_spoke_for_and_no_other(gateway, meters) -> None:
+    one, other = meters
+    before = verdicts(gateway, one), verdicts(gateway, other)
+    trust = trust_in(meters)
+    identifier = certificates_of(trust, one)[0]
+    tally = judge_again(gateway, changed(trust, withdrawn(identifier)), cause=f"certificate {identifier} changed")
+    assert (tally.revised, tally.no_longer_accepted, tally.now_accepted) == (40, 40, 0)
+    assert set(tally.found) == {"certificate_withdrawn"}
+    assert verdicts(gateway, other) == before[1]
+    for sequence, revisions in verdicts(gateway, one).items():
+        # What was said first stays as it was said.
+        assert revisions[0] == before[0][sequence][0]
+        if sequence < 3:
+            assert len(revisions) == 1
+            continue
+        first, second = revisions
+        assert (second[f.VERDICT_REVISION], second[f.VERDICT_ACCEPTANCE]) == (1, f.NOT_ACCEPTED)
+        assert second[f.VERDICT_CAUSE] == f"certificate {identifier} changed"
+        assert first[f.HASH] == second[f.HASH]
+        assert "certificate_withdrawn" in {code for code, _ in second[f.VERDICT_FINDINGS]}
+
+
+def test_what_is_taken_back_is_a_third_revision_and_the_first_opinion_again(gateway, meters) -> None:
+    trust = trust_in(meters)
+    judge_again(gateway, changed(trust, withdrawn(certificates_of(trust, meters[0])[0])))
+    tally = judge_again(gateway, trust, cause="an error was corrected")
+    assert (tally.revised, tally.now_accepted) == (40, 40)
+    first, second, third = verdicts(gateway, meters[0])[10]
+    assert first[f.VERDICT_FINDINGS] == third[f.VERDICT_FINDINGS] != second[f.VERDICT_FINDINGS]
+    assert (third[f.VERDICT_REVISION], third[f.VERDICT_CAUSE]) == (2, "an error was corrected")
+
+
+def test_whatever_interrupts_it_the_next_run_revises_the_rest_once(tmp_path, gateway, meters) -> None:
+    for meter in meters:
+        gateway.receive(*(meter.readings() for _ in range(PAGE)))
+    trust = changed(trust_in(meters), lambda each: withdrawn(each.identifier)(each))
+    stopped = judge_again(gateway, trust, most=2)
+    rest = judge_again(gateway, trust)
+    readings = 2 * (40 + PAGE)
+    assert 0 < stopped.revised < readings
+    assert stopped.revised + rest.revised == readings
+    assert {len(found) for meter in meters for n, found in verdicts(gateway, meter).items() if n >= 3} == {2}
+
+
+def test_a_store_that_fails_leaves_nothing_half_revised(gateway, meters, monkeypatch) -> None:
+    trust = changed(trust_in(meters), lambda each: withdrawn(each.identifier)(each))
+    before = verdicts(gateway, meters[0])
+
+    def fails(commit) -> None:
+        raise StoreUnavailable("disk_full", "the disk is full")
+
+    monkeypatch.setattr(gateway.store, "commit", fails)
+    with pytest.raises(StoreUnavailable):
+        judge_again(gateway, trust)
+    monkeypatch.undo()
+    assert verdicts(gateway, meters[0]) == before
+    assert judge_again(gateway, trust).revised == 80
+
+
+def test_every_revision_goes_up_with_its_proof(gateway, meters) -> None:
+    outbox = gateway.store.outbox
+    outbox.mark_sent(envelope.verdict for envelope in outbox.pending(1000))
+    trust = changed(trust_in(meters), lambda each: withdrawn(each.identifier)(each))
+    judge_again(gateway, trust)
+    pending = outbox.pending(1000)
+    assert len(pending) == 80
+    ring = KeyRing([Key.of(SEALERS.verdict.cose_key, t.ROLE_VERDICT)], (t.VERDICT_BATCH,))
+    for envelope in pending:
+        fields = messages.decode_envelope(envelope.raw)
+        batch = verify(fields[f.ENVELOPE_BATCH], ring, 0).fields
+        record = fields[f.ENVELOPE_VERDICT]
+        merkle.verify_path(
+            record, fields[f.ENVELOPE_INDEX], batch[f.COUNT], fields[f.ENVELOPE_PATH], batch[f.ROOT]
+        )
+        assert messages.decode_verdict(record)[f.VERDICT_REVISION] == 1
+
+
+def test_another_scheme_is_another_opinion_of_the_same_facts(gateway, meters) -> None:
+    tally = judge_again(gateway, trust_in(meters), scheme=DEVELOPMENT, cause="scheme changed")
+    assert tally.revised == tally.looked_at == 86
+    assert not tally.found
+    assert not tally.gone
+    first, second = verdicts(gateway, meters[0])[5]
+    assert (first[f.VERDICT_SCHEME], second[f.VERDICT_SCHEME]) == ("house", "development")
+    assert first[f.VERDICT_FINDINGS] == second[f.VERDICT_FINDINGS]
+
+
+# What is in no signed byte is kept.
+
+
+def test_the_gateways_clock_at_reception_is_remembered(gateway, meters) -> None:
+    gateway.clock_status = f.CLOCK_INFORMATIVE
+    gateway.receive(*(meters[0].readings() for _ in range(3)))
+    gateway.clock_status = f.CLOCK_SYNCHRONISED
+    gateway.receive(*(meters[0].readings() for _ in range(3)))
+    assert judge_again(gateway, trust_in(meters)).revised == 0
+
+
+def test_a_bar_holds_from_the_fork_on_and_not_before(gateway, meters) -> None:
+    meter = meters[0]
+    twin = SimulatedMeter("m1")
+    twin.begin()
+    twin.epoch, twin.sequence = meter.epoch, meter.sequence - 1
+    gateway.receive(twin.readings())
+    gateway.receive(*(meter.readings() for _ in range(4)))
+    found = {n: {code for code, _ in said[-1][f.VERDICT_FINDINGS]} for n, said in verdicts(gateway, meter).items()}
+    assert "chain_fork" not in found[10]
+    assert "chain_fork" in found[46]
+    assert judge_again(gateway, trust_in(meters)).revised == 0
+
+
+def test_a_gap_that_was_attested_and_what_came_after_it(gateway, meters) -> None:
+    meter = meters[0]
+    lost = [meter.readings() for _ in range(3)]
+    gone = {ev.LAST_EPOCH: None, ev.FIRST_SEQUENCE: 43, ev.LAST_SEQUENCE: 45}
+    gone |= {ev.LAST_HASH: None, ev.LAST_RECEIPT: None}
+    gateway.receive(meter.event(ev.RESEND_UNAVAILABLE, gone))
+    gateway.receive(*(meter.readings() for _ in range(2)))
+    gateway.receive(lost[1])
+    found = verdicts(gateway, meter)
+    assert [code for code, _ in found[44][0][f.VERDICT_FINDINGS]] == ["chain_broken"]
+    assert judge_again(gateway, trust_in(meters)).revised == 0
+
+
+# What verdicts rest on
+
+
+def test_the_basis_names_what_is_another(meters) -> None:
+    trust = trust_in(meters)
+    identifier = certificates_of(trust, meters[0])[0]
+    before = basis.basis_of(trust, HOUSE)
+    assert basis.basis_of(trust_in(meters), HOUSE) == before
+    now = basis.basis_of(changed(trust, withdrawn(identifier)), HOUSE)
+    assert basis.changes(before, now) == [f"certificate {identifier} changed"]
+    assert basis.changes(before, basis.basis_of(trust, DEVELOPMENT)) == ["scheme changed"]
+    fewer = basis.basis_of(trust_in(meters[:1]), HOUSE)
+    told = basis.changes(before, fewer)
+    assert told == [*sorted(told)]
+    assert {each.rpartition(" ")[2] for each in told} == {"removed"}
+    assert set(basis.changes(fewer, before)) == {each.replace("removed", "added") for each in told}
+
+
+@pytest.mark.parametrize("count", [1, 2, 1000])
+@pytest.mark.parametrize("name", ["short", "长" * 40, "x" * 63 + "长"])
+def test_a_cause_fits_into_a_verdict(name: str, count: int) -> None:
+    cause = basis.cause_of([name] * count)
+    assert len(cause.encode()) <= basis.MAX_CAUSE_BYTES
+    assert cause[:5] == name[:5]
+
+
+def test_the_basis_is_kept(gateway, meters) -> None:
+    database = gateway.store.database
+    assert basis.load(database) == {}
+    after = basis.basis_of(trust_in(meters), HOUSE)
+    basis.keep(database, after)
+    basis.keep(database, after)
+    assert basis.load(database) == after
