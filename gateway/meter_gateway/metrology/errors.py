@@ -1,0 +1,50 @@
+"""What can be wrong with what this package is asked."""
+
+import math
+
+
+class MetrologyError(ValueError):
+    """A question that has no answer; the text is one line that says which number is at fault and why."""
+
+
+class BudgetError(MetrologyError):
+    """An uncertainty budget that contradicts itself, or whose degrees of freedom are not defined."""
+
+
+class TooFewValues(MetrologyError):
+    """Fewer observations than the method needs."""
+
+
+def finite(value: float, name: str) -> float:
+    if not math.isfinite(value):
+        raise MetrologyError(f"{name} must be a finite number, not {value}")
+    return value
+
+
+def not_negative(value: float, name: str) -> float:
+    if finite(value, name) < 0:
+        raise MetrologyError(f"{name} must not be negative, not {value}")
+    return value
+
+
+def positive(value: float, name: str) -> float:
+    if finite(value, name) <= 0:
+        raise MetrologyError(f"{name} must be more than 0, not {value}")
+    return value
+
+
+def probability(value: float, name: str) -> float:
+    """Strictly between 0 and 1."""
+    if not 0 < value < 1:
+        raise MetrologyError(f"{name} must be between 0 and 1, not {value}")
+    return value
+
+
+def at_least(count: int, needed: int, what: str) -> None:
+    if count < needed:
+        raise TooFewValues(f"{count} {what}, and at least {needed} are needed")
+
+
+def same_length(first: int, second: int, what: str) -> None:
+    if first != second:
+        raise MetrologyError(f"{what} must be pairs, not {first} and {second} values")
