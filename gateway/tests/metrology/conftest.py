@@ -1,12 +1,18 @@
-"""The shared vectors and the independent libraries that these tests are held against."""
+"""The shared vectors and the independent libraries that these tests are held against.
+
+It puts this folder on the path, so that its tests share `published.py`.
+"""
 
 import importlib
 import json
+import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
 
 
 @pytest.fixture(scope="session")

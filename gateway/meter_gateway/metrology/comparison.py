@@ -1,0 +1,127 @@
+"""A channel compared with a reference in situ: E_n, repeatability and the verdict.
+
+The run passes only if all of these hold, and names every one that does not:
+
+1. U of the comparison is at most MPE/3 (JCGM 106, 8.2.3; configurable). Otherwise it is inconclusive.
+2. |E_n| <= 1: the difference is explained by what both sides claim (ISO 13528, ISO/IEC 17043).
+3. The difference is within the MPE by the decision rule of conformity.py.
+
+E_n alone rewards wide claims: its limit grows with them. Rules 1 and 3 do not, so that however wide an uncertainty
+is claimed, no difference beyond the MPE passes.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from meter_gateway.metrology import constants
+from meter_gateway.metrology.budget import standard_deviation
+from meter_gateway.metrology.conformity import (
+    SIMPLE_ACCEPTANCE,
+    DecisionRule,
+    Outcome,
+    decide,
+    maximum_permissible_error,
+)
+from meter_gateway.metrology.errors import MetrologyError, TooFewValues, finite, not_negative, positive
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Channel minus reference, with what each side claims (k = 2), all in one unit.
+
+    `reference_uncertainty` U_X is the comparison's own: the reference's certificate and drift, repeatability,
+    resolution, synchronisation. `covariance` is u(x, X) of the two estimates, not 0 if both go back to one
+    standard.
+    """
+
+    value: float
+    channel_uncertainty: float
+    reference_uncertainty: float
+    covariance: float = 0.0
+
+    def __post_init__(self) -> None:
+        finite(self.value, "the difference")
+        not_negative(self.channel_uncertainty, "U of the channel")
+        not_negative(self.reference_uncertainty, "U of the reference")
+        finite(self.covariance, "the covariance")
+
+
+def normalised_error(difference: Difference, k: float = 2.0) -> float:
+    """E_n = (x - X)/√(U_x² + U_X² - 2·k²·u(x, X)).
+
+    Raises MetrologyError if the claims leave no uncertainty, or their covariance is larger than they allow.
+    """
+    u_x, u_ref = difference.channel_uncertainty, difference.reference_uncertainty
+    shared = positive(k, "k") ** 2 * difference.covariance
+    if abs(shared) > u_x * u_ref * (1 + 1e-9):
+        raise MetrologyError("the covariance is larger than the two uncertainties allow: |r| > 1")
+    radicand = math.fsum((u_x**2, u_ref**2, -2 * shared))
+    if radicand <= 0:
+        raise MetrologyError("E_n is undefined: the two uncertainties leave nothing to divide by")
+    return difference.value / math.sqrt(radicand)
+
+
+@dataclass(frozen=True, slots=True)
+class ComparisonRule:
+    decision: DecisionRule = SIMPLE_ACCEPTANCE
+    en_limit: float = constants.EN_LIMIT.value
+
+
+@dataclass(frozen=True, slots=True)
+class ComparisonVerdict:
+    outcome: Outcome
+    normalised_error: float
+    reasons: tuple[str, ...]
+    """`uncertainty_too_large`, `en_exceeded`, `mpe_exceeded`, `mpe_not_proven`; empty if it passed."""
+
+
+def judge(difference: Difference, mpe: float, rule: ComparisonRule | None = None) -> ComparisonVerdict:
+    """Verdict of one point of a run; `mpe` is the maximum permissible error there, in the difference's unit."""
+    rule = rule or ComparisonRule()
+    error = normalised_error(difference)
+    decision = decide(
+        difference.value, difference.reference_uncertainty, maximum_permissible_error(mpe), rule.decision
+    )
+    is_explained = abs(error) <= rule.en_limit
+    is_within = decision.acceptance is not None and decision.acceptance.contains(difference.value)
+    reasons = [
+        reason
+        for reason, holds in (
+            ("uncertainty_too_large", decision.uncertainty_too_large),
+            ("en_exceeded", not is_explained),
+            ("mpe_exceeded", decision.outcome is Outcome.FAILED),
+            ("mpe_not_proven", decision.outcome is Outcome.INCONCLUSIVE and not is_within),
+        )
+        if holds
+    ]
+    outcome = decision.outcome
+    if outcome is Outcome.PASSED and not is_explained:
+        outcome = Outcome.FAILED
+    return ComparisonVerdict(outcome, error, tuple(reasons))
+
+
+def worst(outcomes: Iterable[Outcome]) -> Outcome:
+    """Of a run's points: any failure fails, else any doubt is doubt. Raises TooFewValues without a point."""
+    found = set(outcomes)
+    if not found:
+        raise TooFewValues("a run without a point has no outcome")
+    return next(each for each in (Outcome.FAILED, Outcome.INCONCLUSIVE, Outcome.PASSED) if each in found)
+
+
+@dataclass(frozen=True, slots=True)
+class Repeatability:
+    """Pooled experimental standard deviation and its degrees of freedom."""
+
+    standard_deviation: float
+    degrees_of_freedom: int
+
+
+def repeatability(runs: Sequence[Sequence[float]]) -> Repeatability:
+    """s_p² = Σ ν_i s_i² / Σ ν_i over runs under repeatability conditions (GUM H.3.6 note, 4.2.4; VIM 2.21)."""
+    usable = [run for run in runs if len(run) > 1]
+    if not usable:
+        raise TooFewValues("no run has two values, so nothing is known about repeatability")
+    nu = sum(len(run) - 1 for run in usable)
+    squares = math.fsum((len(run) - 1) * standard_deviation(run) ** 2 for run in usable)
+    return Repeatability(math.sqrt(squares / nu), nu)
