@@ -56,8 +56,10 @@ def normalised_error(difference: Difference, k: float = 2.0) -> float:
     shared = positive(k, "k") ** 2 * difference.covariance
     if abs(shared) > u_x * u_ref * (1 + 1e-9):
         raise MetrologyError("the covariance is larger than the two uncertainties allow: |r| > 1")
-    radicand = math.fsum((u_x**2, u_ref**2, -2 * shared))
-    if radicand <= 0:
+    separate = u_x**2 + u_ref**2
+    radicand = separate - 2 * shared
+    # A remainder of rounding is no uncertainty.
+    if radicand <= 1e-12 * separate:
         raise MetrologyError("E_n is undefined: the two uncertainties leave nothing to divide by")
     return difference.value / math.sqrt(radicand)
 
