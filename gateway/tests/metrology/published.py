@@ -344,7 +344,7 @@ PUBLISHED = [
     Published(f"{GUM} H.2", "u(R)", "0.071 Ω", lambda v: impedance(v).u(0), BUDGET, inputs="gum_H2"),
     Published(f"{GUM} H.2", "X", "219.847 Ω", lambda v: impedance(v).values[1], BUDGET, inputs="gum_H2"),
     Published(
-        f"{GUM} H.2", "u(X), printed 0.295", "0.29558 Ω", lambda v: impedance(v).u(1), BUDGET, "S+C", "gum_H2"
+        f"{GUM} H.2", "u(X), printed 0.295", "0.29558 Ω", lambda v: impedance(v).u(1), BUDGET, "C", "gum_H2"
     ),
     Published(f"{GUM} H.2", "Z", "254.260 Ω", lambda v: impedance(v).values[2], BUDGET, inputs="gum_H2"),
     Published(f"{GUM} H.2", "u(Z)", "0.236 Ω", lambda v: impedance(v).u(2), BUDGET, inputs="gum_H2"),
@@ -647,8 +647,8 @@ class MonteCarlo(NamedTuple):
     """Estimate, standard uncertainty and coverage interval, as printed with `decimals`.
 
     Reproduced means: y and u(y) to δ of 7.9.2 for two significant digits, the ends to δ for `digits` of them, on
-    top of the printed rounding. Where the density is flat, the ends of a *shortest* interval scatter by more than the
-    printed digits even for a million trials, so that one digit is what can be asked of Tables 8 and 9.
+    top of the printed rounding. Where the density is flat, the ends of a *shortest* interval scatter by more than
+    the printed digits even for a million trials, so that one digit is what can be asked of Tables 8 and 9.
     """
 
     where: str
