@@ -35,6 +35,9 @@ from meter_gateway.metrology.quantiles import t_factor
 _ALMOST_WHOLE = 1e-9
 """A ν_eff this little (relative) below an integer is that integer, computed with rounding."""
 
+_LARGEST = 1e150
+"""A contribution whose square still is a float."""
+
 
 class Distribution(Enum):
     """How a component's value is distributed; the number is half-width / standard uncertainty."""
@@ -73,6 +76,8 @@ class Component:
         finite(self.estimate, f"the estimate of {self.source}")
         not_negative(self.standard_uncertainty, f"the standard uncertainty of {self.source}")
         finite(self.sensitivity, f"the sensitivity of {self.source}")
+        if self.contribution > _LARGEST:
+            raise BudgetError(f"{self.source} contributes more than {_LARGEST:g}, whose square is no number")
         if not self.degrees_of_freedom > 0:
             raise BudgetError(f"{self.source}: degrees of freedom must be more than 0")
 

@@ -70,7 +70,7 @@ def maximum_permissible_error(mpe: float) -> Tolerance:
 
 
 def conformance_probability(estimate: float, u: float, tolerance: Tolerance) -> float:
-    """p_c = Φ((T_U - y)/u) - Φ((T_L - y)/u) for a normal PDF with standard uncertainty u (7.4, eq. 7 to 10)."""
+    """p_c = Φ((T_U - y)/u) - Φ((T_L - y)/u) for a normal PDF (7.3.3 eq. 10, 7.4 eq. 11)."""
     finite(estimate, "the estimate")
     if not_negative(u, "u") == 0:
         return float(tolerance.contains(estimate))
@@ -80,7 +80,7 @@ def conformance_probability(estimate: float, u: float, tolerance: Tolerance) -> 
 
 
 def capability_index(tolerance: Tolerance, expanded_uncertainty: float) -> float:
-    """C_m = (T_U - T_L)/(4u) = (T_U - T_L)/(2U), also called test uncertainty ratio (7.6.2); U with k = 2."""
+    """C_m = (T_U - T_L)/(4u) = (T_U - T_L)/(2U), with k = 2; also called test uncertainty ratio (7.6.2 eq. 12)."""
     return tolerance.half_width / positive(expanded_uncertainty, "U")
 
 

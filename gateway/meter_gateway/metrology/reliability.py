@@ -56,13 +56,14 @@ class Reliability:
         return incomplete_gamma(0.5 * self.degrees_of_freedom, 0.5 * self.deviance) > _CONFIDENCE
 
     def at(self, interval_d: float) -> float:
-        return math.exp(-((interval_d / self.scale_d) ** self.shape))
+        return math.exp(-math.pow(interval_d / self.scale_d, self.shape))
 
     def interval(self, target_reliability: float) -> float:
         """Days until the reliability has fallen to the target. MetrologyError if the model does not fit."""
         if self.contradicts_observations:
             raise MetrologyError("the model contradicts the observed reliabilities, so it proposes no interval")
-        return self.scale_d * (-math.log(probability(target_reliability, "the target"))) ** (1 / self.shape)
+        hazard = -math.log(probability(target_reliability, "the target"))
+        return self.scale_d * math.pow(hazard, 1 / self.shape)
 
 
 def fitted(groups: Sequence[Group]) -> Reliability:

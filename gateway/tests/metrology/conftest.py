@@ -31,3 +31,8 @@ def gtc() -> ModuleType:
 @pytest.fixture(scope="session")
 def stats() -> ModuleType:
     return importlib.import_module("scipy.stats")
+
+
+@pytest.fixture(scope="session")
+def optimize() -> ModuleType:
+    return importlib.import_module("scipy.optimize")

@@ -112,6 +112,32 @@ def product() -> Budget:
     return Budget(Component(f"x{i}", 0, u, degrees_of_freedom=n - 1) for i, (u, n) in enumerate(parts, 1))
 
 
+def thermal_expansion() -> tuple[float, Budget]:
+    """NIST TN 1900 E13: α = (L_1 - L_0)/(L_0·(T_1 - T_0)), each with ν = 3."""
+    l_0, l_1, rise = 1.4999, 1.5021, 373.10 - 288.15
+    alpha = (l_1 - l_0) / (l_0 * rise)
+    parts = (
+        ("L_0", l_0, 0.0001, -l_1 / (l_0**2 * rise)),
+        ("L_1", l_1, 0.0002, 1 / (l_0 * rise)),
+        ("T_0", 288.15, 0.02, alpha / rise),
+        ("T_1", 373.10, 0.05, -alpha / rise),
+    )
+    return alpha, Budget(Component(name, x, u, sensitivity=c, degrees_of_freedom=3) for name, x, u, c in parts)
+
+
+def stefan_boltzmann() -> tuple[float, Budget]:
+    """NIST Uncertainty Machine, example 10: σ = 32π⁵·h·R⁴·R∞⁴/(15·A_e⁴·0.001⁴·c⁶·α⁸), CODATA 2010."""
+    powers = (
+        ("h", 6.62606957e-34, 0.00000029e-34, 1),
+        ("R", 8.3144621, 0.0000075, 4),
+        ("R∞", 10973731.568539, 0.000055, 4),
+        ("A_e", 5.4857990946e-4, 0.0000000022e-4, -4),
+        ("α", 7.2973525698e-3, 0.0000000024e-3, -8),
+    )
+    sigma = 32 * math.pi**5 / (15 * 0.001**4 * 299792458**6) * math.prod(x**power for _, x, _, power in powers)
+    return sigma, Budget(Component(name, x, u, sensitivity=power * sigma / x) for name, x, u, power in powers)
+
+
 class Impedance(NamedTuple):
     """GUM H.2: R, X and Z from simultaneous V, I and φ."""
 
@@ -319,6 +345,7 @@ def risk_at_acceptance_limit(multiplier: float) -> float:
 
 GUM, S1, C106 = "JCGM 100:2008", "JCGM 101:2008", "JCGM 106:2012"
 RP1, NASA, NIST = "NCSLI RP-1, by suncal's tests", "NASA-HDBK-8739.19-5", "NIST/SEMATECH e-Handbook"
+TN1900, MACHINE = "NIST TN 1900, by suncal's tests", "NIST Uncertainty Machine 10, by suncal's tests"
 BUDGET, SECOND = "budget.Budget", "second_order.combined_uncertainty"
 P_C, RISK, LINE = "conformity.conformance_probability", "risk.global_risks", "least_squares.line"
 A3, CHART = "intervals.a3_interval", "control_charts"
@@ -387,6 +414,10 @@ PUBLISHED = [
         f"{GUM} H.3", "u(b(30 °C))", "0.0041 °C", lambda v: thermometer(v).predicted(30)[1], LINE, inputs="gum_H3"
     ),
     Published(f"{S1} Table 6", "GUF₁ u", "0.0539 mg", lambda v: mass_budget().combined_uncertainty(), BUDGET),
+    Published(TN1900, "E13: thermal expansion", "1.7266e-5", lambda v: thermal_expansion()[0], BUDGET),
+    Published(TN1900, "E13: u", "1.76e-6", lambda v: thermal_expansion()[1].combined_uncertainty(), BUDGET),
+    Published(MACHINE, "Stefan–Boltzmann", "5.67037e-8", lambda v: stefan_boltzmann()[0], BUDGET),
+    Published(MACHINE, "its u", "2.05e-13", lambda v: stefan_boltzmann()[1].combined_uncertainty(), BUDGET),
     Published(
         f"{S1} Table 6",
         "GUF₁ 95 % interval",
@@ -422,7 +453,7 @@ PUBLISHED = [
         "monte_carlo.numerical_tolerance",
     ),
     Published(
-        f"{C106} 7.4",
+        f"{C106} 7.3",
         "Zener diode: y -5.47, u 0.05, T_U -5.40 V",
         "0.92",
         lambda v: conformance(-5.47, 0.05, None, -5.40),
@@ -430,7 +461,7 @@ PUBLISHED = [
         "S+C",
     ),
     Published(
-        f"{C106} 7.4",
+        f"{C106} 7.3",
         "burst pressure: 509.7, u 8.6, T_L 490 kPa",
         "0.99",
         lambda v: conformance(509.7, 8.6, 490, None),
@@ -438,7 +469,7 @@ PUBLISHED = [
         "S+C",
     ),
     Published(
-        f"{C106} 7.5",
+        f"{C106} 7.4",
         "motor oil: 13.6, u 1.8, 12.5 to 16.3",
         "0.66",
         lambda v: conformance(13.6, 1.8, 12.5, 16.3),

@@ -230,6 +230,11 @@ def test_a_component_is_of_finite_numbers(wrong: dict[str, float]) -> None:
         Component(**({"source": "x", "estimate": 1.0, "standard_uncertainty": 1.0} | wrong))  # type: ignore[arg-type]
 
 
+def test_a_contribution_has_a_square() -> None:
+    with pytest.raises(BudgetError, match="x contributes more"):
+        Component("x", 0.0, 1e100, sensitivity=1e100)
+
+
 def test_correlation_with_finite_degrees_of_freedom_outside_an_ensemble_has_no_nu() -> None:
     budget = Budget(two(degrees_of_freedom=5), {("a", "b"): 0.5})
     assert budget.combined_uncertainty() == pytest.approx(math.sqrt(0.01 + 0.04 + 0.02))

@@ -135,7 +135,7 @@ def test_one_sided_tolerances() -> None:
 
 
 def test_a_tolerance_off_centre() -> None:
-    """Motor oil of JCGM 106 7.5."""
+    """Motor oil of JCGM 106 7.4."""
     oil = Tolerance(12.5, 16.3)
     assert capability_index(oil, 3.6) == pytest.approx(1.9 / 3.6)
     assert decide(13.6, 1.0, oil, DecisionRule("guarded")).outcome is Outcome.PASSED

@@ -1,6 +1,7 @@
 """Control charts, drift since calibration, and recalibration intervals."""
 
 import math
+from collections.abc import Sequence
 from types import ModuleType
 from typing import Any
 
@@ -233,20 +234,18 @@ RP1_TABLE_D1 = [
 ]  # fmt: skip
 
 
-def test_s2_finds_the_likeliest_exponential() -> None:
+def test_s2_finds_the_likeliest_exponential(optimize: ModuleType) -> None:
     """RP-1 Table D-1 as printed in suncal's tests; the likelihood by SciPy's Nelder–Mead is the oracle."""
-    import numpy as np  # noqa: PLC0415
-    from scipy.optimize import minimize  # noqa: PLC0415
 
-    t = np.array([group.interval_d for group in RP1_TABLE_D1])
-    n = np.array([group.calibrations for group in RP1_TABLE_D1])
-    g = np.array([group.in_tolerance for group in RP1_TABLE_D1])
+    def unlikelihood(log_scale: Sequence[float]) -> float:
+        def term(group: Group) -> float:
+            rate_t = group.interval_d / math.exp(log_scale[0])
+            failed = group.calibrations - group.in_tolerance
+            return group.in_tolerance * rate_t - failed * math.log(-math.expm1(-rate_t))
 
-    def unlikelihood(log_scale: Any) -> float:
-        reliability = np.exp(-t / np.exp(log_scale[0]))
-        return float(-np.sum(g * np.log(reliability) + (n - g) * np.log1p(-reliability)))
+        return math.fsum(map(term, RP1_TABLE_D1))
 
-    best = minimize(unlikelihood, [5.0], method="Nelder-Mead", options={"xatol": 1e-9, "fatol": 1e-12})
+    best = optimize.minimize(unlikelihood, [5.0], method="Nelder-Mead", options={"xatol": 1e-9, "fatol": 1e-12})
     found = fitted(RP1_TABLE_D1)
     assert found.shape == 1
     assert found.scale_d == pytest.approx(math.exp(best.x[0]), rel=1e-6)

@@ -169,7 +169,7 @@ def test_the_adaptive_procedure_stops_when_it_is_stable_and_says_when_it_is_not(
 
 
 def test_a_smaller_tolerance_takes_more_trials() -> None:
-    """For N(0, 1) an end of the 95 % interval scatters by 0.027 at 10 000 trials; δ/5 = 0.01 needs about 30 times."""
+    """For N(0, 1) an end of the 95 % interval scatters by 0.027 per 10 000 trials: δ/5 = 0.01 needs about 30."""
     sample = sampling.independent(sampling.normal(0, 1))
     fine = propagate_adaptively(linear, sample, Random(7), tolerance_divisor=5)
     assert fine.stabilised
