@@ -17,12 +17,12 @@ The Drift Of A Good Clock Is Measured
 
 A Clock That Is Worse Gets The Bound That It Deserves
     [Documentation]    Five seconds: a step, and 231 ppm that the stated uncertainty grows by from now on.
-    ${before} =    Uncertainty After Hours    3
+    ${before} =    Growth Of Uncertainty In Hours    3
     Meter Clock Gains    5 s
     ${clock_set} =    Six Hours After The Last Setting
     Clock Should Have Gained    ${clock_set}    5 s
     No Interval Should Contain The Step    ${clock_set}
-    ${after} =    Uncertainty After Hours    3
+    ${after} =    Growth Of Uncertainty In Hours    3
     Should Be True    ${after} > 3 * ${before}
 
 A Gateway's Clock That Is Stepped Says Nothing About The Meter's Drift
@@ -53,8 +53,14 @@ Six Hours After The Last Setting
     Let Time Pass    30 min
     RETURN    ${clock_set}
 
-Uncertainty After Hours
+Growth Of Uncertainty In Hours
+    [Documentation]    What it begins with is the round trip of the last setting: the host's business.
     [Arguments]    ${hours}
+    ${before} =    Newest Uncertainty
     Let Time Pass    ${hours} hours
+    ${after} =    Newest Uncertainty
+    RETURN    ${{ $after - $before }}
+
+Newest Uncertainty
     ${readings} =    Newest Sealed Message    readings
     RETURN    ${readings.named}[clock_uncertainty_ms]

@@ -88,6 +88,7 @@ class LinkKeywords(BenchParts):
         raw = forgeries.signed(self._gateway, t.PARAMETER_SET, fields, signed_by)
         if signed_by == "the authority":
             self._interval_ms, self._sample_period_ms = fields[f.INTERVAL_S] * 1000, fields[f.SAMPLE_PERIOD_MS]
+            self._expect_sample_at_once()
         self._last_parameters = raw
         self._gateway.send(raw)
         self._note_change()

@@ -32,6 +32,8 @@ class BenchParts:
         self._new_site: channels.Site | None = None
         self._flash_share = 1
         self._interval_ms = self._sample_period_ms = 0
+        self._asked_before: dict[str, int] | None = None
+        """How often each instrument had been asked, where the meter will take a sample that no clock tells of."""
 
     @cached_property
     def _folder(self) -> Path:
@@ -70,6 +72,9 @@ class BenchParts:
     def _wait(self, look: Callable[[], Found | None], what: str, timeout: timedelta) -> Found:
         seconds = timeout.total_seconds() * patience_of(self._platform)
         return self._gateway.wait_for(look, seconds, what, self._board.check)
+
+    def _expect_sample_at_once(self) -> None:
+        self._asked_before = self._instruments.requests()
 
     def _note_change(self) -> None:
         self._changed_ms = self._clock.now_ms()

@@ -26,6 +26,7 @@ class PowerKeywords(BenchParts):
         self._note_change()
         self._arrivals_mark = len(self._gateway.arrivals)
         self._power_ons += 1
+        self._expect_sample_at_once()
         self._board.power_on()
 
     @keyword
@@ -59,6 +60,7 @@ class PowerKeywords(BenchParts):
     def firmware_hangs(self) -> None:
         """In an endless loop, for longer than the watchdog waits. The board that it resets boots anew."""
         self._power_ons += 1
+        self._expect_sample_at_once()
         self._board.hang()
 
     @keyword

@@ -14,6 +14,7 @@ from robot.api.deco import keyword
 
 from hil_tests.keywords.bench_parts import BenchParts
 from hil_tests.keywords.traces import StandingTrace, shared_file
+from hil_tests.keywords.verification import Message
 from meter_protocol import fields as f
 from meter_protocol import types as t
 
@@ -21,8 +22,13 @@ BEFORE_SAMPLE_MS = 40
 QUIET_S = 0.06
 """A bus without a request for so long has none in progress, where the meter is through with its sample."""
 
-SETTLED_S = 0.5
-"""And for so long where that is not sure: what was written to the flash may have been a receipt."""
+SETTLED_S = 3
+"""And for so long where that is not sure: on a busy host half a second was too short."""
+
+FIRST_SAMPLE_S = 6
+"""A meter that was switched on waits five seconds for the time, and reads its instruments then."""
+
+FIRST_QUIET_S = 0.5
 
 TIME_RENEWAL_MS = 6 * 3600000
 """A meter whose clock was set so long ago asks again (docs/hil.md)."""
@@ -82,7 +88,8 @@ class TimeKeywords(BenchParts):
                 self._board.advance(leap_ms)
         if self._trace is not None:
             self._trace.time_ms = due_ms
-        self._until(lambda: all(now > asked[name] for name, now in self._instruments.requests().items()), "sample")
+        self._until(lambda: self._not_asked_since(asked) <= self._said_unanswered(due_ms), "sample")
+        self._passed_over += bool(self._not_asked_since(asked))
         if sealed and due_ms % self._interval_ms == 0:
             self._until(lambda: self._is_sealed(due_ms, changed_at), "sealed reading")
         self._let_meter_ask_the_time()
@@ -94,16 +101,28 @@ class TimeKeywords(BenchParts):
         A receipt is written there too, at any moment. Where one may come, only the reading itself is proof; it
         comes at once unless there is a backlog before it.
         """
-        link = self._gateway.link
-        if link.is_plugged_in and self._gateway.sends_receipts:
-            messages = self._gateway.chain.messages
-            readings = (message for message in reversed(messages) if message.typ == t.READINGS)
-            newest = next(readings, None)
-            if newest is not None and newest.fields[f.TIME_MS] > due_ms - self._sample_period_ms // 2:
+        if self._gateway.link.is_plugged_in and self._gateway.sends_receipts:
+            if self._reading_of(due_ms) is not None:
                 return True
             if self._instruments.quiet_s() < SETTLED_S:
                 return False
         return self._flash_changed_at() > changed_at
+
+    def _not_asked_since(self, asked: dict[str, int]) -> set[str]:
+        return {name for name, now in self._instruments.requests().items() if now == asked[name]}
+
+    def _said_unanswered(self, due_ms: int) -> set[str]:
+        """A request that comes before a busy host has answered the last one is lost; the reading says so."""
+        reading = self._reading_of(due_ms)
+        return set() if reading is None else self._site.unanswered(reading.fields[f.READINGS])
+
+    def _reading_of(self, due_ms: int) -> Message | None:
+        """Of the sample that was due then, if it has come."""
+        messages = self._gateway.chain.messages
+        newest = next((message for message in reversed(messages) if message.typ == t.READINGS), None)
+        if newest is None or newest.fields[f.TIME_MS] <= due_ms - self._sample_period_ms // 2:
+            return None
+        return newest
 
     def _let_meter_ask_the_time(self) -> None:
         """Where it is due to: a leap before it has taken the answer would make that a late one.
@@ -125,7 +144,12 @@ class TimeKeywords(BenchParts):
     def _when_at_rest(self) -> None:
         """A leap into an exchange would be its timeout, and the answer would pass for that to the next request."""
         self._let_meter_ask_the_time()
-        while self._instruments.quiet_s() < QUIET_S:
+        quiet_s = QUIET_S
+        if self._asked_before is not None:
+            asked, self._asked_before = self._asked_before, None
+            _for_at_most(FIRST_SAMPLE_S, lambda: self._board.is_cut or not self._not_asked_since(asked))
+            quiet_s = FIRST_QUIET_S
+        while self._instruments.quiet_s() < quiet_s:
             time.sleep(LOOK_S)
 
     def _flash_changed_at(self) -> int:

@@ -163,13 +163,15 @@ class Site:
         Whatever runs the emulator then woke the meter too late, or the simulated instrument, which has half a
         second to answer in; of an answer that is cut in two by that, the parts are bad ones.
         """
-        late = f.STATUS_NO_RESPONSE | f.STATUS_BAD_RESPONSE
-        for number, reading in readings.items():
+        for reading in readings.values():
             if reading[0] & f.STATUS_MISSED_SAMPLES and not reading[0] & FAULTS:
                 return True
-            if reading[0] & late and self._channels[number].instrument not in faulty:
-                return True
-        return False
+        return not self.unanswered(readings) <= set(faulty)
+
+    def unanswered(self, readings: dict[int, Sequence[Any]]) -> set[str]:
+        """Instruments of which these say that they have not answered, or badly."""
+        late = f.STATUS_NO_RESPONSE | f.STATUS_BAD_RESPONSE
+        return {self._channels[number].instrument for number, reading in readings.items() if reading[0] & late}
 
 
 def usual_site() -> Site:

@@ -16,6 +16,7 @@ import pytest
 from hil_tests.keywords import bench_time
 from hil_tests.keywords.bench_clock import BenchClock
 from hil_tests.keywords.bench_time import TimeKeywords
+from hil_tests.keywords.channels import usual_site
 from meter_protocol import fields as f
 from meter_protocol import types as t
 
@@ -60,6 +61,12 @@ class ScriptedMeter:
         self.ask("energy meter", "energy meter", "CO2 sensor", "CO2 sensor")
         self.seal()
 
+    def sample_behind_a_backlog(self) -> None:
+        self.ask("energy meter")
+        self.write_flash()
+        self.ask("energy meter", "CO2 sensor", "CO2 sensor")
+        self.write_flash()
+
     def ask(self, *names: str) -> None:
         for name in names:
             self._requests[name] += 1
@@ -71,10 +78,11 @@ class ScriptedMeter:
     def write_flash(self) -> None:
         self.flash.write_bytes(str(time.monotonic_ns()).encode())
 
-    def seal(self) -> None:
+    def seal(self, energy: int = f.STATUS_GOOD, co2: int = f.STATUS_GOOD) -> None:
+        """With the status of each instrument."""
         self.write_flash()
         if self.link.is_plugged_in:
-            fields = {f.TIME_MS: self.clock.now_ms()}
+            fields = {f.TIME_MS: self.clock.now_ms(), f.READINGS: {1: [energy], 2: [co2]}}
             self.chain.messages.append(SimpleNamespace(typ=t.READINGS, name="readings", fields=fields))
 
     def set_its_clock(self) -> None:
@@ -110,8 +118,9 @@ def meter(tmp_path: Path) -> ScriptedMeter:
 @pytest.fixture
 def bench(meter: ScriptedMeter, monkeypatch: pytest.MonkeyPatch) -> Iterator[TimeKeywords]:
     monkeypatch.setattr(bench_time, "SAMPLE_S", 2)
+    monkeypatch.setattr(bench_time, "SETTLED_S", 0.5)
     bench = TimeKeywords("scripted", seed=1)
-    vars(bench).update(_board=meter, _instruments=meter, _gateway=meter, _clock=meter.clock)
+    vars(bench).update(_board=meter, _instruments=meter, _gateway=meter, _clock=meter.clock, _site=usual_site())
     bench._interval_ms = bench._sample_period_ms = PERIOD_MS
     yield bench
     for thread in threading.enumerate():
@@ -135,7 +144,7 @@ def test_the_next_leap_waits_until_a_sample_is_over(
 def test_behind_a_backlog_the_flash_and_a_longer_quiet_tell_that_it_is_over(
     bench: TimeKeywords, meter: ScriptedMeter
 ) -> None:
-    meter.seal = meter.write_flash  # type: ignore[method-assign]
+    meter.sample = meter.sample_behind_a_backlog
     bench.let_time_pass(2 * PERIOD)
     assert (meter.leaps, meter.interrupted) == (2, 0)
 
@@ -168,6 +177,45 @@ def test_a_sample_that_misses_an_instrument_is_never_passed_over(
     meter.sample = lambda: meter.ask(*asked)
     with pytest.raises(AssertionError, match="no sample of the meter within 2 s"):
         bench.let_time_pass(PERIOD)
+
+
+def test_a_sample_that_invents_what_no_instrument_said_is_never_passed_over(
+    bench: TimeKeywords, meter: ScriptedMeter
+) -> None:
+    def invent() -> None:
+        meter.ask("energy meter")
+        meter.seal()
+
+    meter.sample = invent
+    with pytest.raises(AssertionError, match="no sample of the meter within 2 s"):
+        bench.let_time_pass(PERIOD)
+
+
+def test_a_sample_that_says_which_instrument_it_missed_is_counted_as_disturbed(
+    bench: TimeKeywords, meter: ScriptedMeter
+) -> None:
+    """A request that a busy host lost; the other instrument was asked, or said to be missing too."""
+
+    def miss() -> None:
+        meter.ask("energy meter")
+        meter.seal(co2=f.STATUS_NO_RESPONSE)
+
+    meter.sample = miss
+    bench.let_time_pass(2 * PERIOD)
+    assert (meter.leaps, bench._passed_over) == (2, 2)
+    meter.sample = lambda: meter.seal(co2=f.STATUS_NO_RESPONSE)
+    with pytest.raises(AssertionError, match="no sample of the meter within 2 s"):
+        bench.let_time_pass(PERIOD)
+
+
+def test_the_first_leap_waits_for_the_sample_that_no_clock_tells_of(
+    bench: TimeKeywords, meter: ScriptedMeter
+) -> None:
+    """Switched on, or with new parameters, a meter reads its instruments at once."""
+    bench._expect_sample_at_once()
+    threading.Timer(STEP_S, meter.ask, ["energy meter", "CO2 sensor", "CO2 sensor"]).start()
+    bench.let_time_pass(2 * PERIOD)
+    assert (meter.leaps, meter.interrupted) == (2, 0)
 
 
 def test_a_sample_of_which_nothing_is_sealed_is_never_passed_over(
