@@ -63,6 +63,10 @@ class ChainKeywords(BenchParts):
         return len(self._sealed(name))
 
     @keyword
+    def wait_for_count_of_sealed_messages(self, name: str, count: int, timeout: timedelta = PATIENCE) -> None:
+        self._wait(lambda: len(self._sealed(name)) >= count or None, f"{count} of {name}", timeout)
+
+    @keyword
     def boots_are_counted_anew(self) -> None:
         """After boots that were not the suite's doing."""
         self._power_ons = self.newest_sealed_message("boot").named["boot"]

@@ -98,10 +98,10 @@ class TimeKeywords(BenchParts):
     def _is_sealed(self, due_ms: int, changed_at: int) -> bool:
         """The meter seals when it has read its instruments, and writes to its flash then: that ends the sample.
 
-        A receipt is written there too, at any moment. Where one may come, only the reading itself is proof; it
+        A receipt is written there too, at any moment. Where there is a link, only the reading itself is proof; it
         comes at once unless there is a backlog before it.
         """
-        if self._gateway.link.is_plugged_in and self._gateway.sends_receipts:
+        if self._gateway.link.is_plugged_in:
             if self._reading_of(due_ms) is not None:
                 return True
             if self._instruments.quiet_s() < SETTLED_S:

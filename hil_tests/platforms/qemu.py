@@ -160,9 +160,16 @@ class Board:
 
     def _see_clock_begin(self, debugger: Debugger) -> None:
         """Now, when the firmware has no time to keep yet, neither a halt nor a leap does harm."""
-        while self.time_us() == 0:
+        while not self._has_counted(debugger):
             time.sleep(0.002)
         self._leap(debugger, 0, self._halt_outside_of_time)
+
+    def _has_counted(self, debugger: Debugger) -> bool:
+        """Whether the firmware has looked at its timer, which counts nanoseconds until it is set up."""
+        self._halt_outside_of_time(debugger)
+        elapsed_us, _ = self._read_time(debugger)
+        debugger.go_on()
+        return elapsed_us > 0
 
     def cut_power(self) -> None:
         if self._debugger is not None:

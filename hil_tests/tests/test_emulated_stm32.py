@@ -151,6 +151,36 @@ def test_power_that_fails_in_the_first_boot_leaves_a_meter(site: Site, operation
     site.board.check()
 
 
+class ScriptedDebugger:
+    """A debug port that shows, halt after halt, what a board's counter of microseconds and its timer said."""
+
+    def __init__(self, shown: list[tuple[int, int]]) -> None:
+        self._shown = iter(shown)
+
+    def halt(self) -> None:
+        self._elapsed_us, self._timer = next(self._shown)
+
+    def go_on(self) -> None:
+        pass
+
+    def program_counter(self) -> int:
+        return 0
+
+    def read(self, address: int, _size: int) -> int:
+        if address == qemu.TIMER_COUNT:
+            return self._timer
+        return self._elapsed_us if address == Symbols(elf_of(qemu.BOARD))["elapsed_us"] else 0
+
+
+def test_its_clock_begins_when_the_firmware_counts(site: Site) -> None:
+    """Before that the timer counts nanoseconds: a second too many, which the first leap would add."""
+    debugger: Any = ScriptedDebugger([(0, 900_000), (0, 1_140_000), (2, 70), (2, 80)])
+    began_us = time.monotonic_ns() // 1000
+    site.board._see_clock_begin(debugger)
+    assert site.board._newest_us == 82
+    assert site.board._ahead_us <= 82 - began_us
+
+
 def test_a_leap_of_its_time_is_never_lost(site: Site) -> None:
     """Whatever the board computes just then: the halts themselves cost it nothing either."""
     site.board.power_on()
