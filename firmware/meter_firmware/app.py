@@ -173,6 +173,8 @@ class App:
             raise
 
     async def _run(self) -> None:
+        # What lives as long as the meter is made in a swept heap, or it lies scattered in what the boot left.
+        gc.collect()
         asyncio.get_event_loop().set_exception_handler(_leave_to_turns)
         tasks = [
             asyncio.create_task(self._link.run()),

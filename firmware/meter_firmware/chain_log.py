@@ -145,15 +145,19 @@ class ChainLog:
 
     def apply_parameters(self, sealed_set: "SealedMessage", ticks: int) -> None:
         """Put an opened set into the chain and into force, so that a power cut leaves one of the two states."""
-        replaced = self._memory.read(_PARAMETERS_FILE)
-        if replaced is not None:
-            self._memory.write(_PREVIOUS_FILE, replaced)
+        self._keep_replaced()
         self._memory.write(_PENDING_FILE, sealed_set.raw)
         self.event(events.PARAMETERS_APPLIED, {events.PARAMETER_SET: sealed_set.raw}, ticks)
         self._memory.write(_PARAMETERS_FILE, sealed_set.raw)
         self._memory.remove(_PENDING_FILE)
         self._parameters_hash = sealed_set.hash
         self._renew_context()
+
+    def _keep_replaced(self) -> None:
+        """By itself, so that the heap need not hold the old set while the new one is sealed."""
+        replaced = self._memory.read(_PARAMETERS_FILE)
+        if replaced is not None:
+            self._memory.write(_PREVIOUS_FILE, replaced)
 
     def parameters(self) -> "bytes | None":
         """The set in force; None also if its bytes are no message any more, as after damage of the flash."""

@@ -125,17 +125,20 @@ class Delivery:
     def _next_frame(self) -> "tuple[list[tuple[bytes, int, int]], bytes]":
         start = self._cursor or self._journal.first_unreceipted
         places: "list[tuple[bytes, int, int]]" = []
-        frame = bytearray()
+        messages: "list[bytes]" = []
+        size = 0
         if start is None or start == (self._log.epoch, self._log.sequence + 1):
             return places, b""
         for epoch, sequence, raw in self._journal.records(start):
             if (epoch, sequence) in self._refused:
                 continue
-            if places and len(frame) + len(raw) > self._link.frame_bytes:
+            if places and size + len(raw) > self._link.frame_bytes:
                 break
             places.append((epoch, sequence, len(raw)))
-            frame.extend(raw)
-        return places, bytes(frame)
+            messages.append(raw)
+            size += len(raw)
+        # A large one goes alone: where it lies, for a board in use may have no room for a copy.
+        return places, messages[0] if len(messages) == 1 else b"".join(messages)
 
     def _count(self, place: "Place") -> None:
         self.sent += 1

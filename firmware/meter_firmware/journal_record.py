@@ -39,7 +39,7 @@ _SEARCH_BYTES = 256
 def encode(epoch: bytes, sequence: int, message: bytes) -> bytes:
     head = struct.pack(_HEADER, _MAGIC, len(message), epoch, sequence)
     crc = binascii.crc32(message, binascii.crc32(head))
-    return head + message + struct.pack(">I", crc)
+    return b"".join((head, message, struct.pack(">I", crc)))
 
 
 def size_of(message: bytes) -> int:

@@ -19,7 +19,7 @@ import struct
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    Copy = tuple[int, bytes]
+    from typing import Any
 
 DAMAGED = b""
 """What is read where a value was written and no copy of it is intact."""
@@ -27,7 +27,12 @@ DAMAGED = b""
 _ENOENT = 2
 _GENERATION_SIZE = 4
 _CRC_SIZE = 4
-_UNREADABLE = (0, DAMAGED)
+_PIECE = 64
+"""Bytes that are checked at once: of a parameter set a board in use has room for one copy, and not for four."""
+
+_NEVER_WRITTEN = -1
+_LOST = 0
+"""In place of a generation: there is no copy, or it is not intact. Generations begin with 1."""
 
 
 class Memory:
@@ -42,19 +47,22 @@ class Memory:
 
     def read(self, name: str) -> "bytes | None":
         """None if it was never written, DAMAGED if it was and is lost."""
-        copies = [_load(folder + "/" + name) for folder in self._folders]
-        newest = _newest(copies)
-        if newest is None:
+        generations = self._generations(name)
+        newest = max(generations)
+        if newest == _NEVER_WRITTEN:
             return None
-        if newest != _UNREADABLE:
-            self._put_right(name, copies, newest)
-        return newest[1]
+        value = DAMAGED
+        for folder, generation in zip(self._folders, generations):
+            if not value and generation == newest != _LOST:
+                value = _value(folder + "/" + name)
+        if value:
+            self._put_right(name, value, generations)
+        return value
 
     def write(self, name: str, value: bytes) -> None:
-        newest = _newest([_load(folder + "/" + name) for folder in self._folders])
-        generation = 1 if newest is None else newest[0] + 1
+        generation = max(_LOST, *self._generations(name)) + 1
         for folder in self._folders:
-            _store(folder + "/" + name, (generation, value))
+            _store(folder + "/" + name, generation, value)
 
     def remove(self, name: str) -> None:
         # As long as one copy is there, the value is: a power cut leaves it whole or gone.
@@ -64,38 +72,65 @@ class Memory:
             except OSError:
                 pass
 
-    def _put_right(self, name: str, copies: "list[Copy | None]", newest: "Copy") -> None:
-        for folder, copy in zip(self._folders, copies):
-            if copy != newest:
+    def _generations(self, name: str) -> "list[int]":
+        return [_generation(folder + "/" + name) for folder in self._folders]
+
+    def _put_right(self, name: str, value: bytes, generations: "list[int]") -> None:
+        newest = max(generations)
+        for folder, generation in zip(self._folders, generations):
+            if generation != newest:
                 try:
-                    _store(folder + "/" + name, newest)
+                    _store(folder + "/" + name, newest, value)
                 except OSError:
                     # The value is there all the same.
                     pass
 
 
-def _newest(copies: "list[Copy | None]") -> "Copy | None":
-    newest = None
-    for copy in copies:
-        if copy is not None and (newest is None or copy[0] > newest[0]):
-            newest = copy
-    return newest
-
-
-def _load(path: str) -> "Copy | None":
+def _generation(path: str) -> int:
     try:
         with open(path, "rb") as file:
-            content: bytes = file.read()
+            return _checked(file, file.seek(0, 2) - _GENERATION_SIZE - _CRC_SIZE)
     except OSError as error:
-        return None if error.errno == _ENOENT else _UNREADABLE
-    body = content[:-_CRC_SIZE]
-    if len(body) <= _GENERATION_SIZE or struct.pack(">I", binascii.crc32(body)) != content[-_CRC_SIZE:]:
-        return _UNREADABLE
-    return struct.unpack(">I", body[:_GENERATION_SIZE])[0], body[_GENERATION_SIZE:]
+        return _NEVER_WRITTEN if error.errno == _ENOENT else _LOST
 
 
-def _store(path: str, copy: "Copy") -> None:
-    content = struct.pack(">I", copy[0]) + copy[1]
+def _checked(file: "Any", size: int) -> int:
+    """The generation, if the copy holds a value of this size and is intact."""
+    if size <= 0:
+        return _LOST
+    file.seek(0)
+    generation = file.read(_GENERATION_SIZE)
+    crc = binascii.crc32(generation)
+    while size > 0:
+        piece = file.read(min(size, _PIECE))
+        if not piece:
+            return _LOST
+        crc = binascii.crc32(piece, crc)
+        size -= len(piece)
+    if file.read(_CRC_SIZE) != struct.pack(">I", crc):
+        return _LOST
+    number: int = struct.unpack(">I", generation)[0]
+    return number
+
+
+def _value(path: str) -> bytes:
+    """Of a copy that was intact a moment ago; DAMAGED if it is not any more."""
+    try:
+        with open(path, "rb") as file:
+            size = file.seek(0, 2) - _GENERATION_SIZE - _CRC_SIZE
+            file.seek(0)
+            crc = binascii.crc32(file.read(_GENERATION_SIZE))
+            value: bytes = file.read(size)
+            intact = file.read(_CRC_SIZE) == struct.pack(">I", binascii.crc32(value, crc))
+            return value if intact else DAMAGED
+    except OSError:
+        return DAMAGED
+
+
+def _store(path: str, generation: int, value: bytes) -> None:
+    head = struct.pack(">I", generation)
     with open(path + ".new", "wb") as file:
-        file.write(content + struct.pack(">I", binascii.crc32(content)))
+        file.write(head)
+        file.write(value)
+        file.write(struct.pack(">I", binascii.crc32(value, binascii.crc32(head))))
     os.rename(path + ".new", path)

@@ -7,6 +7,7 @@ orderly end, so that no interval contains any of these. What a register counted 
 """
 
 import asyncio
+import gc
 
 from meter_firmware import parameters
 from meter_firmware.instrument import Instrument
@@ -347,6 +348,8 @@ class Meter:
         return False
 
     def _use(self, fields: "dict[int, Any] | None") -> None:
+        # Channels and drivers live long: among what the change of parameters left they would lie scattered.
+        gc.collect()
         self._set = fields
         self._fresh = True
         self._gap_starts = {}

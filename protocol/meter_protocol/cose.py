@@ -77,15 +77,15 @@ def before_payload(protected: bytes, size: int) -> bytearray:
 
 
 def assemble(protected: bytes, payload: bytes, signature: bytes) -> bytes:
-    out = bytearray((_TAG_SIGN1, _ARRAY_OF_4))
-    cbor.encode_head(out, 0x40, len(protected))
-    out.extend(protected)
-    out.append(_EMPTY_MAP)
-    cbor.encode_head(out, 0x40, len(payload))
-    out.extend(payload)
-    cbor.encode_head(out, 0x40, len(signature))
-    out.extend(signature)
-    return bytes(out)
+    before = bytearray((_TAG_SIGN1, _ARRAY_OF_4))
+    cbor.encode_head(before, 0x40, len(protected))
+    before.extend(protected)
+    before.append(_EMPTY_MAP)
+    cbor.encode_head(before, 0x40, len(payload))
+    behind = bytearray()
+    cbor.encode_head(behind, 0x40, len(signature))
+    # Joined, and not collected: of the largest messages a board in use has no room for one copy more.
+    return b"".join((before, payload, behind, signature))
 
 
 def split(message: bytes) -> Sign1:
