@@ -62,6 +62,7 @@ def test_certified_meters_are_enrolled_and_no_others(gateway, maker) -> None:
         *begin(bare, None, maker),
         *begin(swapped, certified(good, maker, "SN-0", 2), maker),
     )
+    assert "carbonmeter meters enrol --certified" in run(gateway, "meters", "list", "--waiting")[1]
     code, out, _ = run(gateway, "meters", "enrol", "--certified")
     assert code == 0
     assert f"Enrolled meter SN-0 (simulated in memory), thumbprint {good.thumbprint.hex()}." in out
@@ -76,7 +77,9 @@ def test_without_a_root_nobody_is_enrolled(gateway, maker) -> None:
     gateway.fill(*begin(meter, certified(meter, maker, "SN-0", 2), maker))
     gateway.config.write_text(gateway.config.read_text().partition("[makers]")[0])
     assert "no maker's root is configured" in run(gateway, "meters", "enrol", "--certified")[1]
-    assert "No meter is enrolled." in run(gateway, "meters", "list")[1]
+    out = run(gateway, "meters", "list")[1]
+    assert "No meter is enrolled." in out
+    assert "--certified" not in out
 
 
 @pytest.mark.parametrize(

@@ -16,12 +16,12 @@ from hypothesis import strategies as st
 from serial.tools import list_ports
 
 from meter_protocol import framing
-from meter_tools.boards import ports
+from meter_tools.boards import emulator, ports
 from meter_tools.boards.console_text import MAX_FRAME, ConsoleText
 from meter_tools.checks import SCRIPTS
 from meter_tools.simulated_meter import SimulatedMeter
 
-PATIENCE_S = 20
+PATIENCE_S = 60
 
 
 @pytest.fixture
@@ -179,3 +179,15 @@ def test_the_only_board_is_found_and_several_are_listed(monkeypatch, carbonmeter
     here.append(Found("/dev/ttyACM1", ports.ST))
     line = refused(carbonmeter("board", "console"), "board.several_ports")
     assert "/dev/ttyACM0 (303A:1001 USB JTAG), /dev/ttyACM1 (0483:1001 USB JTAG)" in line
+
+
+def test_the_log_of_an_emulated_board_is_readable(tmp_path: Path) -> None:
+    """QEMU opens the end of a pipe by its name, as any file."""
+    log = tmp_path / "console.log"
+    log.write_bytes(b"the boot before\r\n")
+    text = ConsoleText(lambda types, size: f"<{','.join(types)} {size}>")
+    with emulator._readable_log(log, text) as end, Path(f"/dev/fd/{end}").open("ab", buffering=0) as qemu:
+        qemu.write(b"no factory record\r\n" + FRAME[:100])
+        qemu.write(FRAME[100:] + b"meter CM-1\r\n\0half a frame")
+    shown = f"<identity {len(FRAME)}>\r\n".encode()
+    assert log.read_bytes() == b"the boot before\r\nno factory record\r\n" + shown + b"meter CM-1\r\nhalf a frame"

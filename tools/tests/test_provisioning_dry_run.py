@@ -54,7 +54,7 @@ def test_a_dry_ca_init_makes_nothing_and_says_what_it_would(bench: Bench, tmp_pa
     assert "root.key.pem, crl.pem, root.pem" in bench.must(*init, "--dry-run")
     assert "root.key.pem, issuing.key.pem, issuing.pem, crl.pem" in bench.must(*init, "--issuing", "--dry-run")
     assert not (tmp_path / "new").exists()
-    bench.must(*init, "--issuing")
+    assert f"in force from {NOW:%Y-%m-%d} to " in bench.must(*init, "--issuing")
     assert sorted(path.name for path in (tmp_path / "new" / "ca").iterdir()) == sorted(ca_files.names(True))
 
 
@@ -172,7 +172,7 @@ def test_another_database_than_that_of_the_ca_is_not_begun(bench: Bench, peer: P
     assert "Would make the factory database" in bench.provision(peer.port, "--settings", settings, "--dry-run")
 
 
-def test_a_label_that_cannot_be_printed_is_told_before_the_board_is_offered_anything(
+def test_what_cannot_be_finished_is_told_before_the_board_is_offered_anything(
     bench: Bench, tmp_path: Path
 ) -> None:
     heard: list[bytes] = []
@@ -198,6 +198,10 @@ def test_a_label_that_cannot_be_printed_is_told_before_the_board_is_offered_anyt
     assert len(heard) == 6
     peer = Peer(lambda payload: [hello(fc.nonce_of_request(payload))])
     assert "taken is no folder" in bench.refused("provision", "--port", peer.port, "--settings", settings)
+    (bench.folder / "default.toml").write_text("version = 1\ninterval_s = 0\n")
+    for dry in ((), ("--dry-run",)):
+        refused = bench.refused("provision", "--port", peer.port, *dry)
+        assert f"{bench.folder}/default.toml: interval_s: must be 1 or more" in refused
     assert FactoryDb(bench.folder / "factory.sqlite").all() == []
 
 

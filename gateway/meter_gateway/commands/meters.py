@@ -28,10 +28,11 @@ def list_meters(
     config: ConfigOption = None,
 ) -> None:
     """Show the enrolled meters, how far their chains are, and the meters that wait to be enrolled."""
-    term, store = terminal(ctx), existing_store(configured(config))
+    term, settings = terminal(ctx), configured(config)
+    store = existing_store(settings)
     if not waiting:
         _print_enrolled(term, store)
-    _print_waiting(term, store)
+    _print_waiting(term, store, bool(settings.makers.roots))
 
 
 @app.command()
@@ -190,7 +191,7 @@ def _state(term: Terminal, store: Store, meter: Meter) -> list[str]:
     return states or [say("meters.ok")]
 
 
-def _print_waiting(term: Terminal, store: Store) -> None:
+def _print_waiting(term: Terminal, store: Store, has_makers: bool) -> None:
     unknown = store.registry.unknown_identities()
     if not unknown:
         term.print(term.say("meters.none_waiting"))
@@ -204,6 +205,8 @@ def _print_waiting(term: Terminal, store: Store) -> None:
         since = time_text(identity.first_ms)
         term.line("state", term.say("meters.seen", messages=identity.messages, time=since))
     term.print(term.say("meters.how_to_enrol"))
+    if has_makers:
+        term.print(term.say("meters.how_to_enrol_certified"))
 
 
 def _print_forks(term: Terminal, store: Store) -> None:

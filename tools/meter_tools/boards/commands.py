@@ -17,6 +17,7 @@ from rich.text import Text
 from meter_gateway.commands.terminal import NEGATIVE, Terminal, terminal, told
 from meter_tools import board_build, wiring
 from meter_tools.boards import console, description, emulator, flash, new, readme
+from meter_tools.boards.console_text import Describe
 from meter_tools.boards.description import Board
 from meter_tools.boards.recipe import sources_of
 from meter_tools.boards.writer import HalfWritten
@@ -167,7 +168,7 @@ def run_emulated(
         term.print(term.say("board.runs", folder=place))
         term.out.file.flush()
 
-    emulator.run(found, place, started)
+    emulator.run(found, place, started, _describer(term))
 
 
 @app.command("console")
@@ -179,13 +180,16 @@ def watch(
 ) -> None:
     """Show a board's console and send it what is typed; Ctrl-] leaves."""
     term = terminal(ctx)
+    console.watch(console.find(port), baud, log, _teller(term), _describer(term))
 
+
+def _describer(term: Terminal) -> Describe:
     def describe(types: list[str], size: int) -> str:
         keys = [f"type.{typ}" for typ in dict.fromkeys(types)]
         what = ", ".join(term.say(key) for key in keys if term.say.knows(key)) or term.say("board.other_frame")
         return term.say("board.frame", size=size, what=what)
 
-    console.watch(console.find(port), baud, log, _teller(term), describe)
+    return describe
 
 
 def _title(term: Terminal, board: Board) -> str:

@@ -16,16 +16,13 @@ from typing import BinaryIO
 import serial
 
 from meter_tools.boards import ports
-from meter_tools.boards.console_text import ConsoleText, Describe
+from meter_tools.boards.console_text import SILENCE_S, ConsoleText, Describe
 from meter_tools.told import Tell
 
 LEAVE = b"\x1d"
 """Ctrl-]."""
 
 CHUNK = 4096
-
-SILENCE_S = 0.5
-"""Inside a frame there is none: what was held back for one is text."""
 
 
 def find(asked: str | None) -> str:

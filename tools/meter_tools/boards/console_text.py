@@ -13,6 +13,9 @@ from meter_protocol.errors import ProtocolError
 MAX_FRAME = 8192 + 64
 """SPEC §16's largest payload, and what makes a frame of it."""
 
+SILENCE_S = 0.5
+"""Inside a frame there is none: what was held back for one is text."""
+
 Describe = Callable[[list[str], int], str]
 
 

@@ -4,16 +4,21 @@ The board's four lines become pseudo-terminals, which `board console`, `simulate
 serial port. hil_tests/platforms/qemu.py starts the same machine for the suites, with sockets in their place.
 """
 
+import contextlib
 import fcntl
+import os
 import re
+import select
 import shutil
 import signal
 import subprocess
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 from meter_tools import board_build, toolchain
+from meter_tools.boards.console_text import SILENCE_S, ConsoleText, Describe
 from meter_tools.boards.description import Board
 from meter_tools.told import ToolError
 
@@ -29,6 +34,7 @@ SLOTS_FILE, SLOTS_BYTES, SLOTS_ADDRESS = "slots.bin", 512 << 10, 0x08080000
 """Slots A and B: the upper half of the processor's own flash, which QEMU loads at power-on."""
 
 CONSOLE, CONSOLE_LOG = "console", "console.log"
+CHUNK = 4096
 
 _PTY = re.compile(r"char device redirected to (\S+) \(label (\w+)\)")
 
@@ -44,14 +50,15 @@ def machine(name: str, image: Path, arguments: str = "") -> list[str]:
     return [*words, "-semihosting-config", f"enable=on,target=native{arguments}"]
 
 
-def command(board: Board) -> list[str]:
+def command(board: Board, log: str = CONSOLE_LOG) -> list[str]:
+    """`log`: the file in which QEMU writes down all that the board says on its console."""
     if board.name not in MACHINE:
         raise EmulatorError("board.not_emulated", board=board.name, known=", ".join(MACHINE))
     words = machine(board.name, image_of(board.name))
     for line in LINES[board.name]:
         # What the board says before anybody looks is in the log.
-        log = f",logfile={CONSOLE_LOG},logappend=on" if line == CONSOLE else ""
-        words += ["-chardev", f"pty,id={line}{log}", "-serial", f"chardev:{line}"]
+        logged = f",logfile={log},logappend=on" if line == CONSOLE else ""
+        words += ["-chardev", f"pty,id={line}{logged}", "-serial", f"chardev:{line}"]
     return words
 
 
@@ -66,9 +73,12 @@ def make_flash(folder: Path) -> None:
             (folder / name).write_bytes(b"\xff" * size)
 
 
-def run(board: Board, folder: Path, started: Callable[[dict[str, str]], None]) -> int:
-    """Runs until it ends or is interrupted; its exit code. `started` gets each line's pseudo-terminal."""
-    words = command(board)
+def run(board: Board, folder: Path, started: Callable[[dict[str, str]], None], describe: Describe) -> int:
+    """Runs until it ends or is interrupted; its exit code. `started` gets each line's pseudo-terminal.
+
+    What the board says on its console is appended to a log, frames as lines that `describe` gives.
+    """
+    command(board)  # before anything is made: whether it is emulated at all
     image = image_of(board.name)
     if not image.exists():
         raise EmulatorError("board.no_image", board=board.name, path=image)
@@ -81,14 +91,15 @@ def run(board: Board, folder: Path, started: Callable[[dict[str, str]], None]) -
     # The lock is the emulator's as well: two boards on one flash would destroy it.
     with (
         _locked(folder / FLASH_FILE) as lock,
+        _readable_log(folder / CONSOLE_LOG, ConsoleText(describe)) as log,
         subprocess.Popen(
-            words,
+            command(board, f"/dev/fd/{log}"),
             cwd=folder,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            pass_fds=(lock.fileno(),),
+            pass_fds=(lock.fileno(), log),
         ) as process,
     ):
         try:
@@ -107,6 +118,32 @@ def _locked(flash: Path) -> BinaryIO:
         file.close()
         raise EmulatorError("board.runs_already", folder=flash.parent) from None
     return file
+
+
+@contextlib.contextmanager
+def _readable_log(path: Path, text: ConsoleText) -> Iterator[int]:
+    """The end of a pipe; what is written to it is appended to the file, readable."""
+    ours, theirs = os.pipe()
+    thread = threading.Thread(target=_follow, args=(ours, path, text))
+    thread.start()
+    try:
+        yield theirs
+    finally:
+        os.close(theirs)
+        thread.join()
+        os.close(ours)
+
+
+def _follow(pipe: int, path: Path, text: ConsoleText) -> None:
+    with path.open("ab", buffering=0) as file:
+        while True:
+            if not select.select([pipe], [], [], SILENCE_S if text.is_holding else None)[0]:
+                file.write(text.give_up())
+                continue
+            said = os.read(pipe, CHUNK)
+            file.write(text.feed(said) if said else text.give_up())
+            if not said:
+                return
 
 
 def _watch(

@@ -54,11 +54,13 @@ def init(
     ca_files.check_new(folder)
     secret = passphrase(term, "ca.new_passphrase", VARIABLE, passphrase_file, confirm=True)
     if dry_run:
-        names = ", ".join(ca_files.names(issuing))
-        term.print(term.say("ca.would_init", maker=maker, path=folder, names=names))
+        told = {"maker": maker, "path": folder, "names": ", ".join(ca_files.names(issuing))}
+        term.print(term.say("ca.would_init", begin=f"{now:%Y-%m-%d}", **told))
         return
     ca_files.create(folder, maker, secret, now, issuing)
-    term.print(term.say("ca.did_init", path=folder / "root.pem", list=folder / ca_files.LIST))
+    root = ca_files.load_root(folder)
+    force = {"begin": f"{root.not_valid_before_utc:%Y-%m-%d}", "end": f"{root.not_valid_after_utc:%Y-%m-%d}"}
+    term.print(term.say("ca.did_init", path=folder / "root.pem", list=folder / ca_files.LIST, **force))
     if issuing:
         term.print(term.say("ca.take_root_away", path=folder / "root.key.pem"))
 

@@ -103,6 +103,7 @@ def provision(shop: Workshop, line: Line, serial: str | None, replace: bool, dry
     # Before the board has anything, and before an old meter has forgotten anything.
     label.check_font(shop.settings.label.font, hello.model, hello.maker)
     check_folder(shop.settings.label.folder)
+    _first_set(shop, hello)
     if hello.is_meter:
         finished = _finish(shop, hello, dry_run)
         if finished is not None:
