@@ -32,6 +32,9 @@ from meter_protocol import types as t
 from meter_tools.simulated_meter import AUTHORITY, SimulatedMeter
 from meter_tools.simulated_update import UPDATE_AUTHORITY
 
+PATIENCE_S = 60
+"""On a busy computer; nothing takes so long by itself."""
+
 
 @dataclass
 class Mosquitto:
@@ -59,7 +62,7 @@ class Mosquitto:
 
 
 def wait_for_port(port: int) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE_S
     while True:
         try:
             socket.create_connection(("127.0.0.1", port), timeout=1).close()
@@ -89,10 +92,10 @@ Until = Callable[[Callable[[], bool]], Awaitable[None]]
 
 @pytest.fixture
 def until() -> Until:
-    """Waits until a condition holds; fails after 20 s."""
+    """Waits until a condition holds; fails after PATIENCE_S."""
 
     async def wait(condition: Callable[[], bool]) -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_S):
             while not condition():  # noqa: ASYNC110 - what is waited for knows of no events
                 await asyncio.sleep(0.01)
 
@@ -166,7 +169,7 @@ class Gateway:
     def stop(self) -> int:
         assert self.process
         self.process.terminate()
-        code = self.process.wait(20)
+        code = self.process.wait(PATIENCE_S)
         self.process = None
         return code
 
@@ -233,7 +236,7 @@ class Line:
         for at in range(0, len(raws), 12):
             self._writer.write(framing.frame(b"".join(raws[at : at + 12])))
 
-    async def next(self, seconds: float = 10) -> Verified:
+    async def next(self, seconds: float = PATIENCE_S) -> Verified:
         """The next answer; its signature is checked as a meter would."""
         async with asyncio.timeout(seconds):
             while not self._waiting:
@@ -246,7 +249,7 @@ class Line:
         role = t.ROLE_OF_TYPE[typ]
         return verify(raw, KeyRing([Key.of(self._keys[role], role)], [typ]), 0)
 
-    async def receipt(self, sequence: int, seconds: float = 20) -> Verified:
+    async def receipt(self, sequence: int, seconds: float = PATIENCE_S) -> Verified:
         """The receipt that covers this sequence; what comes before it is passed over."""
         async with asyncio.timeout(seconds):
             while True:
@@ -254,7 +257,7 @@ class Line:
                 if answer.typ == t.RECEIPT and answer.fields[f.SEQUENCE] >= sequence:
                     return answer
 
-    async def of_type(self, typ: str, seconds: float = 20) -> Verified:
+    async def of_type(self, typ: str, seconds: float = PATIENCE_S) -> Verified:
         """The next answer of this type; what comes before it is passed over."""
         async with asyncio.timeout(seconds):
             while True:

@@ -12,6 +12,9 @@ from meter_gateway.listener.inbox import Inbox
 from meter_gateway.listener.mqtt import MqttListener
 from meter_protocol import topics
 
+PATIENCE_S = 60
+"""On a busy computer; nothing takes so long by itself."""
+
 KID = bytes.fromhex("0123456789abcdef")
 
 
@@ -34,11 +37,11 @@ async def exchange(port: int, until) -> None:
         await until(lambda: listener.connected)
         await meter.subscribe(topics.down(KID), qos=1)
         await meter.publish(topics.up(KID), bytes(range(256)), qos=1)
-        (received,) = await asyncio.wait_for(inbox.take(10), 10)
+        (received,) = await asyncio.wait_for(inbox.take(10), PATIENCE_S)
         assert (received.raw, received.received_ms) == (bytes(range(256)), 1234)
         assert [received.peer] == listener.peers_for(KID)
         assert listener.send(received.peer, KID, b"answer")
-        answer = await asyncio.wait_for(anext(aiter(meter.messages)), 10)
+        answer = await asyncio.wait_for(anext(aiter(meter.messages)), PATIENCE_S)
         assert (str(answer.topic), answer.payload) == (topics.down(KID), b"answer")
         assert not listener.send("serial:/dev/ttyS0/line", KID, b"answer")
 
@@ -64,7 +67,7 @@ async def test_other_topics_and_empty_payloads_are_nobodys(broker, until) -> Non
             await stranger.publish(f"{topics.ROOT}{name}/up", b"payload", qos=1)
         await stranger.publish(topics.up(KID), b"", qos=1)
         await stranger.publish(topics.up(KID), b"meant", qos=1)
-        (received,) = await asyncio.wait_for(inbox.take(10), 10)
+        (received,) = await asyncio.wait_for(inbox.take(10), PATIENCE_S)
         assert received.raw == b"meant"
         assert listener.lost["topic"] == 5
 
@@ -77,7 +80,7 @@ async def test_too_large_a_publish_is_dropped_and_counted(broker, until) -> None
         await until(lambda: listener.connected)
         await meter.publish(topics.up(KID), bytes(8193), qos=1)
         await meter.publish(topics.up(KID), bytes(8192), qos=1)
-        (received,) = await asyncio.wait_for(inbox.take(10), 10)
+        (received,) = await asyncio.wait_for(inbox.take(10), PATIENCE_S)
         assert len(received.raw) == 8192
         assert inbox.dropped == {"oversize": 1}
 
@@ -93,7 +96,7 @@ async def test_the_broker_may_die_and_come_back(broker, until) -> None:
         await until(lambda: listener.connected)
         async with aiomqtt.Client("127.0.0.1", broker.port) as meter:
             await meter.publish(topics.up(KID), b"after", qos=1)
-        (received,) = await asyncio.wait_for(inbox.take(10), 10)
+        (received,) = await asyncio.wait_for(inbox.take(10), PATIENCE_S)
         assert received.raw == b"after"
 
 

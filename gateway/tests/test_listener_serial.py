@@ -15,6 +15,9 @@ from meter_gateway.listener.serial import MAX_LINES, SerialListener
 from meter_gateway.model import Received
 from meter_protocol import framing
 
+PATIENCE_S = 60
+"""On a busy computer; nothing takes so long by itself."""
+
 KID = bytes(8)
 
 
@@ -32,7 +35,7 @@ async def running(section: Section) -> AsyncIterator[tuple[SerialListener, Inbox
 
 
 async def connect(port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         while True:
             with suppress(OSError):
                 return await asyncio.open_connection("127.0.0.1", port)
@@ -47,13 +50,13 @@ def tcp(free_port: Callable[[], int]) -> Section:
 async def next_payload(reader: asyncio.StreamReader) -> bytes:
     deframer = framing.Deframer()
     while True:
-        payloads = deframer.feed(await asyncio.wait_for(reader.read(4096), 10))
+        payloads = deframer.feed(await asyncio.wait_for(reader.read(4096), PATIENCE_S))
         if payloads:
             return payloads[0]
 
 
 async def next_received(inbox: Inbox) -> Received:
-    (received,) = await asyncio.wait_for(inbox.take(1), 10)
+    (received,) = await asyncio.wait_for(inbox.take(1), PATIENCE_S)
     return received
 
 
@@ -110,7 +113,7 @@ async def test_lines_are_bounded(tcp: Section) -> None:
     async with running(tcp) as (listener, _):
         lines = [await connect(tcp.tcp[1]) for _ in range(MAX_LINES)]
         reader, _ = await connect(tcp.tcp[1])
-        assert await asyncio.wait_for(reader.read(1), 10) == b""
+        assert await asyncio.wait_for(reader.read(1), PATIENCE_S) == b""
         assert listener.lost["line"] == 1
         for _, writer in lines:
             writer.close()
@@ -126,7 +129,7 @@ async def test_a_full_inbox_slows_the_line_down(tcp: Section) -> None:
         got: list[Received] = []
         while len(got) < 40:
             await asyncio.sleep(0.001)
-            got += await asyncio.wait_for(inbox.take(1), 10)
+            got += await asyncio.wait_for(inbox.take(1), PATIENCE_S)
         assert [int.from_bytes(item.raw[:2], "big") for item in got] == list(range(40))
         writer.close()
 

@@ -11,6 +11,9 @@ from meter_gateway.pump import Pump
 from meter_gateway.store import StoreUnavailable
 from meter_protocol import fields as f
 
+PATIENCE_S = 60
+"""On a busy computer; nothing takes so long by itself."""
+
 NOW = GatewayTime(0, f.CLOCK_INFORMATIVE, 0)
 
 
@@ -64,7 +67,7 @@ async def test_everything_comes_through_in_order(until) -> None:
         await until(lambda: len(ingest.committed) == 200)
         assert ingest.committed == [received.raw for received in numbered(200)]
         assert sum(outcome.stored for outcome in outcomes) == 200
-        await asyncio.wait_for(pump.idle.wait(), 5)
+        await asyncio.wait_for(pump.idle.wait(), PATIENCE_S)
 
 
 async def test_an_unavailable_store_loses_nothing_and_nothing_is_answered_meanwhile(until) -> None:

@@ -309,7 +309,7 @@ async def fetch(line, gateway, download: Download, index: int) -> None:
     while index in download.missing:
         line.send(download.request(index))
         try:
-            chunk = await line.of_type(t.IMAGE_CHUNK, 2)
+            chunk = await line.of_type(t.IMAGE_CHUNK, 10)
         except TimeoutError:
             continue
         download.take(chunk.raw, line._keys[t.ROLE_RECEIPT])

@@ -348,10 +348,18 @@ def test_the_next_board_is_waited_for(bench: Bench, tmp_path: Path, micropython:
     boards = [UnixBoard(tmp_path / str(i), micropython, cable) for i in range(2)]
     boards[0].power_on()
 
+    def complete() -> int:
+        database = FactoryDb(bench.folder / "factory.sqlite", reads_only=True)
+        found = [happening.state for happening in database.all()]
+        database.close()
+        return found.count("complete")
+
+    before = complete()
+
     def change_boards() -> None:
-        while "meter CM-" not in boards[0].console():
+        until = time.monotonic() + 120
+        while complete() == before and time.monotonic() < until:
             time.sleep(0.2)
-        time.sleep(4)
         boards[0].cut_power()
         boards[1].power_on()
 

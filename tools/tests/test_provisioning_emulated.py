@@ -33,7 +33,7 @@ class EmulatedBoard:
         command = emulator.machine("emulated_stm32", ELF)
         command += ["-chardev", "pty,id=console,logfile=console.log,logappend=on", "-serial", "chardev:console"]
         self.process = Process("qemu", command, log, folder=self._folder)
-        self.port = self.process.wait_for("redirected to ", 20).split("redirected to ")[1].split()[0]
+        self.port = self.process.wait_for("redirected to ", 60).split("redirected to ")[1].split()[0]
 
     def cut_power(self) -> None:
         if self.process is not None:

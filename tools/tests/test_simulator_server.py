@@ -19,6 +19,8 @@ from meter_tools.simulator import Configuration, Fault, Simulation, load_configu
 from meter_tools.simulator.clock import FileClock, write_clock_file
 
 Serve = Callable[..., Awaitable[Simulation]]
+PATIENCE_S = 60
+"""On a busy computer; nothing takes so long by itself."""
 
 
 def fixed(name: str, kind: str, unit: int, **values: int | None) -> dict[str, Any]:
@@ -46,7 +48,7 @@ async def start() -> AsyncIterator[Serve]:
         await simulation.close()
 
 
-async def exchange(simulation: Simulation, request: str, wait_s: float = 5) -> str:
+async def exchange(simulation: Simulation, request: str, wait_s: float = PATIENCE_S) -> str:
     """What comes back for these bytes, in hexadecimal; empty if nothing does in time."""
     reader, writer = await asyncio.open_connection("127.0.0.1", simulation.buses["bus"].port)
     writer.write(bytes.fromhex(request))
@@ -146,7 +148,7 @@ async def test_a_slow_reply_is_that_of_its_own_request(start: Serve) -> None:
     simulation = await start(METER)
     meter = simulation.instruments["meter"]
     reader, writer = await asyncio.open_connection("127.0.0.1", simulation.buses["bus"].port)
-    meter.fault = Fault(kind="slow", delay_ms=300)
+    meter.fault = Fault(kind="slow", delay_ms=3000)
     writer.write(bytes.fromhex("000100000006010300020002"))
     await asyncio.sleep(0.1)
     meter.fault = None
