@@ -61,6 +61,7 @@ def test_a_board_becomes_a_meter(bench: Bench, board: UnixBoard, cable: Cable) -
     thumbprint = thumbprint_of(said)
     assert thumbprint == thumbprint_of(would)
     assert f"meter CM-A1 thumbprint {thumbprint}" in board.console()
+    assert ca_files.database_of(bench.folder / "ca") == (bench.folder / "factory.sqlite").resolve()
     states = [state for state, serial in rows(bench, "state, serial") if serial == "CM-A1"]
     assert states == ["started", "complete"]
     name = f"CM-A1-{thumbprint[:16]}"

@@ -172,6 +172,21 @@ def test_another_database_than_that_of_the_ca_is_not_begun(bench: Bench, peer: P
     assert "Would make the factory database" in bench.provision(peer.port, "--settings", settings, "--dry-run")
 
 
+@pytest.mark.parametrize("dry", [(), ("--dry-run",)])
+def test_a_ca_that_cannot_be_told_of_its_database_is_told_first(
+    bench: Bench, peer: Peer, monkeypatch: pytest.MonkeyPatch, dry: tuple[str, ...]
+) -> None:
+    """Nothing is forbidden to root, so the answer is put in the way."""
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path).name != "ca")
+    refused = bench.refused("provision", "--port", peer.port, *dry)
+    assert f"may not make files in {bench.folder}/ca;" in refused
+    ca_files.note_database(bench.folder / "ca", (bench.folder / "factory.sqlite").resolve())
+    database = FactoryDb(bench.folder / "factory.sqlite")
+    database.add(Happening(1, "me", "complete", b"\1" * 32, "CM-000041", "unix"))
+    database.close()
+    assert "the meter CM-000042" in bench.provision(peer.port, "--dry-run")
+
+
 def test_what_cannot_be_finished_is_told_before_the_board_is_offered_anything(
     bench: Bench, tmp_path: Path
 ) -> None:

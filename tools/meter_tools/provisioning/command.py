@@ -99,6 +99,8 @@ def _database(term: Terminal, path: Path, ca: Path, dry_run: bool) -> FactoryDb:
     known = ca_files.database_of(ca)
     if known is not None and found.newest_ms() is None:
         raise Told("factory.gone", path=path, known=known, mark=ca / ca_files.DATABASE)
+    if known != path.resolve():
+        check_folder(ca)  # which is told of it before the first board is
     if not path.exists():
         term.print(term.say("factory.would_make" if dry_run else "factory.did_make", path=path))
     if dry_run:
