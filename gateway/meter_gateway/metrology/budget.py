@@ -30,7 +30,7 @@ from meter_gateway.metrology.errors import (
     probability,
 )
 from meter_gateway.metrology.matrices import cholesky
-from meter_gateway.metrology.quantiles import t_factor
+from meter_gateway.metrology.quantiles import FEWEST_DEGREES_OF_FREEDOM, t_factor
 
 _ALMOST_WHOLE = 1e-9
 """A ν_eff this little (relative) below an integer is that integer, computed with rounding."""
@@ -78,8 +78,8 @@ class Component:
         finite(self.sensitivity, f"the sensitivity of {self.source}")
         if self.contribution > _LARGEST:
             raise BudgetError(f"{self.source} contributes more than {_LARGEST:g}, whose square is no number")
-        if not self.degrees_of_freedom > 0:
-            raise BudgetError(f"{self.source}: degrees of freedom must be more than 0")
+        if not self.degrees_of_freedom >= FEWEST_DEGREES_OF_FREEDOM:
+            raise BudgetError(f"{self.source}: degrees of freedom must be at least {FEWEST_DEGREES_OF_FREEDOM}")
 
     @property
     def contribution(self) -> float:
@@ -130,7 +130,7 @@ def observed(
 
 def mean_of(values: Sequence[float]) -> float:
     at_least(len(values), 1, "values")
-    return math.fsum(values) / len(values)
+    return math.fsum(finite(value, "a value") for value in values) / len(values)
 
 
 def standard_deviation(values: Sequence[float]) -> float:
@@ -152,10 +152,13 @@ def correlation(first: Sequence[float], second: Sequence[float]) -> float:
     at_least(len(first), 2, "pairs of observations")
     mean_1, mean_2 = mean_of(first), mean_of(second)
     product = math.fsum((x - mean_1) * (y - mean_2) for x, y in zip(first, second, strict=True))
-    squares = math.fsum((x - mean_1) ** 2 for x in first) * math.fsum((y - mean_2) ** 2 for y in second)
-    if squares == 0:
+    squares_1, squares_2 = (
+        math.fsum((x - mean_1) ** 2 for x in first),
+        math.fsum((y - mean_2) ** 2 for y in second),
+    )
+    if squares_1 == 0 or squares_2 == 0:
         raise MetrologyError("observations that do not vary have no correlation")
-    return product / math.sqrt(squares)
+    return max(-1.0, min(1.0, product / math.sqrt(squares_1) / math.sqrt(squares_2)))
 
 
 def type_b_degrees_of_freedom(relative_uncertainty_of_u: float) -> float:

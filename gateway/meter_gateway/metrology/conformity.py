@@ -19,7 +19,7 @@ from enum import Enum
 from typing import Literal, NamedTuple
 
 from meter_gateway.metrology import constants
-from meter_gateway.metrology.errors import MetrologyError, finite, not_negative, positive
+from meter_gateway.metrology.errors import SMALLEST, MetrologyError, finite, not_negative, positive
 from meter_gateway.metrology.quantiles import normal_cdf
 
 
@@ -50,7 +50,7 @@ class Tolerance:
         """E_max of ±E_max. Raises MetrologyError on a one-sided tolerance, which has none."""
         if self.lower is None or self.upper is None:
             raise MetrologyError("a one-sided tolerance has no width, so no ratio to an uncertainty")
-        return 0.5 * (self.upper - self.lower)
+        return positive(0.5 * (self.upper - self.lower), "the width of a tolerance")
 
     def contains(self, value: float) -> bool:
         return (self.lower is None or self.lower <= value) and (self.upper is None or value <= self.upper)
@@ -112,7 +112,7 @@ def _relative(factor: Callable[[float], float]) -> Width:
 
 
 def _rss(ratio: float) -> float:
-    return math.sqrt(max(0.0, 1 - ratio**-2))
+    return math.sqrt(max(0.0, 1 - (1 / ratio) * (1 / ratio)))
 
 
 def _rp10(ratio: float) -> float:
@@ -158,7 +158,7 @@ class DecisionRule:
 
     def guard(self, tolerance: Tolerance, expanded_uncertainty: float) -> float:
         """w, in the unit of the tolerance; never less for a wider U."""
-        if not_negative(expanded_uncertainty, "U") == 0:
+        if not_negative(expanded_uncertainty, "U") < SMALLEST:
             return 0.0
         return GUARD_BANDS[self.guard_band].width(Asked(tolerance, expanded_uncertainty, self.multiplier))
 

@@ -84,8 +84,8 @@ def qal2(
         above_zero = mean_of(readings) - zero_reading
         if above_zero == 0:
             raise MetrologyError("the mean reading is the reading at zero, so there is no slope")
-        slope = mean_of(references) / above_zero
-        function = CalibrationFunction(-slope * zero_reading, slope)
+        slope = finite(mean_of(references) / above_zero, "the slope")
+        function = CalibrationFunction(-slope * finite(zero_reading, "the reading at zero"), slope)
     s_d = standard_deviation(_differences(function, readings, references))
     return Qal2(function, s_d, sigma_0 * variability_factor(len(readings)), len(readings))
 

@@ -2,6 +2,9 @@
 
 import math
 
+LARGEST, SMALLEST = 1e100, 1e-100
+"""Bounds of what is a measured value, so that squares, ratios and their products stay within floats."""
+
 
 class MetrologyError(ValueError):
     """A question that has no answer; the text is one line that says which number is at fault and why."""
@@ -16,8 +19,9 @@ class TooFewValues(MetrologyError):
 
 
 def finite(value: float, name: str) -> float:
-    if not math.isfinite(value):
-        raise MetrologyError(f"{name} must be a finite number, not {value}")
+    """Of a size that is measured: at most `LARGEST`."""
+    if not math.isfinite(value) or abs(value) > LARGEST:
+        raise MetrologyError(f"{name} must be a finite number of at most {LARGEST:g}, not {value}")
     return value
 
 
@@ -28,7 +32,8 @@ def not_negative(value: float, name: str) -> float:
 
 
 def positive(value: float, name: str) -> float:
-    if finite(value, name) <= 0:
+    """More than 0, and at least `SMALLEST`."""
+    if finite(value, name) < SMALLEST:
         raise MetrologyError(f"{name} must be more than 0, not {value}")
     return value
 

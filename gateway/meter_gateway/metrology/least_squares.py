@@ -21,6 +21,7 @@ class Fit:
     degrees_of_freedom: int
 
     def value(self, row: Sequence[float]) -> float:
+        """At `row`, the a_j of one more observation."""
         return math.fsum(a * b for a, b in zip(row, self.coefficients, strict=True))
 
     def uncertainty(self, row: Sequence[float]) -> float:
@@ -62,12 +63,13 @@ class Line:
 
     def predicted(self, x: float) -> tuple[float, float]:
         """Value and standard uncertainty of the line at x (H.3.4, eq. H.15)."""
-        row = (1.0, x - self.origin)
+        row = (1.0, finite(x, "x") - self.origin)
         return self.fit.value(row), self.fit.uncertainty(row)
 
 
 def line(x: Sequence[float], y: Sequence[float], origin: float = 0.0) -> Line:
     """Through at least three points with two different x. Raises TooFewValues or MetrologyError."""
+    finite(origin, "the origin")
     return Line(fit([(1.0, value - origin) for value in x], y), origin)
 
 
@@ -92,8 +94,11 @@ def fit(rows: Matrix, y: Sequence[float]) -> Fit:
     nu = len(rows) - size
     s = math.sqrt(math.fsum(residual * residual for residual in residuals) / nu)
     return Fit(
-        tuple(b / scale for b, scale in zip(beta, scales, strict=True)),
-        tuple(tuple(s * s * inverted[i][j] / (scales[i] * scales[j]) for j in range(size)) for i in range(size)),
+        tuple(finite(b / scale, "a coefficient") for b, scale in zip(beta, scales, strict=True)),
+        tuple(
+            tuple(finite(s * s * inverted[i][j] / scales[i] / scales[j], "a covariance") for j in range(size))
+            for i in range(size)
+        ),
         s,
         nu,
     )

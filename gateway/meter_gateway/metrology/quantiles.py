@@ -17,6 +17,9 @@ _TINY = 1e-300
 _EPSILON = 1e-16
 _MAX_TERMS = 10_000
 
+FEWEST_DEGREES_OF_FREEDOM = 0.5
+"""Of a standard uncertainty that is itself uncertain by 100 % (GUM G.4.2, eq. G.3)."""
+
 MANY_DEGREES_OF_FREEDOM = 2000.0
 """From here Student's quantile is its expansion about the normal one, whose next term is below 1e-13 of it."""
 
@@ -35,8 +38,10 @@ def normal_quantile(p: float) -> float:
 def t_factor(p: float, degrees_of_freedom: float) -> float:
     """t_p(ν) that encloses p between -t and +t (GUM G.3.4, Table G.2); the normal k_p at ν = inf."""
     probability(p, "coverage probability")
-    if not degrees_of_freedom > 0:
-        raise MetrologyError(f"degrees of freedom must be more than 0, not {degrees_of_freedom}")
+    if not degrees_of_freedom >= FEWEST_DEGREES_OF_FREEDOM:
+        raise MetrologyError(
+            f"degrees of freedom must be at least {FEWEST_DEGREES_OF_FREEDOM}, not {degrees_of_freedom}"
+        )
     z = normal_quantile(0.5 * (1 + p))
     if degrees_of_freedom == math.inf:
         return z
@@ -148,7 +153,10 @@ def _t_about_normal(z: float, nu: float) -> float:
         (((3 * square + 19) * square + 17) * square - 15) / 384,
         ((((79 * square + 776) * square + 1482) * square - 1920) * square - 945) / 92160,
     )
-    return z * (1 + sum(term / nu**power for power, term in enumerate(terms, 1)))
+    series = 0.0
+    for term in reversed(terms):
+        series = (series + term) / nu
+    return z * (1 + series)
 
 
 def _inverse(cdf: Callable[[float], float], p: float, low: float, high: float) -> float:

@@ -19,6 +19,9 @@ _CONFIDENCE = 0.95
 _SHAPES = (0.1, 10.0)
 """β is looked for between these; beyond them a model says nothing about a recalibration interval."""
 
+_MAX_RATIO = 1000.0
+"""Longest over shortest interval: a day and three years have nothing to say about each other."""
+
 _GOLDEN = 0.5 * (math.sqrt(5) - 1)
 
 
@@ -73,6 +76,8 @@ def fitted(groups: Sequence[Group]) -> Reliability:
     """
     at_least(len(groups), 2, "groups of calibrations")
     total, good = sum(g.calibrations for g in groups), sum(g.in_tolerance for g in groups)
+    if max(g.interval_d for g in groups) > _MAX_RATIO * min(g.interval_d for g in groups):
+        raise MetrologyError(f"the intervals differ by more than {_MAX_RATIO:g} times; group what is alike")
     if good in (0, total):
         raise MetrologyError("no reliability can be fitted where all calibrations had the same outcome")
     simple = _of_shape(groups, 1.0, parameters=1)
@@ -82,23 +87,25 @@ def fitted(groups: Sequence[Group]) -> Reliability:
 
 
 def _of_shape(groups: Sequence[Group], shape: float, parameters: int) -> Reliability:
-    rate = _likeliest_rate(groups, shape)
-    deviance = 2 * math.fsum(_deviance(group, math.exp(-rate * group.interval_d**shape)) for group in groups)
-    return Reliability(rate ** (-1 / shape), shape, max(0.0, deviance), len(groups) - parameters)
+    longest = max(group.interval_d for group in groups)
+    rate = _likeliest_rate(groups, longest, shape)
+    deviance = 2 * math.fsum(
+        _deviance(group, rate * math.pow(group.interval_d / longest, shape)) for group in groups
+    )
+    return Reliability(longest * math.pow(rate, -1 / shape), shape, max(0.0, deviance), len(groups) - parameters)
 
 
-def _likeliest_rate(groups: Sequence[Group], shape: float) -> float:
-    """λ of exp(-λ·t^β): its score falls from +inf to a negative value, so bisection in its logarithm finds it."""
+def _likeliest_rate(groups: Sequence[Group], longest_d: float, shape: float) -> float:
+    """λ of exp(-λ·(t/longest)^β): its score falls from +inf to below 0, so bisection in its logarithm finds it."""
+    powers = [math.pow(group.interval_d / longest_d, shape) for group in groups]
 
     def score(rate: float) -> float:
         return math.fsum(
             (g.calibrations - g.in_tolerance) * t * _reciprocal_expm1(rate * t) - g.in_tolerance * t
-            for g in groups
-            for t in (g.interval_d**shape,)
+            for g, t in zip(groups, powers, strict=True)
         )
 
-    middle = 1 / max(g.interval_d for g in groups) ** shape
-    low, high = middle, middle
+    low, high = 1.0, 1.0
     while score(low) < 0:
         low /= 4
     while score(high) > 0:
@@ -133,9 +140,9 @@ def _best_shape(groups: Sequence[Group]) -> float:
     return math.exp(0.5 * (low + high))
 
 
-def _deviance(group: Group, reliability: float) -> float:
-    """ln of the saturated likelihood over this one's, without the binomial coefficients that cancel."""
+def _deviance(group: Group, hazard: float) -> float:
+    """ln of the saturated likelihood over that of R = exp(-hazard), without the coefficients that cancel."""
     good, bad, count = group.in_tolerance, group.calibrations - group.in_tolerance, group.calibrations
-    of_good = good * math.log(good / count / reliability) if good else 0.0
-    of_bad = bad * math.log(bad / count / (1 - reliability)) if bad else 0.0
+    of_good = good * (math.log(good / count) + hazard) if good else 0.0
+    of_bad = bad * (math.log(bad / count) - math.log(-math.expm1(-hazard))) if bad else 0.0
     return of_good + of_bad

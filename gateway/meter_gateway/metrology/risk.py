@@ -113,7 +113,7 @@ def _halved(integrand: Callable[[float], float], low: float, high: float, tolera
     whole = (at[0] + 4 * at[2] + at[4]) * quarter * 2 / 3
     halves = (at[0] + 4 * at[1] + 2 * at[2] + 4 * at[3] + at[4]) * quarter / 3
     # The error of the halves is about a fifteenth of the difference, which may as well be added.
-    if depth == 0 or abs(halves - whole) <= 15 * tolerance:
+    if depth == 0 or not abs(halves - whole) > 15 * tolerance:
         return halves + (halves - whole) / 15
     middle = low + 2 * quarter
     return _halved(integrand, low, middle, tolerance / 2, depth - 1) + _halved(
