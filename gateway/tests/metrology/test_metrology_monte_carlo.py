@@ -198,6 +198,7 @@ def test_the_verdict_on_the_gum_needs_both_ends() -> None:
     assert validate(0.0, 3.92, found, 0.05).validated
     assert not validate(0.0, 3.94, found, 0.05).validated
     assert not validate(0.02, 3.92, found, 0.05).validated
+    assert not validate(-0.02, 3.92, found, 0.05).validated
     assert validate(0.02, 3.92, found, 0.05).d_high == pytest.approx(0.06)
 
 
