@@ -34,6 +34,7 @@ RATA_LIMIT_PERCENT = Sourced(10.0, "S", "40 CFR 75 App. A 3.3, by a third party'
 QAL2_MIN_PAIRS = Sourced(15, "S", "EN 14181")
 QAL2_COVERAGE = Sourced(1.96, "M", "EN 14181: σ0 = P·E/1.96")
 QAL2_SPREAD = Sourced(0.15, "M", "EN 14181: method a from 15 % of the emission limit value on")
+AST_MIN_PAIRS = Sourced(5, "M", "EN 14181")
 AST_CONFIDENCE = Sourced(0.95, "M", "EN 14181")
 AST_VARIABILITY = Sourced(1.5, "M", "EN 14181: s_D <= 1.5·σ0·kv")
 QAL3_HX = Sourced(2.85, "S", "EN 14181, by ABB EL3000 manual p. 160")

@@ -118,7 +118,7 @@ def annual_surveillance(
     readings: Sequence[float],
     references: Sequence[float],
     sigma_0: float,
-    min_pairs: int = 5,
+    min_pairs: int = int(constants.AST_MIN_PAIRS.value),
     confidence: float = constants.AST_CONFIDENCE.value,
     variability: float = constants.AST_VARIABILITY.value,
 ) -> Ast:

@@ -1,7 +1,7 @@
 """Propagation of distributions by a Monte Carlo method (JCGM 101:2008), and what it says of a GUM budget.
 
 It is asked on demand, for a channel whose model is curved or whose inputs are far from normal; the hot path is
-closed-form. Model values are kept as plain doubles, 8 bytes each, and sorted once.
+closed-form.
 """
 
 import math
@@ -21,8 +21,8 @@ Model = Callable[..., float]
 TRIALS_PER_APPLICATION = 10_000
 """M of one application in the adaptive procedure, at least 100/(1 - p) (7.9.4 b)."""
 
-MAX_TRIALS = 10_000_000
-"""80 MB of model values; an adaptive run that has not stabilised by then says so."""
+MAX_TRIALS = 2_000_000
+"""About 100 MB while they are sorted; an adaptive run that has not stabilised by then says so."""
 
 
 class Kind(Enum):
