@@ -111,6 +111,12 @@ def test_a_line_through_too_little(x: list[float], y: list[float], told: str) ->
         least_squares.line(x, y)
 
 
+@pytest.mark.parametrize("x", [math.inf, math.nan, 1e101])
+def test_a_line_is_asked_at_a_number(x: float) -> None:
+    with pytest.raises(MetrologyError, match="x must be a finite number"):
+        least_squares.line([1.0, 2.0, 3.0], [1.0, 2.0, 4.0]).predicted(x)
+
+
 def steady() -> drift.Drift:
     """0.001 a day, with a scatter of 0.01."""
     times = [100.0, 200.0, 300.0, 400.0]
@@ -275,6 +281,7 @@ def test_s2_proposes_nothing_where_no_model_fits() -> None:
         ([Group(100, 5, 5)], "at least 2"),
         ([Group(100, 5, 5), Group(200, 5, 5)], "same outcome"),
         ([Group(100, 5, 0), Group(200, 5, 0)], "same outcome"),
+        ([Group(1, 5, 4), Group(1001, 5, 3)], "group what is alike"),
     ],
 )
 def test_s2_of_too_little(groups: list[Group], told: str) -> None:
