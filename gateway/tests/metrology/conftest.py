@@ -1,6 +1,6 @@
 """The shared vectors and the independent libraries that these tests are held against.
 
-It puts this folder on the path, so that its tests share `published.py`.
+It puts this folder on the path, so that its tests share `published.py` and its like.
 """
 
 import importlib

@@ -6,17 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from published import (
-    MONTE_CARLO,
-    PAGE,
-    PUBLISHED,
-    TABLES,
-    MonteCarlo,
-    Published,
-    mass_budget,
-    mass_second_order,
-    shown,
-)
+from metrology_page import PAGE, TABLES, shown
+from published import PUBLISHED, Published
+from published_monte_carlo import MONTE_CARLO, MonteCarlo
+from worked_examples import mass_budget, mass_second_order
 
 from meter_gateway import metrology
 from meter_gateway.metrology import monte_carlo
