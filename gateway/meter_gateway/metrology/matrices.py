@@ -8,7 +8,8 @@ from meter_gateway.metrology.errors import MetrologyError
 Matrix = Sequence[Sequence[float]]
 
 _ROUNDING = 1e-9
-"""Correlations are printed with a few digits, so a pivot this much below zero (of its diagonal) is zero."""
+"""What rounding may leave of a pivot that is zero, relative to its diagonal element. Printed correlations that
+contradict each other by more are refused, because no joint distribution has them."""
 
 
 def cholesky(matrix: Matrix) -> list[list[float]]:
