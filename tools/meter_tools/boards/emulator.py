@@ -131,11 +131,11 @@ def _readable_log(path: Path, text: ConsoleText) -> Iterator[int]:
     finally:
         os.close(theirs)
         thread.join()
-        os.close(ours)
 
 
 def _follow(pipe: int, path: Path, text: ConsoleText) -> None:
-    with path.open("ab", buffering=0) as file:
+    """Closed where the file cannot be written, too: nobody waits for a reader then."""
+    with os.fdopen(pipe), path.open("ab", buffering=0) as file:
         while True:
             if not select.select([pipe], [], [], SILENCE_S if text.is_holding else None)[0]:
                 file.write(text.give_up())
