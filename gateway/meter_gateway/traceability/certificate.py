@@ -31,6 +31,43 @@ class Instrument:
 
 
 @dataclass(frozen=True, slots=True)
+class Digest:
+    """Of a document that a certificate names; `algorithm` as it is written there."""
+
+    algorithm: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Equipment:
+    """What the laboratory measured with: the next link of the chain, by its certificate where that is named."""
+
+    name: str
+    serials: tuple[str, ...]
+    certificate: str | None
+    certificate_digest: Digest | None
+
+
+class Conformity(Enum):
+    """What a statement of conformity says (the enumeration of DCC 3)."""
+
+    PASS = "pass"  # noqa: S105
+    FAIL = "fail"
+    CONDITIONAL_PASS = "conditionalPass"  # noqa: S105
+    CONDITIONAL_FAIL = "conditionalFail"
+    NO_PASS = "noPass"  # noqa: S105
+    NO_FAIL = "noFail"
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorLimits:
+    """Within which an error was held to conform, in the result's error unit; None where a side is not stated."""
+
+    lower: Decimal | None
+    upper: Decimal | None
+
+
+@dataclass(frozen=True, slots=True)
 class Axis:
     """The operating quantity over which the result holds: an energy meter is calibrated at powers, a flow
     meter at flows, a gas analyser at fractions. `minimum` and `maximum` are the stated validity range."""
@@ -43,12 +80,20 @@ class Axis:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """Reference value in the axis' unit; error of indication and U = k·u in the result's error unit."""
+    """Reference value and indication in the axis' unit; error and U = k·u in the result's error unit.
+
+    Where a certificate states a standard uncertainty, k is 1. The acceptance limits are those against which the
+    laboratory held the error, the tolerance limits those of the specification.
+    """
 
     reference: Decimal
     error: Decimal
     expanded_uncertainty: Decimal
     k: Decimal
+    indication: Decimal | None = None
+    acceptance: ErrorLimits | None = None
+    tolerance: ErrorLimits | None = None
+    conformity: Conformity | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +108,9 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class CalibrationResult:
+    """Errors are in `error_unit`: % of the reading, or a unit of the quantity. A quantity whose own unit is %,
+    such as a humidity, has its errors in that unit: percentage points."""
+
     instrument: Instrument
     quantity: Quantity
     axis: Axis
@@ -114,7 +162,12 @@ class End:
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """`due_on` is the last day in force and `due_source` who set it: a laboratory rarely does."""
+    """`due_on` is the last day in force and `due_source` who set it: a laboratory rarely does.
+
+    `calibrated_on` is the last day of the calibration and `begun_on` its first, where it took several. `as_found`
+    are the results before an adjustment that belongs to this calibration. `findings` are the codes that every
+    reading carries which is judged by this certificate, such as `certificate_unsigned`.
+    """
 
     identifier: str
     laboratory: Laboratory
@@ -127,6 +180,13 @@ class Certificate:
     previous: str | None
     scan_sha256: bytes | None
     ends: tuple[End, ...]
+    begun_on: date | None = None
+    items: tuple[Instrument, ...] = ()
+    as_found: tuple[CalibrationResult, ...] = ()
+    conformity: Conformity | None = None
+    equipment: tuple[Equipment, ...] = ()
+    previous_digest: Digest | None = None
+    findings: tuple[str, ...] = ()
 
 
 def calibrated_range(result: Result) -> tuple[Decimal, Decimal] | None:

@@ -1,0 +1,16 @@
+"""Why a file is not taken as a digital calibration certificate, as a stable code with the place and the remedy."""
+
+from meter_gateway.texts import Texts, Told
+
+
+class DccRefused(Told):
+    """`reason` is a key below `dcc.` of texts.toml. `where` is an XPath into the file, or a word for the whole."""
+
+    def __init__(self, reason: str, where: str = "", **values: object) -> None:
+        super().__init__(f"dcc.{reason}", where=where or "/", **values)
+        self.reason = reason
+        self.where = where
+
+    def __str__(self) -> str:
+        """In English, for a log and for ConfigError; one line."""
+        return Texts("en")(self.key, **self.values)
