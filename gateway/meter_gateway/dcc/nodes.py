@@ -160,8 +160,8 @@ def in_language(node: Node | None, languages: tuple[str, ...] = ("zh", "en")) ->
 
 
 def _name(element: etree._Element) -> str:
-    # Comments have a function for a tag.
-    if isinstance(element, etree._Comment):
+    # They have a function for a tag.
+    if isinstance(element, etree._Comment | etree._ProcessingInstruction):
         return ""
     qualified = etree.QName(element)
     prefix = PREFIX_OF.get(qualified.namespace or "")

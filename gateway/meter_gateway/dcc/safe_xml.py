@@ -28,20 +28,26 @@ MAX_ATTRIBUTE_LENGTH = 1 << 14
 _STEP = 1 << 16
 
 
-def parse(octets: bytes) -> etree._Element:
-    """The root element."""
+def parse(octets: bytes, as_signed: bool = False) -> etree._Element:
+    """The root element. Comments and processing instructions are left out, because a reader sees the text before
+    one and not the text after it; a signature may be over them, and needs the file as it is."""
     if len(octets) > MAX_BYTES:
         raise DccRefused("too_large", limit=MAX_BYTES)
     _Census().take(octets)
     try:
-        return etree.fromstring(octets, _parser())
+        return etree.fromstring(octets, _parser(as_signed))
     except (etree.XMLSyntaxError, ValueError) as error:
         raise _not_xml(error) from None
 
 
-def _parser() -> etree.XMLParser:
+def _parser(as_signed: bool) -> etree.XMLParser:
     return etree.XMLParser(
-        resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False, remove_pis=True
+        resolve_entities=False,
+        no_network=True,
+        load_dtd=False,
+        huge_tree=False,
+        remove_comments=not as_signed,
+        remove_pis=not as_signed,
     )
 
 

@@ -115,7 +115,7 @@ class Register:
         self._instrument_ends = sorted(
             (serial, at_ms, code)
             for certificate in self._certificates.values()
-            for serial, at_ms, code in self._ends_of_instruments(certificate)
+            for serial, at_ms, code in (*self._ends_of_instruments(certificate), *self._adjustments(certificate))
         )
 
     def __iter__(self) -> Iterator[Certificate]:
@@ -178,6 +178,13 @@ class Register:
                     yield serial, end.at_ms, codes[end.kind]
             if isinstance(result, VerificationResult) and not result.passed:
                 yield serial, self._start_of(certificate.calibrated_on), "verification_failed"
+
+    def _adjustments(self, certificate: Certificate) -> Iterable[tuple[str, int, str]]:
+        """A laboratory that states what it found before an adjustment has ended every earlier calibration; its own
+        results are those after it."""
+        for result in certificate.as_found:
+            begun_on = certificate.begun_on or certificate.calibrated_on
+            yield result.instrument.serial, self._start_of(begun_on), "instrument_adjusted"
 
     def _start_of(self, day: date) -> int:
         return (day - _EPOCH) // timedelta(days=1) * DAY_MS + self._midnight_ms

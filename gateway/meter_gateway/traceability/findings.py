@@ -322,6 +322,36 @@ FINDINGS: dict[str, Meaning] = {
         "证书绑定的仪表编号与参数集所载不一致。",
         "VIM 2.41",
     ),
+    "certificate_unsigned": Meaning(
+        "The certificate is a digital one that nobody has signed: anyone may have written or changed it.",
+        "该数字校准证书未经签名，任何人都可能编写或改动。",
+        "ISO/IEC 17025:2017, 7.11.3",
+    ),
+    "certificate_signer_untrusted": Meaning(
+        "No configured root vouches for whoever signed the certificate.",
+        "没有已配置的根证书为该证书的签名人担保。",
+        "RFC 5280 §6",
+    ),
+    "certificate_signer_expired": Meaning(
+        "The signer's certificate, or one above it, was not in force when the signature is known to have existed.",
+        "在签名可证实存在的时刻，签名人证书或其上级证书不在有效期内。",
+        "RFC 5280 §6.1.3",
+    ),
+    "certificate_signer_revoked": Meaning(
+        "The signer's certificate, or one above it, was revoked when the signature is known to have existed.",
+        "在签名可证实存在的时刻，签名人证书或其上级证书已被吊销。",
+        "RFC 5280 §6.3",
+    ),
+    "certificate_revocation_unknown": Meaning(
+        "Nothing at hand says whether the signer's certificate was revoked.",
+        "没有资料说明签名人证书是否已被吊销。",
+        "RFC 5280 §6.3",
+    ),
+    "signing_time_unproven": Meaning(
+        "No trusted timestamp proves when the certificate was signed: only that it was there at its first import.",
+        "没有可信时间戳证明证书的签名时间，仅能证明首次导入时已存在。",
+        "ETSI EN 319 102-1 §5.6.2",
+    ),
     "from_class": Meaning(
         "The certificate states a class and no errors; its uncertainty is the class's (MPE/√3, rectangular).",
         "证书仅给出准确度等级，不确定度由等级得出（MPE/√3，矩形分布）。",

@@ -137,7 +137,7 @@ class MeterPlan:
         result = answer.bound.result
         check = range_check(channel, self.channels, result, is_outage)
         from_class = ("from_class",) if isinstance(result, VerificationResult) else ()
-        return from_class + check.codes, check.limits
+        return from_class + answer.bound.certificate.findings + check.codes, check.limits
 
 
 def _length(channel: Channel) -> int:

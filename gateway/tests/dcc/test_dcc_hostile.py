@@ -17,6 +17,8 @@ from meter_gateway import dcc
 from meter_gateway.dcc import nodes, safe_xml, tables
 
 SECONDS = 10
+"""Of this process's own time: other programs may have the processor meanwhile."""
+
 PEAK_BYTES = 400 << 20
 """Of a whole interpreter with lxml, which begins at 50 MB. The largest file that is read has 8 MB."""
 
@@ -95,11 +97,11 @@ HOSTILE: dict[str, tuple[str, Callable[[], bytes]]] = {
 def test_hostile_files_are_refused_with_their_reason(name: str) -> None:
     reason, make = HOSTILE[name]
     xml = make()
-    begun = time.monotonic()
+    begun = time.process_time()
     with pytest.raises(dcc.DccRefused) as refused:
         dcc.read(xml)
     assert refused.value.reason == reason
-    assert time.monotonic() - begun < SECONDS
+    assert time.process_time() - begun < SECONDS
     line = str(refused.value)
     assert "\n" not in line
     assert len(line) < 600
@@ -118,18 +120,18 @@ except dcc.DccRefused as refused:
     print(refused.reason)
 else:
     print("read")
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+used = resource.getrusage(resource.RUSAGE_SELF)
+print(used.ru_maxrss * 1024, used.ru_utime + used.ru_stime)
 """
 
 
 def measured(make: str) -> tuple[str, int, float]:
     here = __file__.rpartition("/")[0]
-    begun = time.monotonic()
     done = subprocess.run(
         [sys.executable, "-c", MEASURED.format(here=here, make=make)], capture_output=True, text=True, check=True
     )
-    reason, peak = done.stdout.split()
-    return reason, int(peak), time.monotonic() - begun
+    reason, peak, seconds = done.stdout.split()
+    return reason, int(peak), float(seconds)
 
 
 def largest() -> bytes:
