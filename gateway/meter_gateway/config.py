@@ -226,6 +226,23 @@ class MakersSection(Table):
     revocation_lists: Files = Field(default=(), examples=['["makers/crl.pem"]'])
 
 
+def _folder(value: Any, info: ValidationInfo) -> Any:
+    path: Path = _path(value, info)
+    if not path.is_dir():
+        raise problem(f"{path} is not a folder", f"correct the path or run: mkdir {path}")
+    return path
+
+
+class CertificatesSection(Table):
+    """Where digital certificates are kept, and whose signatures on them count."""
+
+    folder: Annotated[Path, BeforeValidator(_folder)] | None = Field(default=None, examples=['"certificates"'])
+    roots: Files = Field(default=(), examples=['["laboratories/*.pem"]'])
+    timestamp_roots: Files = Field(default=(), examples=['["timestamps/*.pem"]'])
+    revocation_lists: Files = Field(default=(), examples=['["laboratories/*.crl"]'])
+    schemas: Annotated[Path, BeforeValidator(_folder)] | None = Field(default=None, examples=['"dcc-schemas"'])
+
+
 class TraceabilitySection(Table):
     certificates: Files = Field(default=(), examples=['["certificates/*.toml"]'])
     bindings: Files = Field(default=(), examples=['["bindings.toml"]'])
@@ -250,6 +267,7 @@ class GatewayConfig(Table):
     parameters: ParametersSection = ParametersSection()
     updates: UpdatesSection = UpdatesSection()
     makers: MakersSection = MakersSection()
+    certificates: CertificatesSection = CertificatesSection()
     traceability: TraceabilitySection = TraceabilitySection()
     _path: Path = PrivateAttr(default=Path())
 

@@ -24,6 +24,7 @@ from meter_gateway.service import make_clock
 from meter_gateway.store import Store, StoreError
 from meter_gateway.texts import Told
 from meter_gateway.traceability import load_trust
+from meter_gateway.traceability.trust import certificate_files
 from meter_gateway.validated_toml import ConfigError
 from meter_protocol import fields as f
 
@@ -89,7 +90,7 @@ def look_at_trust(config: GatewayConfig) -> Iterator[Check]:
         yield Check("trust", "warning", "no_bindings")
     values = {
         "scheme": scheme.name,
-        "certificates": len(config.traceability.certificates),
+        "certificates": len(certificate_files(config)),
         "bindings": len(trust.bindings),
     }
     yield Check("trust", "ok", "trust_ok", dict(values))

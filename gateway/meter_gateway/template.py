@@ -46,6 +46,11 @@ port = 1883
 # roots = ["makers/root.pem"]
 # revocation_lists = ["makers/crl.pem"]
 
+# [certificates]               # digital certificates (DCC): where they are kept, and whose signatures count
+# folder = "certificates"
+# roots = ["laboratories/*.pem"]
+# timestamp_roots = ["timestamps/*.pem"]
+
 # [traceability]               # certificates, and which instrument is behind which channel
 # certificates = ["certificates/*.toml"]
 # bindings = ["bindings.toml"]

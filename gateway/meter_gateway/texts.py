@@ -5,16 +5,17 @@ for machines and stay in English.
 """
 
 import tomllib
-import unicodedata
 from collections.abc import Mapping
-from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from meter_gateway.meter_reasons import METER_REASONS
 from meter_gateway.reasons import REASONS
+from meter_gateway.told import Told, entries, plain
 from meter_gateway.traceability.findings import FINDINGS
+
+__all__ = ["LANGUAGES", "Code", "Language", "Texts", "Told", "entries", "help_in_chinese", "language_of", "plain"]
 
 Language = Literal["en", "zh"]
 LANGUAGES: tuple[Language, ...] = ("en", "zh")
@@ -24,32 +25,6 @@ class Code(str):
     """The code of a refusal among a text's values: told with what it means."""
 
     __slots__ = ()
-
-
-class Told(Exception):
-    """Something that the user has to correct: a key of texts.toml, told in his language."""
-
-    def __init__(self, key: str, **values: object) -> None:
-        super().__init__(key)
-        self.key = key
-        self.values = values
-
-
-@cache
-def entries() -> dict[str, tuple[str, str]]:
-    """All texts by dotted key, as (English, Chinese)."""
-    found: dict[str, tuple[str, str]] = {}
-
-    def collect(prefix: str, node: Mapping[str, Any]) -> None:
-        for key, value in node.items():
-            if isinstance(value, dict):
-                collect(f"{prefix}{key}.", value)
-            else:
-                english, chinese = value
-                found[prefix + key] = english, chinese
-
-    collect("", tomllib.loads(resources.files("meter_gateway").joinpath("texts.toml").read_text("utf-8")))
-    return found
 
 
 def help_in_chinese() -> dict[str, str]:
@@ -90,17 +65,6 @@ class Texts:
         if isinstance(value, Code):
             return plain(self.coded_reason(value)).rstrip(".。")
         return plain(str(value)) if isinstance(value, str | Path) else value
-
-
-def plain(text: str) -> str:
-    """What a terminal would act on, such as an escape sequence or a line feed, in visible characters.
-
-    A serial number comes from a meter that nobody may have enrolled yet.
-    """
-    return "".join(ascii(each)[1:-1] if unicodedata.category(each) in _ACTS else each for each in text)
-
-
-_ACTS = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 
 
 def language_of(environment: Mapping[str, str]) -> Language:

@@ -117,7 +117,12 @@ REPLACED = [
     (MINIMAL, "name =", "nmae =", "gateway.nmae: is not a known key; did you mean name? (and 1 more to correct)"),
     (MINIMAL, 'name = "boiler house"', "", 'gateway.name: is missing; add name = "boiler house"'),
     (MINIMAL, "[gateway]", "[gatway]", "gatway: is not a known key; did you mean gateway?"),
-    (MINIMAL, "[gateway]", "[x.gateway]", "x: is not a known key; known here: clock, gateway, keys, limits"),
+    (
+        MINIMAL,
+        "[gateway]",
+        "[x.gateway]",
+        "x: is not a known key; known here: certificates, clock, gateway, keys, limits",
+    ),
     (MINIMAL, "[keys]", "[gateway.keys]", "gateway.keys: is not a known key; known here: name, scheme, state"),
     (MINIMAL, MINIMAL, "", "gateway: is missing; add the table [gateway] (and 2 more to correct)"),
     (MINIMAL, f'[[listener]]\ntype = "mqtt"\n{HOST}', "", "listener: is missing; add a table [[listener]]"),

@@ -12,7 +12,7 @@ from pydantic.fields import FieldInfo
 from meter_gateway import config, policy
 from meter_gateway.config import GatewayConfig, load_config
 from meter_gateway.policy import load_scheme
-from meter_gateway.traceability import binding, certificate_file, load_trust
+from meter_gateway.traceability import binding, certificate_file, dcc_file, load_trust
 
 PAGE = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text(encoding="utf-8")
 
@@ -29,6 +29,7 @@ SECTIONS: dict[str, Models] = {
     "[parameters]": (config.ParametersSection,),
     "[updates]": (config.UpdatesSection,),
     "[makers]": (config.MakersSection,),
+    "[certificates]": (config.CertificatesSection,),
     "[traceability]": (config.TraceabilitySection,),
     "Certificate files": (certificate_file._CertificateFile,),
     "laboratory": (certificate_file._Laboratory,),
@@ -37,7 +38,9 @@ SECTIONS: dict[str, Models] = {
     "axis": (certificate_file._Axis,),
     "point": (certificate_file._Point,),
     "condition": (certificate_file._Condition,),
-    "end": (certificate_file._End,),
+    "end": (certificate_file.EndEntry,),
+    "Digital certificate files": (dcc_file.DccFile,),
+    "table": (dcc_file.AssignedTable,),
     "Binding files": (binding._Binding,),
     "Scheme files": (policy._SchemeFile,),
 }
@@ -87,7 +90,13 @@ def models_in(annotation: Any) -> set[type[BaseModel]]:
 
 
 def test_no_table_is_left_out() -> None:
-    files = (GatewayConfig, certificate_file._CertificateFile, binding._BindingFile, policy._SchemeFile)
+    files = (
+        GatewayConfig,
+        certificate_file._CertificateFile,
+        dcc_file.DccFile,
+        binding._BindingFile,
+        policy._SchemeFile,
+    )
     reached = set[type[BaseModel]]().union(*map(models_in, files))
     assert reached == {model for models in SECTIONS.values() for model in models}.union(WITHOUT_TABLE)
 

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from meter_gateway import doctor
 from meter_gateway.texts import Texts, entries, help_in_chinese, language_of
+from meter_gateway.traceability.certificate import Conformity, EndKind
 from meter_protocol import events, schema
 from meter_protocol import types as t
 from meter_protocol.quantities import QUANTITIES
@@ -62,6 +63,7 @@ def test_every_text_that_the_program_names_exists_and_every_text_is_named() -> N
 GENERATED = re.compile(
     r"(quantity|event|detail|store|type|maker)\.|doctor\.(topic|summary)_|verify\.(by|context)_|update\.state_"
     r"|provision\.(did|state)_|board\.(status|link|provisioning|flash)_|fact\.|wiring\."
+    r"|certificate\.(end|conformity)_"
 )
 """Keys that are put together from codes; the tests below hold them against those."""
 
@@ -86,6 +88,12 @@ def test_every_part_that_a_boards_readme_names_has_its_words() -> None:
     assert len(labels) > 10
     named = {"bus" if label.startswith("bus ") else label.lower().replace(" ", "_") for label in labels}
     assert {f"fact.{name}" for name in named | {"here"}} == {key for key in entries() if key.startswith("fact.")}
+
+
+def test_every_word_of_a_certificate_has_its_words() -> None:
+    found = {key for key in entries() if key.startswith(("certificate.end_", "certificate.conformity_"))}
+    ends = {f"certificate.end_{kind.value}" for kind in EndKind}
+    assert found == ends | {f"certificate.conformity_{each.name.lower()}" for each in Conformity}
 
 
 def test_every_reason_of_the_store_has_its_words() -> None:

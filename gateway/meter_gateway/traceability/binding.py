@@ -47,7 +47,7 @@ class _Binding(Table):
 
 
 class _BindingFile(Table):
-    binding: Annotated[tuple[_Binding, ...], AsTuple] = Field(min_length=1)
+    binding: Annotated[tuple[_Binding, ...], AsTuple] = ()
 
 
 def load_bindings(path: Path) -> tuple[Binding, ...]:

@@ -187,6 +187,8 @@ class Certificate:
     equipment: tuple[Equipment, ...] = ()
     previous_digest: Digest | None = None
     findings: tuple[str, ...] = ()
+    document_sha256: bytes | None = None
+    """Of the digital certificate's file, by which others name it."""
 
 
 def calibrated_range(result: Result) -> tuple[Decimal, Decimal] | None:

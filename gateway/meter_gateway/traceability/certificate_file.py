@@ -133,11 +133,14 @@ class _VerificationResult(_Result):
         )
 
 
-class _End(Table):
+class EndEntry(Table):
     kind: Literal["superseded", "withdrawn", "adjusted", "damaged"] = Field(examples=['"superseded"'])
     at: Instant = Field(examples=["2026-05-01T09:30:00+08:00"])
     reason: Text = Field(examples=['"recalibrated"'])
     serial: Text | None = Field(default=None, examples=['"2101934"'])
+
+    def value(self) -> c.End:
+        return c.End(c.EndKind(self.kind), milliseconds(self.at), self.reason, self.serial)
 
 
 class _CertificateFile(Table):
@@ -153,7 +156,7 @@ class _CertificateFile(Table):
     result: Annotated[
         tuple[Annotated[_CalibrationResult | _VerificationResult, Field(discriminator="type")], ...], AsTuple
     ] = Field(min_length=1)
-    end: Annotated[tuple[_End, ...], AsTuple] = ()
+    end: Annotated[tuple[EndEntry, ...], AsTuple] = ()
 
     @model_validator(mode="after")
     def _consistent(self) -> "_CertificateFile":
@@ -175,7 +178,7 @@ class _CertificateFile(Table):
             replaces=self.replaces,
             previous=self.previous,
             scan_sha256=self.scan_sha256,
-            ends=tuple(c.End(c.EndKind(x.kind), milliseconds(x.at), x.reason, x.serial) for x in self.end),
+            ends=tuple(entry.value() for entry in self.end),
         )
 
 

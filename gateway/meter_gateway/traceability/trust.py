@@ -17,6 +17,7 @@ from meter_gateway.traceability.calibration import END_MS, Register
 from meter_gateway.traceability.certificate import Certificate
 from meter_gateway.traceability.certificate_file import load_certificate
 from meter_gateway.traceability.clock import Clocks
+from meter_gateway.traceability.dcc_file import is_dcc_file, load_anchors, load_dcc
 from meter_gateway.traceability.mpe import load_tables
 from meter_gateway.traceability.plan import MeterPlan
 from meter_gateway.validated_toml import ConfigError
@@ -78,19 +79,9 @@ class Trust:
 
 def load_trust(config: GatewayConfig) -> Trust:
     """Everything that the configuration names, read and checked against each other; ConfigError otherwise."""
-    tables = load_tables()
-    certificates: dict[str, Certificate] = {}
-    for path in config.traceability.certificates:
-        certificate = load_certificate(path, tables)
-        if certificate.identifier in certificates:
-            raise ConfigError(path, "id", f"{certificate.identifier} is in two files", "take one out")
-        certificates[certificate.identifier] = certificate
-    bindings: list[Binding] = []
-    for path in config.traceability.bindings:
-        for index, binding in enumerate(load_bindings(path)):
-            _check(path, f"binding[{index}]", binding, certificates)
-            bindings.append(binding)
-    _refuse_overlaps(config.path, bindings)
+    certificates = {found.identifier: found for _, found in load_certificates(config)}
+    loaded = [(path, load_bindings(path)) for path in config.traceability.bindings]
+    bindings = check_bindings(config.path, loaded, certificates)
     authorities = _authorities(config.parameters.authority_keys, t.ROLE_PARAMETERS)
     update_authorities = _authorities(config.updates.authority_keys, t.ROLE_UPDATES)
     if authorities.keys() & update_authorities.keys():
@@ -113,8 +104,41 @@ def load_trust(config: GatewayConfig) -> Trust:
     )
 
 
+def certificate_files(config: GatewayConfig) -> tuple[Path, ...]:
+    """Those that are named, and those in the folder of imported ones."""
+    folder = config.certificates.folder
+    found = [*config.traceability.certificates, *(sorted(folder.glob("*.toml")) if folder is not None else ())]
+    return tuple({path.resolve(): path for path in found}.values())
+
+
+def load_certificates(config: GatewayConfig) -> list[tuple[Path, Certificate]]:
+    tables, anchors = load_tables(), load_anchors(config.certificates)
+    loaded: list[tuple[Path, Certificate]] = []
+    known: set[str] = set()
+    for path in certificate_files(config):
+        certificate = load_dcc(path, anchors).certificate if is_dcc_file(path) else load_certificate(path, tables)
+        if certificate.identifier in known:
+            raise ConfigError(path, "id", f"{certificate.identifier} is in two files", "take one out")
+        known.add(certificate.identifier)
+        loaded.append((path, certificate))
+    return loaded
+
+
 def _authorities(paths: Iterable[Path], role: str) -> AuthorityKeys:
     return dict(load_authority_key(path, role) for path in paths)
+
+
+def check_bindings(
+    config: Path, loaded: Iterable[tuple[Path, Iterable[Binding]]], certificates: Mapping[str, Certificate]
+) -> list[Binding]:
+    """All of them, by file; ConfigError where one does not fit its certificates or another binding."""
+    bindings: list[Binding] = []
+    for path, found in loaded:
+        for index, binding in enumerate(found):
+            _check(path, f"binding[{index}]", binding, certificates)
+            bindings.append(binding)
+    _refuse_overlaps(config, bindings)
+    return bindings
 
 
 def _check(path: Path, key: str, binding: Binding, certificates: Mapping[str, Certificate]) -> None:

@@ -39,7 +39,7 @@ def _instant(value: Any) -> Any:
 
 def _hex32(value: Any) -> Any:
     try:
-        octets = bytes.fromhex(value) if isinstance(value, str) else b""
+        octets = bytes.fromhex(value) if isinstance(value, str) else value if isinstance(value, bytes) else b""
     except ValueError:
         octets = b""
     if len(octets) != 32:
@@ -48,6 +48,8 @@ def _hex32(value: Any) -> Any:
 
 
 def _quantity(value: Any) -> Any:
+    if isinstance(value, Quantity):
+        return value
     if not isinstance(value, str) or value not in BY_NAME:
         raise problem(f"{value!r} is not a quantity", f"choose one of {', '.join(sorted(BY_NAME))}")
     return BY_NAME[value]

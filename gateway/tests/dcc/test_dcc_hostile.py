@@ -13,8 +13,8 @@ from collections.abc import Callable
 import pytest
 from small_dcc import VOLTAGES, dcc_xml, expanded_unc, item, quantity, table, xml_list
 
-from meter_gateway import dcc
-from meter_gateway.dcc import nodes, safe_xml, tables
+from meter_gateway.traceability import dcc
+from meter_gateway.traceability.dcc import nodes, safe_xml, tables
 
 SECONDS = 10
 """Of this process's own time: other programs may have the processor meanwhile."""
@@ -112,7 +112,7 @@ MEASURED = """
 import resource, sys
 sys.path.insert(0, {here!r})
 import test_dcc_hostile as hostile
-from meter_gateway import dcc
+from meter_gateway.traceability import dcc
 xml = {make}
 try:
     dcc.read(xml)

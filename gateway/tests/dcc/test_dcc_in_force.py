@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from small_dcc import dcc_xml
 
-from meter_gateway import dcc
+from meter_gateway.traceability import dcc
 from meter_gateway.traceability.binding import Binding
 from meter_gateway.traceability.calibration import BEGINNING_MS, DAY_MS, Register, in_force
 from meter_gateway.traceability.certificate import Certificate

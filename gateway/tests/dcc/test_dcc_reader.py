@@ -17,9 +17,9 @@ from small_dcc import (
     xml_list,
 )
 
-from meter_gateway import dcc
 from meter_gateway.texts import LANGUAGES, Texts
 from meter_gateway.traceability import certificate as c
+from meter_gateway.traceability import dcc
 from meter_protocol.quantities import BY_NAME
 
 VOLTAGE = BY_NAME["voltage"]

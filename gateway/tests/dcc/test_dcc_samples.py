@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from meter_gateway import dcc
+from meter_gateway.traceability import dcc
 from meter_gateway.traceability.certificate import Conformity, Digest, ErrorLimits, Instrument, Laboratory
 from meter_protocol.quantities import BY_NAME
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from small_dcc import dcc_xml
 
-from meter_gateway import dcc
-from meter_gateway.dcc import safe_xml
-from meter_gateway.dcc.schema import validate
+from meter_gateway.traceability import dcc
+from meter_gateway.traceability.dcc import safe_xml
+from meter_gateway.traceability.dcc.schema import validate
 
 
 def test_every_sample_fulfils_the_schema_of_its_release_or_the_next(samples: Path, schemas: Path) -> None:

@@ -11,8 +11,8 @@ from signxml.signer import XMLSigner
 from small_dcc import dcc_xml, item
 from test_dcc_hostile import HOSTILE, damaged
 
-from meter_gateway import dcc
-from meter_gateway.dcc import signature
+from meter_gateway.traceability import dcc
+from meter_gateway.traceability.dcc import signature
 
 SIGNED = "dcc_gp_temperature_typical_v12_v3.2.0_signed_lt.xml"
 MANIPULATED = "dcc_gp_temperature_typical_v12_v3.2.0_signed_manipulated.xml"

@@ -12,12 +12,12 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from laboratory import DAY, NOW, Laboratory, crl, ocsp_response, party, sign, signature_value, token, with_evidence
 from small_dcc import dcc_xml
 
-from meter_gateway.dcc import signature
-from meter_gateway.dcc.chain import Evidence, State, path_to, revocation_of
-from meter_gateway.dcc.signature import Signed
-from meter_gateway.dcc.signer import UNSIGNED, Anchors, Report, judge
-from meter_gateway.dcc.timestamp import TimestampRefused, proven_time
 from meter_gateway.texts import LANGUAGES, Texts
+from meter_gateway.traceability.dcc import signature
+from meter_gateway.traceability.dcc.chain import Evidence, State, path_to, revocation_of
+from meter_gateway.traceability.dcc.signature import Signed
+from meter_gateway.traceability.dcc.signer import UNSIGNED, Anchors, Report, judge
+from meter_gateway.traceability.dcc.timestamp import TimestampRefused, proven_time
 
 SIGNED = "dcc_gp_temperature_typical_v12_v3.2.0_signed_lt.xml"
 LATER = NOW + 30 * DAY

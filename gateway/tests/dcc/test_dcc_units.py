@@ -5,7 +5,7 @@ from fractions import Fraction
 
 import pytest
 
-from meter_gateway.dcc import d_si
+from meter_gateway.traceability.dcc import d_si
 from meter_protocol.quantities import BY_NAME, QUANTITIES
 
 

@@ -212,6 +212,13 @@ def test_a_corrected_report_replaces_the_one_it_corrects() -> None:
     assert judged(certificate(), corrected, bound=scenario.bindings("CAL-1")) == both("certificate_superseded")
 
 
+def test_what_is_said_of_a_certificates_signature_is_said_of_its_readings() -> None:
+    assert judged(certificate(findings=("certificate_unsigned",))) == both("certificate_unsigned")
+    # Only of those that it judges.
+    other = certificate(identifier="CAL-2", calibrated_on=date(2020, 1, 1), findings=("certificate_unsigned",))
+    assert judged(certificate(), other) == PLAIN
+
+
 def test_a_verification_is_in_force_and_says_that_it_comes_from_a_class() -> None:
     results = tuple(scenario.verification_result(name) for name in ("active_energy_import", "active_power"))
     assert judged(certificate(results=results)) == both("from_class")

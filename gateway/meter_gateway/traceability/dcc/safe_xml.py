@@ -12,7 +12,7 @@ from xml.parsers import expat
 
 from lxml import etree
 
-from meter_gateway.dcc.refused import DccRefused
+from meter_gateway.traceability.dcc.refused import DccRefused
 
 MAX_BYTES = 8 << 20
 """Certificates may embed a PDF or a photograph; libxml2 refuses a single text of 10 MB."""

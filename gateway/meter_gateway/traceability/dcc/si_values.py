@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TypeVar
 
-from meter_gateway.dcc.nodes import Node
-from meter_gateway.dcc.refused import DccRefused
+from meter_gateway.traceability.dcc.nodes import Node
+from meter_gateway.traceability.dcc.refused import DccRefused
 
 _XML_LIST = "XMLList"
 _ENCODINGS = {

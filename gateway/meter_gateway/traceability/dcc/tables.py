@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 from lxml import etree
 
-from meter_gateway.dcc.conditions import conditions_at
-from meter_gateway.dcc.nodes import Node, in_language
-from meter_gateway.dcc.refused import DccRefused
 from meter_gateway.traceability.certificate import Condition
+from meter_gateway.traceability.dcc.conditions import conditions_at
+from meter_gateway.traceability.dcc.nodes import Node, in_language
+from meter_gateway.traceability.dcc.refused import DccRefused
 
 MAX_TABLES = 500
 

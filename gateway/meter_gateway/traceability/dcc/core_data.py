@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 
-from meter_gateway.dcc.nodes import Node, in_language
-from meter_gateway.dcc.refused import DccRefused
 from meter_gateway.traceability import certificate as c
+from meter_gateway.traceability.dcc.nodes import Node, in_language
+from meter_gateway.traceability.dcc.refused import DccRefused
 
 _VERSION = re.compile(r"(2\.\d{1,2}|3\.[0-3])\.\d{1,2}(-rc\.\d{1,2})?", re.ASCII)
 _LOCATION = re.compile(r"/dcc/v(\d[^/\s]{0,15})/dcc\.xsd")

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 
-from meter_gateway.dcc import d_si, si_values
-from meter_gateway.dcc.nodes import Node
-from meter_gateway.dcc.refused import DccRefused
-from meter_gateway.dcc.si_values import Column
 from meter_gateway.traceability import units
+from meter_gateway.traceability.dcc import d_si, si_values
+from meter_gateway.traceability.dcc.nodes import Node
+from meter_gateway.traceability.dcc.refused import DccRefused
+from meter_gateway.traceability.dcc.si_values import Column
 from meter_protocol.quantities import Quantity
 
 _PERCENT = Fraction(1, 100)

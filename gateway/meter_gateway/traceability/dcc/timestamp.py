@@ -14,7 +14,7 @@ import rfc3161_client
 from cryptography import x509
 from rfc3161_client.errors import VerificationError
 
-from meter_gateway.dcc.chain import Evidence, State, name_of, path_to, revocation_of
+from meter_gateway.traceability.dcc.chain import Evidence, State, name_of, path_to, revocation_of
 
 MAX_TOKEN = 1 << 17
 _UNREADABLE = (ValueError, TypeError, LookupError, x509.DuplicateExtension)

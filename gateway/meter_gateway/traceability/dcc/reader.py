@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 from lxml import etree
 
-from meter_gateway.dcc import core_data, results, safe_xml
-from meter_gateway.dcc.core_data import Item
-from meter_gateway.dcc.nodes import Node
-from meter_gateway.dcc.results import Assignment, LeftOut
 from meter_gateway.traceability.certificate import Certificate
+from meter_gateway.traceability.dcc import core_data, results, safe_xml
+from meter_gateway.traceability.dcc.core_data import Item
+from meter_gateway.traceability.dcc.nodes import Node
+from meter_gateway.traceability.dcc.results import Assignment, LeftOut
 
 
 @dataclass(frozen=True, slots=True)

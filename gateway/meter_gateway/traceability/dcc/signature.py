@@ -31,10 +31,10 @@ from signxml.exceptions import InvalidDigest, SignXMLException
 from signxml.verifier import SignatureConfiguration, VerifyResult, XMLVerifier
 from signxml.xades.xades import XAdESVerifier
 
-from meter_gateway.dcc import safe_xml
-from meter_gateway.dcc.core_data import version_of
-from meter_gateway.dcc.nodes import Node
-from meter_gateway.dcc.refused import DccRefused
+from meter_gateway.traceability.dcc import safe_xml
+from meter_gateway.traceability.dcc.core_data import version_of
+from meter_gateway.traceability.dcc.nodes import Node
+from meter_gateway.traceability.dcc.refused import DccRefused
 
 _DS = "{http://www.w3.org/2000/09/xmldsig#}"
 _XADES = "{http://uri.etsi.org/01903/v1.3.2#}"

@@ -16,9 +16,9 @@ from datetime import datetime
 
 from cryptography import x509
 
-from meter_gateway.dcc.chain import Evidence, Path, State, name_of, path_to, revocation_of
-from meter_gateway.dcc.signature import Signed
-from meter_gateway.dcc.timestamp import Proven, TimestampRefused, proven_time
+from meter_gateway.traceability.dcc.chain import Evidence, Path, State, name_of, path_to, revocation_of
+from meter_gateway.traceability.dcc.signature import Signed
+from meter_gateway.traceability.dcc.timestamp import Proven, TimestampRefused, proven_time
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,10 @@ class Report:
     path: Path = ()
 
 
-_UNASKED = Answer(None, "unasked")
+UNASKED = ""
+"""The reason of what is not asked: there is no signature."""
+
+_UNASKED = Answer(None, UNASKED)
 UNSIGNED = Report(Answer(False, "unsigned"), _UNASKED, _UNASKED, _UNASKED, _UNASKED, ("certificate_unsigned",))
 
 

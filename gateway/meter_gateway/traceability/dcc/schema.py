@@ -13,9 +13,9 @@ from pathlib import Path
 
 from lxml import etree
 
-from meter_gateway.dcc.core_data import version_of
-from meter_gateway.dcc.nodes import Node
-from meter_gateway.dcc.refused import DccRefused
+from meter_gateway.traceability.dcc.core_data import version_of
+from meter_gateway.traceability.dcc.nodes import Node
+from meter_gateway.traceability.dcc.refused import DccRefused
 
 _RELEASE = re.compile(r"v(\d+)\.(\d+)\.(\d+)")
 _SIGNATURE = "{http://www.w3.org/2000/09/xmldsig#}Signature"

@@ -1,6 +1,6 @@
 """Why a file is not taken as a digital calibration certificate, as a stable code with the place and the remedy."""
 
-from meter_gateway.texts import Texts, Told
+from meter_gateway.told import Told, entries, plain
 
 
 class DccRefused(Told):
@@ -13,4 +13,5 @@ class DccRefused(Told):
 
     def __str__(self) -> str:
         """In English, for a log and for ConfigError; one line."""
-        return Texts("en")(self.key, **self.values)
+        shown = {name: plain(str(value)) for name, value in self.values.items()}
+        return entries()[self.key][0].format(**shown)

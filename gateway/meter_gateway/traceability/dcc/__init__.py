@@ -4,8 +4,8 @@
 with its own answer (signature.py). Both are pure: the bytes, the anchors and the times are arguments.
 """
 
-from meter_gateway.dcc.reader import Reading, read, read_tree
-from meter_gateway.dcc.refused import DccRefused
-from meter_gateway.dcc.results import Assignment, LeftOut
+from meter_gateway.traceability.dcc.reader import Reading, read, read_tree
+from meter_gateway.traceability.dcc.refused import DccRefused
+from meter_gateway.traceability.dcc.results import Assignment, LeftOut
 
 __all__ = ["Assignment", "DccRefused", "LeftOut", "Reading", "read", "read_tree"]

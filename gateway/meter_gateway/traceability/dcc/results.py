@@ -14,14 +14,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
-from meter_gateway.dcc import d_si, si_values
-from meter_gateway.dcc.core_data import CoreData, conformity, named_document, serials
-from meter_gateway.dcc.nodes import Node, in_language
-from meter_gateway.dcc.refused import DccRefused
-from meter_gateway.dcc.si_values import Column
-from meter_gateway.dcc.tables import Table, meta_data, role, tables_of
-from meter_gateway.dcc.written import differences, errors_in, values_in, written
 from meter_gateway.traceability import certificate as c
+from meter_gateway.traceability.dcc import d_si, si_values
+from meter_gateway.traceability.dcc.core_data import CoreData, conformity, named_document, serials
+from meter_gateway.traceability.dcc.nodes import Node, in_language
+from meter_gateway.traceability.dcc.refused import DccRefused
+from meter_gateway.traceability.dcc.si_values import Column
+from meter_gateway.traceability.dcc.tables import Table, meta_data, role, tables_of
+from meter_gateway.traceability.dcc.written import differences, errors_in, values_in, written
 from meter_protocol.quantities import BY_NAME, QUANTITIES, Quantity
 
 MAX_POINTS = 100_000

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 
-from meter_gateway.dcc import si_values
-from meter_gateway.dcc.nodes import Node, in_language
-from meter_gateway.dcc.refused import DccRefused
-from meter_gateway.dcc.written import written
 from meter_gateway.traceability.certificate import Condition
+from meter_gateway.traceability.dcc import si_values
+from meter_gateway.traceability.dcc.nodes import Node, in_language
+from meter_gateway.traceability.dcc.refused import DccRefused
+from meter_gateway.traceability.dcc.written import written
 from meter_protocol.quantities import BY_NAME
 
 _QUANTITIES = {

@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from lxml import etree
 
-from meter_gateway.dcc.refused import DccRefused
+from meter_gateway.traceability.dcc.refused import DccRefused
 
 _INTRANET = (
     "https://intranet.ptb.de/fileadmin/dokumente/intranet/abteilungen/abteilung_1/Digitaler_Kalibrierschein/"
