@@ -18,6 +18,7 @@ from meter_gateway.texts import Told
 from meter_gateway.traceability.binding import load_bindings
 from meter_gateway.traceability.certificate import Certificate
 from meter_gateway.traceability.certificate_file import load_certificate
+from meter_gateway.traceability.dcc import DccRefused
 from meter_gateway.traceability.dcc.safe_xml import parse
 from meter_gateway.traceability.dcc.schema import validate
 from meter_gateway.traceability.dcc_file import (
@@ -48,6 +49,9 @@ def import_dcc(config: GatewayConfig, octets: bytes, entry: DccFile) -> tuple[Pa
     if config.certificates.schemas is not None:
         validate(parse(octets), config.certificates.schemas)
     found = of_bytes(octets, entry, load_anchors(config.certificates))
+    if not found.certificate.results:
+        # Kept so, it would stand in the way of the same file with what is missing said.
+        raise next((table.reason for table in found.reading.left_out), DccRefused("no_table"))
     name = _new_name(config, folder, found.certificate.identifier)
     described = entry.model_copy(update={"dcc": f"{name}.xml", "sha256": sha256(octets).digest()})
     replace_file(folder / f"{name}.xml", octets)
@@ -76,7 +80,7 @@ def _new_name(config: GatewayConfig, folder: Path, identifier: str) -> str:
     for path, known in load_certificates(config):
         if known.identifier == identifier:
             raise Told("certificate.known", id=identifier, path=path)
-    name = _UNSAFE.sub("_", identifier).strip("._")[:_MAX_NAME] or "certificate"
+    name = _UNSAFE.sub("_", identifier).strip("._")[:_MAX_NAME].removesuffix(".dcc") or "certificate"
     # Two identifiers may differ in what no file name may have.
     if any((folder / f"{name}{end}").exists() for end in (".xml", ".toml", SUFFIX)):
         name = f"{name}-{sha256(identifier.encode()).hexdigest()[:8]}"

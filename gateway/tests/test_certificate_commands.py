@@ -22,7 +22,7 @@ from meter_tools.simulated_meter import SimulatedMeter
 sys.path.insert(0, str(Path(__file__).parent / "dcc"))
 
 from laboratory import Laboratory, sign
-from small_dcc import dcc_xml, expanded_unc, item, table, xml_list
+from small_dcc import VOLTAGES, dcc_xml, expanded_unc, item, table, xml_list
 
 METER = "ab" * 32
 Run = Callable[..., tuple[int, str]]
@@ -163,10 +163,9 @@ ENERGY = table(xml_list("1 100", r"\kilo\watt"), xml_list("-0.12 0.08", r"\perce
 def test_what_the_file_does_not_say_a_person_says(site: Site) -> None:
     given = site.file(dcc_xml(data=ENERGY, items=item("A") + item("B")))
     code, told = site.run("import", given)
-    assert code == 0
-    assert "table 1 () is left out" in told or "table 1 (voltage) is left out" in told
-    for path in site.certificates.iterdir():
-        path.unlink()
+    assert (code, site.kept()) == (2, [])
+    assert "say it with --quantity and --axis" in told
+    assert "请用 --quantity 和 --axis 指明" in site.run("import", given, lang="zh")[1]
     said = ("--quantity", "active_energy_import", "--axis", "active_power", "--serial", "B")
     code, told = site.run("import", given, *said)
     assert code == 0
@@ -176,6 +175,19 @@ def test_what_the_file_does_not_say_a_person_says(site: Site) -> None:
     assert (result.instrument.serial, result.axis.unit) == ("B", "kW")
     assert site.run("import", given, "--serial", "B")[1].startswith("carbonmeter: say with --quantity")
     assert "is not a quantity; choose one of" in site.run("import", given, "--quantity", "x")[1]
+
+
+def test_a_table_that_is_left_out_is_told(site: Site) -> None:
+    code, told = site.run("import", site.file(dcc_xml(data=ENERGY + VOLTAGES)))
+    assert code == 0
+    assert "table 1 (voltage) is left out: /dcc:" in told
+    assert len(next(iter(site.trust().register)).results) == 1
+
+
+def test_a_certificate_in_words_is_not_kept(site: Site) -> None:
+    code, told = site.run("import", site.file(dcc_xml(data="<dcc:text/>")))
+    assert (code, site.kept()) == (2, [])
+    assert "has no table of results" in told
 
 
 def test_one_identifier_is_kept_once(site: Site) -> None:
