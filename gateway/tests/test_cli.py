@@ -85,6 +85,8 @@ def test_every_commented_setting_of_the_template_is_a_real_one(tmp_path: Path) -
         "broker-ca.pem",
         "bindings.toml",
         "certificates/a.toml",
+        "laboratories/root.pem",
+        "timestamps/root.pem",
         "makers/root.pem",
         "makers/crl.pem",
     ):
