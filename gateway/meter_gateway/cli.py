@@ -10,6 +10,7 @@ from meter_gateway.commands.doctor import doctor
 from meter_gateway.commands.readings import readings
 from meter_gateway.commands.rejudge import history, rejudge
 from meter_gateway.commands.terminal import Commands, new_terminal
+from meter_gateway.commands.trace import trace
 from meter_gateway.commands.verify import verify
 from meter_gateway.texts import Language, Texts, language_of
 
@@ -50,5 +51,6 @@ app.add_typer(rejected.app, name="rejected")
 app.command()(readings)
 app.command()(history)
 app.command()(rejudge)
+app.command()(trace)
 app.command()(verify)
 app.command()(doctor)

@@ -249,6 +249,10 @@ class TraceabilitySection(Table):
     utc_offset: Annotated[int, BeforeValidator(_utc_offset)] = Field(default=0, examples=['"+08:00"'])
     """Minutes; a certificate's dates begin at midnight there."""
 
+    national_institutes: Annotated[tuple[Name, ...], BeforeValidator(as_tuple)] = Field(
+        default=(), examples=['["National Institute of Metrology, China"]']
+    )
+    standard_ratio: int = Field(default=3, ge=1, le=100, examples=["3"])
     max_clock_uncertainty_ms: int = Field(default=60_000, ge=0, le=86_400_000, examples=["60000"])
     max_sampling_jitter_ms: Annotated[int, Field(ge=0, le=86_400_000)] | None = Field(
         default=None, examples=["100"]

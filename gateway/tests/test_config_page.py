@@ -38,6 +38,7 @@ SECTIONS: dict[str, Models] = {
     "axis": (certificate_file._Axis,),
     "point": (certificate_file._Point,),
     "condition": (certificate_file._Condition,),
+    "equipment": (certificate_file._Equipment,),
     "end": (certificate_file.EndEntry,),
     "Digital certificate files": (dcc_file.DccFile,),
     "table": (dcc_file.AssignedTable,),

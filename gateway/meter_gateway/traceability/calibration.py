@@ -138,6 +138,18 @@ class Register:
             if result.quantity is quantity and result.instrument.serial == binding.serial
         ]
 
+    def standing(self, certificate: Certificate, serial: str, start_ms: int, end_ms: int) -> list[str]:
+        """Why the certificate was not in force for that instrument over the time; empty if it was."""
+        if not certificate.results:
+            return ["certificate_missing"]
+        binding = Binding(b"", 0, serial, (certificate.identifier,), BEGINNING_MS, None)
+        return self._bound(binding, certificate, certificate.results[0], ()).codes(start_ms, end_ms)
+
+    def days_of(self, certificate: Certificate) -> tuple[int, int]:
+        """From the beginning of its first day to the end of its last: when its laboratory used its standards."""
+        begun_on = certificate.begun_on or certificate.calibrated_on
+        return self._start_of(begun_on), self._start_of(certificate.calibrated_on) + DAY_MS
+
     def _bound(
         self, binding: Binding, certificate: Certificate, result: Result, mismatch: tuple[str, ...]
     ) -> Bound:

@@ -143,6 +143,17 @@ class EndEntry(Table):
         return c.End(c.EndKind(self.kind), milliseconds(self.at), self.reason, self.serial)
 
 
+class _Equipment(Table):
+    name: Text = Field(examples=['"reference standard"'])
+    serial: Text | None = Field(default=None, examples=['"RS-44"'])
+    certificate: Text | None = Field(default=None, examples=['"NIM-2025-0077"'])
+    certificate_sha256: Hex32 | None = Field(default=None, examples=['"<64 hexadecimal digits>"'])
+
+    def value(self) -> c.Equipment:
+        digest = None if self.certificate_sha256 is None else c.Digest("SHA-256", self.certificate_sha256.hex())
+        return c.Equipment(self.name, () if self.serial is None else (self.serial,), self.certificate, digest)
+
+
 class _CertificateFile(Table):
     id: Text = Field(examples=['"JL-2026-00123"'])
     calibrated: Day = Field(examples=["2026-01-10"])
@@ -156,6 +167,7 @@ class _CertificateFile(Table):
     result: Annotated[
         tuple[Annotated[_CalibrationResult | _VerificationResult, Field(discriminator="type")], ...], AsTuple
     ] = Field(min_length=1)
+    equipment: Annotated[tuple[_Equipment, ...], AsTuple] = ()
     end: Annotated[tuple[EndEntry, ...], AsTuple] = ()
 
     @model_validator(mode="after")
@@ -179,6 +191,7 @@ class _CertificateFile(Table):
             previous=self.previous,
             scan_sha256=self.scan_sha256,
             ends=tuple(entry.value() for entry in self.end),
+            equipment=tuple(entry.value() for entry in self.equipment),
         )
 
 
