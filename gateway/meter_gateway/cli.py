@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from meter_gateway.commands import certificate, gateway, meters, parameters, rejected, update, uplink
+from meter_gateway.commands.budget import budget
 from meter_gateway.commands.doctor import doctor
 from meter_gateway.commands.readings import readings
 from meter_gateway.commands.rejudge import history, rejudge
@@ -52,5 +53,6 @@ app.command()(readings)
 app.command()(history)
 app.command()(rejudge)
 app.command()(trace)
+app.command()(budget)
 app.command()(verify)
 app.command()(doctor)

@@ -9,18 +9,14 @@ from rich.text import Text
 from rich.tree import Tree
 
 from meter_gateway import link_drawing
+from meter_gateway.commands import channel_at
 from meter_gateway.commands.readings import find_meter, time_option
 from meter_gateway.commands.terminal import NEGATIVE, ConfigOption, configured, existing_store, terminal
-from meter_gateway.history import ParameterHistory
 from meter_gateway.report import quantity_text
-from meter_gateway.store import Store
-from meter_gateway.texts import Texts, Told, plain
-from meter_gateway.traceability import calibration, load_trust
-from meter_gateway.traceability.calibration import Bound
+from meter_gateway.texts import Texts, plain
+from meter_gateway.traceability import load_trust
 from meter_gateway.traceability.findings import FINDINGS
 from meter_gateway.traceability.hierarchy import Hierarchy, Link, Rules, weakest
-from meter_gateway.traceability.parameters import Channel
-from meter_gateway.traceability.trust import Trust
 from meter_gateway.values import time_text
 
 
@@ -43,14 +39,14 @@ def trace(
     trust, store = load_trust(settings), existing_store(settings)
     thumbprint = find_meter(store.registry.meters(), meter).key.thumbprint
     at_ms = time.time_ns() // 1_000_000 if at is None else time_option(at)
-    declared = _channel(store, thumbprint, channel, at_ms)
-    bound = _bound(trust, thumbprint, declared, at_ms)
+    channels = channel_at.parameters_at(store, thumbprint, at_ms)
+    known, quantity = channel_at.declared(channels, channel)
+    bound = channel_at.bound_at(trust, thumbprint, known, quantity, at_ms)
     rules = Rules(frozenset(settings.traceability.national_institutes), settings.traceability.standard_ratio)
     instrument = Hierarchy(trust.register, rules).of(
         bound.certificate, bound.result.instrument.serial, at_ms, at_ms
     )
-    assert declared.quantity is not None  # noqa: S101  what _bound has asked for
-    heading = say("trace.title", meter=meter, channel=channel, quantity=quantity_text(declared.quantity.name, say))
+    heading = say("channel.title", meter=meter, channel=channel, quantity=quantity_text(quantity.name, say))
     term.heading(f"{heading}, {time_text(at_ms)}")
     term.out.print(_tree(instrument, say))
     worst = weakest(instrument)
@@ -61,36 +57,6 @@ def trace(
         term.print(say("trace.drawn", path=svg))
     if any(link.faults for link in instrument.walk()):
         raise typer.Exit(NEGATIVE)
-
-
-def _channel(store: Store, thumbprint: bytes, number: int, at_ms: int) -> Channel:
-    """As the meter's parameters declared it at that time."""
-    messages = store.archive.messages(thumbprint, to_ms=at_ms + 1, limit=1, newest_first=True)
-    parameters = ParameterHistory(store.archive).at(messages[0]) if messages else None
-    if parameters is None:
-        raise Told("trace.no_parameters")
-    found = next((channel for channel in parameters.channels if channel.id == number), None)
-    if found is None or found.quantity is None:
-        known = ", ".join(str(channel.id) for channel in parameters.channels)
-        raise Told("trace.no_channel", channel=number, known=known)
-    return found
-
-
-def _bound(trust: Trust, thumbprint: bytes, channel: Channel, at_ms: int) -> Bound:
-    """What speaks for the channel then; else the latest that was bound, whose faults the tree shows."""
-    assert channel.quantity is not None  # noqa: S101  what _channel promises
-    candidates = [
-        bound
-        for binding in trust.bindings
-        if (binding.thumbprint, binding.channel) == (thumbprint, channel.id)
-        for bound in trust.register.bound(binding, channel.quantity, channel.serial)
-    ]
-    answer = calibration.in_force(candidates, at_ms, at_ms)
-    if answer.bound is not None:
-        return answer.bound
-    if not candidates:
-        raise Told("trace.unbound", channel=channel.id)
-    return max(candidates, key=lambda bound: bound.calibrated_ms)
 
 
 def _tree(link: Link, say: Texts, tree: Tree | None = None) -> Tree:
