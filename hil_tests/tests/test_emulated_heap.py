@@ -22,9 +22,9 @@ __all__ = ["image"]
 GOAL_BYTES = 64 << 10
 """DESIGN, Numbers to reach."""
 
-WORKS_IN_BYTES = 68 << 10
+WORKS_IN_BYTES = 76 << 10
 """The whole heap, MicroPython's tables for it included. The goal is GOAL_BYTES: what is in use after a sweep keeps
-it, and the high-water mark does not yet, because what is free lies in pieces."""
+it, the high-water mark does not yet, because what is free lies in pieces. 72 KiB are enough too, 68 not always."""
 
 FLASH_SHARE = 16
 """A journal of 64 KiB: 200 intervals go round it."""
