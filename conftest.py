@@ -13,6 +13,7 @@ import linecache
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -32,6 +33,10 @@ hypothesis.settings.register_profile(
     "busy computer", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
 hypothesis.settings.load_profile("busy computer")
+
+# A shell has what it runs in the background ignore SIGINT, and programs that tests end by it would inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 PROJECT = Path(__file__).parent
 RUNNER = PROJECT / "tools" / "micropython_runner.py"

@@ -264,8 +264,12 @@ async def test_sighup_reads_the_scheme_again_and_keeps_the_old_one_if_it_is_wron
     await until(lambda: "loaded anew" in gateway.log.read_text())
     line.send(meter.readings())
     await line.receipt(meter.sequence)
+    await until(lambda: "verdicts revised" in gateway.log.read_text())
     shown = gateway.ask("readings", "--format", "json")
-    assert [entry["scheme"] for entry in json.loads(shown)[:: len(meter.channels)]] == ["development", "house"]
+    # What was judged by the old one is judged again, and keeps its first verdict.
+    assert [entry["scheme"] for entry in json.loads(shown)[:: len(meter.channels)]] == ["house", "house"]
+    first = gateway.ask("history", "SN-1/3")
+    assert first.index("under scheme development, revision 0") < first.index("under scheme house, revision 1")
 
 
 async def _saved(folder: Path, raw: bytes, line) -> Path:

@@ -38,6 +38,7 @@ class ScriptedMeter:
         self.is_busy = False
         """With an exchange on a bus."""
 
+        self.at_work: list[threading.Thread] = []
         self.interrupted = 0
         self.leaps = 0
         self.link = SimpleNamespace(is_plugged_in=True)
@@ -98,7 +99,8 @@ class ScriptedMeter:
     def advance(self, _milliseconds: int) -> None:
         self.leaps += 1
         self.interrupted += self.is_busy
-        threading.Thread(target=self.sample).start()
+        self.at_work.append(threading.Thread(target=self.sample))
+        self.at_work[-1].start()
 
     def check(self) -> None:
         pass
@@ -123,9 +125,8 @@ def bench(meter: ScriptedMeter, monkeypatch: pytest.MonkeyPatch) -> Iterator[Tim
     vars(bench).update(_board=meter, _instruments=meter, _gateway=meter, _clock=meter.clock, _site=usual_site())
     bench._interval_ms = bench._sample_period_ms = PERIOD_MS
     yield bench
-    for thread in threading.enumerate():
-        if thread is not threading.current_thread() and not thread.daemon:
-            thread.join()
+    for thread in meter.at_work:
+        thread.join()
 
 
 @pytest.mark.parametrize("is_up", [True, False], ids=["link up", "link down"])
@@ -213,7 +214,8 @@ def test_the_first_leap_waits_for_the_sample_that_no_clock_tells_of(
 ) -> None:
     """Switched on, or with new parameters, a meter reads its instruments at once."""
     bench._expect_sample_at_once()
-    threading.Timer(STEP_S, meter.ask, ["energy meter", "CO2 sensor", "CO2 sensor"]).start()
+    meter.at_work.append(threading.Timer(STEP_S, meter.ask, ["energy meter", "CO2 sensor", "CO2 sensor"]))
+    meter.at_work[-1].start()
     bench.let_time_pass(2 * PERIOD)
     assert (meter.leaps, meter.interrupted) == (2, 0)
 
