@@ -22,7 +22,7 @@ MICROPYTHON_STUBS = Path(sys.prefix) / "micropython-stubs"
 BOARD_FILE = "board.toml"
 PORTS_WITH_STUBS = ("esp32", "stm32", "unix")
 
-AT_ONCE = ("--numprocesses=4", "--dist=loadfile")
+AT_ONCE = ("--numprocesses=auto", "--maxprocesses=4", "--dist=loadfile")
 """A test waits more than it computes, so there is more than one process; a file keeps to one of them, for what its
 tests share. ARGS='-n 0' is for a debugger."""
 
