@@ -40,7 +40,8 @@ class FarEnd:
     accepted: int = 0
     findings: dict[str, int] = field(default_factory=dict)
     readings: dict[int, list[Reading]] = field(default_factory=dict)
-    _seen: set[Place] = field(default_factory=set)
+    _seen: dict[Place, dict[int, Any]] = field(default_factory=dict)
+    """The latest verdict on each message."""
 
     def take(self, envelope: bytes) -> None:
         """Verify one envelope; what does not verify is listed by its reason and adds to nothing."""
@@ -63,18 +64,26 @@ class FarEnd:
             batch[f.ROOT],
         )
         place = (fields[f.EPOCH], fields[f.SEQUENCE], digest)
-        if place in self._seen:
+        before = self._seen.get(place)
+        if before is not None and before[f.VERDICT_REVISION] >= verdict[f.VERDICT_REVISION]:
             self.repeated += 1
             return
-        self._seen.add(place)
+        self._seen[place] = verdict
+        self._count(verdict, 1)
+        if before is not None:
+            # A later revision of the verdict on the same message takes the place of the one before.
+            self._count(before, -1)
+            return
         self.messages += 1
-        self.accepted += verdict[f.VERDICT_ACCEPTANCE] == f.ACCEPTED
-        for code, _ in verdict[f.VERDICT_FINDINGS]:
-            self.findings[code] = self.findings.get(code, 0) + 1
         if typ == t.READINGS:
             for channel, values in fields[f.READINGS].items():
                 reading = Reading(fields[f.TIME_MS], fields[f.KIND], values)
                 self.readings.setdefault(channel, []).append(reading)
+
+    def _count(self, verdict: dict[int, Any], by: int) -> None:
+        self.accepted += by * (verdict[f.VERDICT_ACCEPTANCE] == f.ACCEPTED)
+        for code, _ in verdict[f.VERDICT_FINDINGS]:
+            self.findings[code] = self.findings.get(code, 0) + by
 
     def gaps(self) -> int:
         """Sequence numbers missing between the first and the last message of each epoch."""
