@@ -19,12 +19,13 @@ from meter_gateway.database import Database
 from meter_gateway.policy import Scheme
 from meter_gateway.traceability.trust import Trust
 from meter_protocol.quantities import Quantity
+from meter_protocol.schema import MAX_TEXT
 
 Basis = Mapping[str, bytes]
 """SHA-256 of the content, by name."""
 
-MAX_CAUSE_BYTES = 64
-"""SPEC §8: a verdict's cause."""
+MAX_CAUSE_BYTES = MAX_TEXT
+"""SPEC §8.2: a verdict's cause."""
 
 
 def basis_of(trust: Trust, scheme: Scheme) -> dict[str, bytes]:

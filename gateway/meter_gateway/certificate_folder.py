@@ -153,7 +153,7 @@ def _append(
     # In the same folder, so that what it refers to is found, and under a name that no pattern of files matches.
     trial = path.with_name(f"{path.name}.new")
     try:
-        trial.write_text(content, encoding="utf-8")
+        _write_durably(trial, content.encode())
         check(trial)
         trial.replace(path)
     finally:
@@ -203,8 +203,12 @@ def _quoted(text: str) -> str:
 def replace_file(path: Path, octets: bytes) -> None:
     """Whole or not at all, also where the power fails."""
     trial = path.with_name(f"{path.name}.new")
-    with trial.open("wb") as file:
+    _write_durably(trial, octets)
+    trial.replace(path)
+
+
+def _write_durably(path: Path, octets: bytes) -> None:
+    with path.open("wb") as file:
         file.write(octets)
         file.flush()
         os.fsync(file.fileno())
-    trial.replace(path)

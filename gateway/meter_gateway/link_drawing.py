@@ -19,7 +19,7 @@ _STYLE = (
 )
 
 
-def svg(instrument: Link, weakest: Link | None, lines_of: Callable[[Link], list[str]]) -> str:
+def draw(instrument: Link, weakest: Link | None, lines_of: Callable[[Link], list[str]]) -> str:
     """SVG 1.1; the weakest link has a broken outline, faulty ones are red."""
     box = _Box(instrument, lines_of)
     parts: list[str] = []

@@ -221,7 +221,7 @@ def load_makers(roots: Iterable[Path], revocation_lists: Iterable[Path]) -> Make
 
 def _root(path: Path) -> x509.Certificate:
     try:
-        return x509.load_pem_x509_certificate(_content(path))
+        return x509.load_pem_x509_certificate(content_of(path))
     except ValueError:
         told = "is not a certificate in PEM"
         raise ConfigError(path, "", told, "give the maker's root certificate, root.pem of `ca init`") from None
@@ -229,13 +229,14 @@ def _root(path: Path) -> x509.Certificate:
 
 def _revocation_list(path: Path) -> x509.CertificateRevocationList:
     try:
-        return x509.load_pem_x509_crl(_content(path))
+        return x509.load_pem_x509_crl(content_of(path))
     except ValueError:
         told = "is not a revocation list in PEM"
         raise ConfigError(path, "", told, "give the maker's list, crl.pem of `ca init`") from None
 
 
-def _content(path: Path) -> bytes:
+def content_of(path: Path) -> bytes:
+    """Of a file of certificates or revocation lists; ConfigError if it is too large for one."""
     with path.open("rb") as file:
         content = file.read(_MAX_FILE + 1)
     if len(content) > _MAX_FILE:

@@ -82,7 +82,7 @@ class Rejudgement:
         self._judge = judge
         self._cause = cause
         self._latest: dict[int, _Latest] = {}
-        self._revised: dict[tuple[int, int], Verdict] = {}
+        self._revised: dict[tuple[Verdict, int], Verdict] = {}
         # Each chain's state is made when its turn comes.
         self._pages = self._walk(
             _Replay(chain, ChainState.new(thumbprint), epoch, store, trust)
@@ -135,12 +135,11 @@ class Rejudgement:
 
     def _revision(self, verdict: Verdict, number: int) -> Verdict:
         """The same object again for the same verdict, as a batch expects it."""
-        known = self._revised.get((id(verdict.findings), number))
-        if known is None or known.findings is not verdict.findings or known.accepted != verdict.accepted:
+        known = self._revised.get((verdict, number))
+        if known is None:
             if len(self._revised) >= _MAX_CACHED:
                 self._revised.clear()
-            known = replace(verdict, revision=number, cause=self._cause)
-            self._revised[id(verdict.findings), number] = known
+            known = self._revised[verdict, number] = replace(verdict, revision=number, cause=self._cause)
         return known
 
     def _latest_of(self, row: JudgedRow) -> _Latest:

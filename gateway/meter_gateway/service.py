@@ -153,8 +153,9 @@ class Service:
             self._listeners, time_server, self._delivery, self._updates, self._recovery, clock.now
         )
         self._pump = Pump(self._inbox, ingest, clock.now, threads.ingest, self._take)
-        self._upkeep = Upkeep(store, sealers.verdict, clock.now, threads.ingest, self._wake_uplink)
-        self._upkeep.renew(ingest.trust, scheme)
+        self._upkeep = Upkeep(
+            store, sealers.verdict, clock.now, threads.ingest, self._wake_uplink, ingest.trust, scheme
+        )
         self._status = status.Status(started_ms=_host_ms())
         self._reload = asyncio.Event()
 

@@ -35,20 +35,22 @@ class Upkeep:
         now: Callable[[], GatewayTime],
         thread: Executor,
         revised: Callable[[], None],
+        trust: Trust,
+        scheme: Scheme,
     ) -> None:
         self._store = store
         self._sealer = sealer
         self._now = now
         self._thread = thread
         self._revised = revised
-        self._wanted: tuple[Trust, Scheme] | None = None
         self._renewed = asyncio.Event()
+        self.renew(trust, scheme)
         self.revisions = 0
         """Since the gateway started."""
 
     def renew(self, trust: Trust, scheme: Scheme) -> None:
         """What new messages are judged by from now on."""
-        self._wanted = trust, scheme
+        self._trust, self._scheme = trust, scheme
         self._renewed.set()
 
     async def run(self) -> None:
@@ -65,8 +67,7 @@ class Upkeep:
                 self._renewed.set()
 
     async def _bring_up(self) -> None:
-        assert self._wanted is not None  # noqa: S101  what `renew` promises
-        trust, scheme = self._wanted
+        trust, scheme = self._trust, self._scheme
         after = basis.basis_of(trust, scheme)
         before = await self._call(lambda: basis.load(self._store.database))
         told = basis.changes(before, after)

@@ -88,7 +88,7 @@ def test_the_chain_is_told_link_by_link(traced) -> None:
 
 def test_the_drawing_is_well_formed_and_says_the_same(traced) -> None:
     path = traced.folder / "chain.svg"
-    traced.ask("trace", "SN-1", "1", *AT, "--svg", path)
+    traced.ask("trace", "SN-1", "1", *AT, "--plot", path)
     texts = [each.text for each in ET.parse(path).iter("{http://www.w3.org/2000/svg}text")]
     for told in ("JL-1, calibrated 2026-01-01", "Provincial <Institute>", "P-CERT, calibrated 2025-01-01"):
         assert told in texts

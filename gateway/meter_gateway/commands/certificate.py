@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from meter_gateway import enrolment
+from meter_gateway.bounded import read_bounded
 from meter_gateway.certificate_folder import add_binding, add_end, file_of, import_dcc, import_paper
 from meter_gateway.commands.certificate_view import due_text, plot_curve, print_certificate
 from meter_gateway.commands.readings import find_meter
@@ -71,7 +72,7 @@ def import_certificate(
     """Check a certificate, say what it holds and who signed it, and keep it unchanged."""
     term, settings = terminal(ctx), configured(config)
     if file.suffix == ".toml":
-        octets = None if scan is None else _scan(scan)
+        octets = None if scan is None else read_bounded(scan, _MAX_SCAN)
         path, certificate = import_paper(settings, file, octets)
         print_certificate(term, certificate, None)
     else:
@@ -203,14 +204,6 @@ def _quantity(name: str) -> Quantity:
     if name not in BY_NAME:
         raise Told("certificate.bad_quantity", name=name, known=", ".join(sorted(BY_NAME)))
     return BY_NAME[name]
-
-
-def _scan(path: Path) -> bytes:
-    with path.open("rb") as file:
-        octets = file.read(_MAX_SCAN + 1)
-    if len(octets) > _MAX_SCAN:
-        raise Told("certificate.large_scan", path=path)
-    return octets
 
 
 def _thumbprint(settings: GatewayConfig, meter: str) -> bytes:

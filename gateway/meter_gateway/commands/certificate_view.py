@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from meter_gateway import error_curve
+from meter_gateway import curve_drawing
 from meter_gateway.certificate_folder import replace_file
 from meter_gateway.commands.terminal import Terminal
 from meter_gateway.texts import Told
@@ -101,9 +101,7 @@ def _print_result(term: Terminal, result: Result, heading: str) -> None:
             f"{point.expanded_uncertainty} {result.error_unit}",
             str(point.k),
             _limits(point.acceptance),
-            ""
-            if point.conformity is None
-            else term.say(f"certificate.conformity_{point.conformity.name.lower()}"),
+            _conformity(term, point.conformity),
         )
         for point in result.points
     ]
@@ -146,5 +144,5 @@ def plot_curve(term: Terminal, certificate: Certificate, path: Path) -> None:
         axis = f"{term.say(f'quantity.{result.axis.quantity.name}')} ({result.axis.unit})"
         error = f"{term.say('label.error')} ({result.error_unit})"
         target = path if number == 1 else path.with_stem(f"{path.stem}-{number}")
-        replace_file(target, error_curve.draw(result, title, axis, error).encode())
+        replace_file(target, curve_drawing.draw(result, title, axis, error).encode())
         term.print(term.say("certificate.did_plot", path=target))

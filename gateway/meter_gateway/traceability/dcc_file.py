@@ -16,6 +16,7 @@ from cryptography import x509
 from pydantic import Field, model_validator
 
 from meter_gateway.config import CertificatesSection
+from meter_gateway.maker import content_of
 from meter_gateway.traceability import dcc
 from meter_gateway.traceability.certificate import Certificate
 from meter_gateway.traceability.certificate_file import EndEntry
@@ -27,7 +28,6 @@ from meter_gateway.validated_toml import ConfigError, Table, problem, read
 from meter_protocol.quantities import Quantity
 
 SUFFIX = ".dcc.toml"
-_MAX_FILE = 1 << 20
 
 
 class AssignedTable(Table):
@@ -127,23 +127,15 @@ def load_anchors(section: CertificatesSection) -> Anchors:
 def _certificates(paths: Iterable[Path]) -> Iterable[x509.Certificate]:
     for path in paths:
         try:
-            yield from x509.load_pem_x509_certificates(_content(path))
+            yield from x509.load_pem_x509_certificates(content_of(path))
         except ValueError:
             raise ConfigError(path, "", "holds no certificate in PEM", "give the root as PEM") from None
 
 
 def _revocation_lists(paths: Iterable[Path]) -> Iterable[x509.CertificateRevocationList]:
     for path in paths:
-        content = _content(path)
+        content = content_of(path)
         try:
             yield x509.load_pem_x509_crl(content) if b"-----" in content else x509.load_der_x509_crl(content)
         except ValueError:
             raise ConfigError(path, "", "is not a revocation list", "give it as PEM or DER") from None
-
-
-def _content(path: Path) -> bytes:
-    with path.open("rb") as file:
-        content = file.read(_MAX_FILE + 1)
-    if len(content) > _MAX_FILE:
-        raise ConfigError(path, "", "is larger than 1 MiB", "give one certificate or one list a file")
-    return content

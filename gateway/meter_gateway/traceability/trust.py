@@ -13,7 +13,7 @@ from meter_gateway.maker import Makers, load_makers
 from meter_gateway.traceability import parameters
 from meter_gateway.traceability.authority import AuthorityKeys, load_authority_key
 from meter_gateway.traceability.binding import Binding, load_bindings
-from meter_gateway.traceability.calibration import END_MS, Register
+from meter_gateway.traceability.calibration import END_MS, Bound, Register
 from meter_gateway.traceability.certificate import Certificate
 from meter_gateway.traceability.certificate_file import load_certificate
 from meter_gateway.traceability.clock import Clocks
@@ -53,6 +53,16 @@ class Trust:
             self._by_meter[binding.thumbprint].append(binding)
         self._plans: dict[tuple[bytes, bytes], MeterPlan] = {}
 
+    def bounds(self, thumbprint: bytes, channel: parameters.Channel) -> list[Bound]:
+        """What every certificate that is bound to the channel says about its quantity, at whatever time."""
+        quantity = channel.quantity
+        return [
+            bound
+            for binding in self._by_meter.get(thumbprint, ())
+            if binding.channel == channel.id and quantity is not None
+            for bound in self.register.bound(binding, quantity, channel.serial)
+        ]
+
     def plan(self, thumbprint: bytes, parameter_set: bytes) -> MeterPlan:
         plan = self._plans.get((thumbprint, parameter_set))
         if plan is None:
@@ -63,16 +73,8 @@ class Trust:
 
     def _make(self, thumbprint: bytes, parameter_set: bytes) -> MeterPlan:
         known = parameters.decode(parameter_set)
-        bounds = {
-            channel.id: [
-                bound
-                for binding in self._by_meter.get(thumbprint, ())
-                if binding.channel == channel.id
-                for bound in self.register.bound(binding, channel.quantity, channel.serial)
-            ]
-            for channel in (known.channels if known is not None else ())
-            if channel.quantity is not None
-        }
+        channels = known.channels if known is not None else ()
+        bounds = {channel.id: self.bounds(thumbprint, channel) for channel in channels}
         codes = parameters.findings(parameter_set, thumbprint, self.authorities)
         return MeterPlan(known, bounds, codes, self.max_jitter_ms)
 

@@ -10,7 +10,9 @@ from scenario import calibration_result, verification_result
 from meter_gateway.metrology.budget import Budget, Distribution
 from meter_gateway.metrology.error_curve import OutsideCalibratedRange
 from meter_gateway.traceability import certificate as c
-from meter_gateway.traceability.uncertainty import Indicated, components
+from meter_gateway.traceability.parameters import Channel
+from meter_gateway.traceability.uncertainty import Indicated, components, indicated
+from meter_protocol import fields as f
 
 KW = 1000.0
 
@@ -78,3 +80,42 @@ def test_a_quantity_in_percent_has_errors_in_percentage_points() -> None:
     )
     (calibration, _), error = components(humid, Indicated(50.0, 50.0, 0.1, is_increase=False))
     assert (calibration.standard_uncertainty, error) == (1.0, 1.0)
+
+
+def register(operating_point: int | None) -> Channel:
+    quantity = ENERGY.quantity
+    return Channel(1, quantity, f.CHANNEL_REGISTER, 0, 40, "s", operating_point, extremes=False, scale=())
+
+
+POWER = Channel(2, ENERGY.axis.quantity, f.CHANNEL_MEAN, 2, 1, "s", operating_point=None, extremes=False, scale=())
+CHANNELS = {1: register(None), 2: POWER}
+QUARTER_MS = 900_000
+
+
+def test_a_register_works_at_its_own_rate_or_at_the_channel_that_the_parameters_name() -> None:
+    row, before = {1: [0, 150_000], 2: [0, 9, 9, 1980, 1]}, {1: [0, 100_000]}
+    taken = indicated(register(None), CHANNELS, ENERGY, row, before, QUARTER_MS)
+    assert taken == Indicated(50_000.0, 200 * KW, 40.0, is_increase=True)
+    taken = indicated(register(2), CHANNELS, ENERGY, row, before, QUARTER_MS)
+    assert taken == Indicated(50_000.0, 198 * KW, 40.0, is_increase=True)
+
+
+@pytest.mark.parametrize(
+    ("row", "before", "duration_ms"),
+    [
+        ({1: [0, 150_000]}, None, QUARTER_MS),
+        ({1: [0, 150_000]}, {1: [1, None]}, QUARTER_MS),
+        ({1: [1, None]}, {1: [0, 100_000]}, QUARTER_MS),
+        ({1: [0, 99_999]}, {1: [0, 100_000]}, QUARTER_MS),
+        ({1: [0, 9, 9, 1980, 1]}, {1: [0, 100_000]}, QUARTER_MS),
+        ({}, {1: [0, 100_000]}, QUARTER_MS),
+        ({1: [0, 150_000]}, {1: [0, 100_000]}, None),
+    ],
+)
+def test_what_shows_nothing_has_no_uncertainty(row, before, duration_ms) -> None:
+    assert indicated(register(None), CHANNELS, ENERGY, row, before, duration_ms) is None
+
+
+def test_a_named_channel_without_a_value_is_no_operating_point() -> None:
+    row = {1: [0, 150_000], 2: [1, 0, 9, None, None]}
+    assert indicated(register(2), CHANNELS, ENERGY, row, {1: [0, 100_000]}, QUARTER_MS) is None
