@@ -107,6 +107,14 @@ def test_every_peripheral_is_where_the_manual_has_it(board: str) -> None:
         assert (described[name].address, described[name].interrupts) == RM0090[name], name
 
 
+@pytest.mark.parametrize(("board", "sram_bytes"), [("emulated_stm32", 0x20000), ("nucleo_f429zi", 0x30000)])
+def test_the_chip_has_all_of_its_memory(board: str, sram_bytes: int) -> None:
+    """RM0090, 2.3.1. Without the core-coupled memory an update that runs in place ends in a MemoryError."""
+    described = entries(board)
+    assert int(described["sram"].settings["size"], 16) == sram_bytes
+    assert int(described["ccm"].settings["size"], 16) == 0x10000
+
+
 @pytest.mark.parametrize("board", DESCRIBED)
 def test_core_and_timers_run_at_the_speed_of_the_chip(board: str) -> None:
     described = entries(board)
