@@ -265,6 +265,8 @@ class Board:
         debugger.halt()
         while not any(debugger.program_counter() in idle for idle in self._idle_ranges):
             debugger.go_on()
+            if self.is_cut or self.has_failed:
+                raise PlatformError("the board has ended")
             if time.monotonic() > deadline:
                 raise AssertionError(f"the firmware was never idle within {IDLE_S} s")
             time.sleep(0.001)

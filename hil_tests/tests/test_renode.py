@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from hil_tests.chips import filesystem, nucleo
-from hil_tests.platforms import PlatformError, renode, renode_monitor
+from hil_tests.platforms import PlatformError, qemu, renode, renode_monitor
 from meter_tools.mpycross import PROJECT
 
 BOARDS = PROJECT / "boards"
@@ -235,6 +235,49 @@ class Stopped(renode_monitor.Monitor):
 
     def time_ms(self) -> int:
         return 1234
+
+    def do(self, command: str) -> str:
+        return "0x1000" if command == "sysbus.cpu PC" else ""
+
+    def check(self) -> None:
+        pass
+
+
+class EndedBoard(renode.Board):
+    """Whose processor stands where it is; `code` is what its image ended with."""
+
+    def __init__(self, folder: Path, code: int | None) -> None:
+        self._exit_code = folder / "exit_code"
+        if code is not None:
+            self._exit_code.write_text(str(code))
+        self._console = folder / "console.log"
+        self._console.touch()
+        self._console_start = 0
+        self._process = self._progress = None
+        self._power_is_on = True
+        self._monitor = Stopped()
+        self._debugger = renode_monitor.MonitorDebugger(self._monitor)
+
+    @property
+    def _idle_ranges(self) -> list[range]:
+        return [range(0x100)]
+
+
+def test_time_passes_over_a_board_whose_power_fails_meanwhile(tmp_path: Path) -> None:
+    EndedBoard(tmp_path, qemu.POWER_CUT).advance(1000)
+
+
+def test_a_firmware_that_ended_is_not_waited_for(tmp_path: Path) -> None:
+    board = EndedBoard(tmp_path, qemu.FAILED)
+    board.advance(1000)
+    with pytest.raises(AssertionError, match="the firmware failed"):
+        board.check()
+
+
+def test_a_firmware_that_never_rests_is_said_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(qemu, "IDLE_S", 0)
+    with pytest.raises(AssertionError, match="never idle"):
+        EndedBoard(tmp_path, None).advance(1000)
 
 
 def test_time_that_stands_still_is_the_emulators_failure(monkeypatch: pytest.MonkeyPatch) -> None:
