@@ -62,6 +62,8 @@ def _run(source: Path, platform: str, output: Path, arguments: Sequence[str]) ->
     for case in outcome.cases:
         if case["status"] == "FAIL":
             print(f"            {case['name']}: {case['message']}", flush=True)
+    for reason in {case["message"] for case in outcome.cases if case["status"] == "SKIP"}:
+        print(f"            skipped: {reason.splitlines()[-1]}", flush=True)
     if not outcome.verdict:
         print(outcome.said, flush=True)
     return outcome
@@ -88,9 +90,11 @@ def _summarise(outcomes: Sequence[Outcome], left_out: Sequence[str], platform: s
 
 def _code(outcomes: Sequence[Outcome]) -> int:
     statuses = {outcome.status for outcome in outcomes}
-    if "failed" in statuses or not statuses:
+    if "failed" in statuses:
         return 1
-    return 3 if "no verdict" in statuses else 0
+    if "no verdict" in statuses:
+        return 3
+    return 0 if "passed" in statuses else 1
 
 
 if __name__ == "__main__":

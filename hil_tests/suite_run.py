@@ -49,9 +49,11 @@ class Outcome:
         if self.verdict.get("emulator_failure"):
             return "no verdict"
         statuses = {case["status"] for case in self.cases}
+        if statuses == {"SKIP"}:
+            return "skipped"
         if not self.verdict.get("passed") or "FAIL" in statuses or not statuses:
             return "failed"
-        return "passed" if "PASS" in statuses else "skipped"
+        return "passed"
 
 
 def sources(names: Sequence[str] = ()) -> list[Path]:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from hil_tests.platforms import PlatformError, qemu
+from hil_tests.suite_run import Outcome
 from meter_tools.boards import emulator
 from meter_tools.mpycross import PROJECT
 
@@ -101,6 +102,23 @@ def test_a_run_that_ran_nothing_is_no_success(tmp_path: Path) -> None:
     command += ["--test", "no such case"]
     done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
     assert done.returncode == 1, done.stdout
+
+
+def test_a_suite_whose_cases_were_all_skipped_has_not_failed() -> None:
+    """Robot says of such a suite that it has not passed."""
+    skipped = {"name": "one", "status": "SKIP", "message": "Skipped in parent suite setup:\nno image"}
+    assert Outcome("chips", verdict={"passed": False, "cases": [skipped, skipped]}).status == "skipped"
+    assert Outcome("chips", verdict={"passed": False, "cases": [skipped, {"status": "PASS"}]}).status == "failed"
+
+
+def test_why_a_suite_was_skipped_is_said_and_nothing_else_is_no_success(tmp_path: Path) -> None:
+    command: list[str | Path] = [sys.executable, "-m", "hil_tests.run", "--suite", SUITE, "--output", tmp_path]
+    done = subprocess.run(
+        [*command, "--settag", "any", "--skip", "any"], cwd=PROJECT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert "1 skipped" in done.stdout
+    assert done.stdout.count("            skipped: ") == 1
 
 
 def test_a_platform_that_is_missing_is_one_line() -> None:
