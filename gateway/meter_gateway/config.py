@@ -243,9 +243,17 @@ class CertificatesSection(Table):
     schemas: Annotated[Path, BeforeValidator(_folder)] | None = Field(default=None, examples=['"dcc-schemas"'])
 
 
+class ComparisonsSection(Table):
+    """Where comparison events are kept, and whose signatures on them count besides the gateway's own."""
+
+    folder: Annotated[Path, BeforeValidator(_folder)] | None = Field(default=None, examples=['"comparisons"'])
+    keys: Files = Field(default=(), examples=['["keys/verdict-2025.pub.pem"]'])
+
+
 class TraceabilitySection(Table):
     certificates: Files = Field(default=(), examples=['["certificates/*.toml"]'])
     bindings: Files = Field(default=(), examples=['["bindings.toml"]'])
+    checks: Files = Field(default=(), examples=['["checks.toml"]'])
     utc_offset: Annotated[int, BeforeValidator(_utc_offset)] = Field(default=0, examples=['"+08:00"'])
     """Minutes; a certificate's dates begin at midnight there."""
 
@@ -272,6 +280,7 @@ class GatewayConfig(Table):
     updates: UpdatesSection = UpdatesSection()
     makers: MakersSection = MakersSection()
     certificates: CertificatesSection = CertificatesSection()
+    comparisons: ComparisonsSection = ComparisonsSection()
     traceability: TraceabilitySection = TraceabilitySection()
     _path: Path = PrivateAttr(default=Path())
 

@@ -22,7 +22,7 @@ from meter_protocol.quantities import BY_NAME, Quantity
 
 MS_PER_HOUR = 3_600_000
 
-_RATE_PER_HOUR = {
+RATE_PER_HOUR = {
     "active_energy_import": "active_power",
     "active_energy_export": "active_power",
     "reactive_energy_lagging": "reactive_power",
@@ -108,7 +108,7 @@ def _of_mean(source: Channel, axis: Quantity, low: Fraction, high: Fraction) -> 
 
 
 def _of_rate(channel: Channel, axis: Quantity, low: Fraction, high: Fraction) -> RangeCheck:
-    if channel.quantity is None or BY_NAME.get(_RATE_PER_HOUR.get(channel.quantity.name, "")) is not axis:
+    if channel.quantity is None or BY_NAME.get(RATE_PER_HOUR.get(channel.quantity.name, "")) is not axis:
         return _UNKNOWN
     step = Fraction(10) ** channel.exponent * MS_PER_HOUR
     low, high = low / step, high / step

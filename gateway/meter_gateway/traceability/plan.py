@@ -5,8 +5,8 @@ calibration.py changes. Between two such moments a Piece holds the answer: the f
 has, and the integers with which its readings are compared.
 """
 
-from collections.abc import Container, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Container, Iterable, Mapping, Sequence
+from typing import NamedTuple, Protocol
 
 from meter_gateway.model import Finding
 from meter_gateway.traceability import calibration
@@ -21,6 +21,14 @@ from meter_protocol import fields as f
 REGISTER_LENGTH = 2
 _MAX_MERGED = 1024
 _NO_LIMIT = 1 << 63
+
+
+class Fact(Protocol):
+    """Something known about a channel that is constant between moments, such as what its comparisons found."""
+
+    def changes(self) -> Iterable[int]: ...
+
+    def codes(self, start_ms: int, end_ms: int) -> Sequence[str]: ...
 
 
 class Column(NamedTuple):
@@ -73,8 +81,9 @@ class MeterPlan:
         bounds: Mapping[int, Sequence[Bound]],
         codes: Sequence[str],
         max_jitter_ms: int | None = None,
+        facts: Mapping[int, Sequence[Fact]] | None = None,
     ) -> None:
-        """`bounds` by channel; `codes` are the findings about the parameter set itself.
+        """`bounds` and `facts` by channel; `codes` are the findings about the parameter set itself.
 
         A sample later than its period stands in another's place; `max_jitter_ms` may ask for more than that.
         """
@@ -85,7 +94,9 @@ class MeterPlan:
         self.max_jitter_ms = min(period_ms, _NO_LIMIT if max_jitter_ms is None else max_jitter_ms)
         self.channels = {channel.id: channel for channel in channels}
         self._bounds = bounds
-        self._changes = sorted({at_ms for group in bounds.values() for b in group for at_ms in b.changes()})
+        self._facts = facts or {}
+        timed = [*bounds.values(), *self._facts.values()]
+        self._changes = sorted({at_ms for group in timed for each in group for at_ms in each.changes()})
         self._pieces: dict[int, Piece] = {}
         self.timeless = self._make(None, self.channels)
         """For readings without a time: they are compared with each other, and no certificate can be asked."""
@@ -119,6 +130,9 @@ class MeterPlan:
             if span is not None:
                 codes, limits = self._judge(channel, span, is_outage)
                 findings.extend(finding(code, channel.id) for code in codes)
+                facts = self._facts.get(channel.id, ())
+                known = [code for fact in facts for code in fact.codes(span.start_ms, span.end_ms)]
+                findings.extend(finding(code, channel.id) for code in known)
             if isinstance(limits, Limits):
                 ranges.append((channel.id, limits))
             increase = limits if isinstance(limits, RateLimits) else None

@@ -9,14 +9,19 @@ from itertools import pairwise
 from pathlib import Path
 
 from meter_gateway.config import GatewayConfig
+from meter_gateway.key_files import public_path
 from meter_gateway.maker import Makers, load_makers
+from meter_gateway.sealing import load_sealer
 from meter_gateway.traceability import parameters
 from meter_gateway.traceability.authority import AuthorityKeys, load_authority_key
 from meter_gateway.traceability.binding import Binding, load_bindings
 from meter_gateway.traceability.calibration import END_MS, Bound, Register
 from meter_gateway.traceability.certificate import Certificate
 from meter_gateway.traceability.certificate_file import load_certificate
+from meter_gateway.traceability.check_plan import Plans, load_plans
 from meter_gateway.traceability.clock import Clocks
+from meter_gateway.traceability.comparison import Comparison, in_order, load_comparisons
+from meter_gateway.traceability.comparison_facts import Period, periods
 from meter_gateway.traceability.dcc_file import is_dcc_file, load_anchors, load_dcc
 from meter_gateway.traceability.mpe import load_tables
 from meter_gateway.traceability.plan import MeterPlan
@@ -24,6 +29,8 @@ from meter_gateway.validated_toml import ConfigError
 from meter_protocol import types as t
 
 _MAX_PLANS = 4096
+
+NO_PLANS = Plans()
 
 
 class Trust:
@@ -38,6 +45,8 @@ class Trust:
         update_authorities: AuthorityKeys | None = None,
         max_jitter_ms: int | None = None,
         makers: Makers | None = None,
+        comparisons: Iterable[Comparison] = (),
+        plans: Plans = NO_PLANS,
     ) -> None:
         self.register = Register(certificates, utc_offset_minutes)
         self.utc_offset_minutes = utc_offset_minutes
@@ -48,6 +57,8 @@ class Trust:
         self.update_authorities = update_authorities or {}
         self.max_jitter_ms = max_jitter_ms
         self.makers = makers or Makers()
+        self.comparisons = in_order(comparisons)
+        self.plans = plans
         self._by_meter: dict[bytes, list[Binding]] = defaultdict(list)
         for binding in self.bindings:
             self._by_meter[binding.thumbprint].append(binding)
@@ -63,6 +74,21 @@ class Trust:
             for bound in self.register.bound(binding, quantity, channel.serial)
         ]
 
+    def facts(self, thumbprint: bytes, channel: int) -> list[Period]:
+        """What comparisons and checks say about the channel, for each instrument that was behind it."""
+        plan = self.plans.of(thumbprint, channel)
+        return [
+            period
+            for binding in self._by_meter.get(thumbprint, ())
+            if binding.channel == channel
+            for period in periods(
+                [each for each in self.comparisons if each.is_about(thumbprint, channel, binding.serial)],
+                plan,
+                binding.from_ms,
+                END_MS if binding.to_ms is None else binding.to_ms,
+            )
+        ]
+
     def plan(self, thumbprint: bytes, parameter_set: bytes) -> MeterPlan:
         plan = self._plans.get((thumbprint, parameter_set))
         if plan is None:
@@ -76,7 +102,8 @@ class Trust:
         channels = known.channels if known is not None else ()
         bounds = {channel.id: self.bounds(thumbprint, channel) for channel in channels}
         codes = parameters.findings(parameter_set, thumbprint, self.authorities)
-        return MeterPlan(known, bounds, codes, self.max_jitter_ms)
+        facts = {channel.id: self.facts(thumbprint, channel.id) for channel in channels}
+        return MeterPlan(known, bounds, codes, self.max_jitter_ms, facts)
 
 
 def load_trust(config: GatewayConfig) -> Trust:
@@ -103,7 +130,25 @@ def load_trust(config: GatewayConfig) -> Trust:
         update_authorities=update_authorities,
         max_jitter_ms=config.traceability.max_sampling_jitter_ms,
         makers=load_makers(config.makers.roots, config.makers.revocation_lists),
+        comparisons=load_events(config),
+        plans=load_plans(config.traceability.checks),
     )
+
+
+def load_events(config: GatewayConfig) -> list[Comparison]:
+    folder = config.comparisons.folder
+    return [] if folder is None else load_comparisons(folder, comparison_keys(config))
+
+
+def comparison_keys(config: GatewayConfig) -> AuthorityKeys:
+    """The gateway's own verdict key, and those that the configuration names besides."""
+    own = public_path(config.keys.verdict)
+    if own.exists():
+        kid, key = load_authority_key(own, t.ROLE_VERDICT)
+    else:
+        sealer = load_sealer(config.keys.verdict, t.ROLE_VERDICT)
+        kid, key = sealer.kid, sealer.public_key
+    return {**_authorities(config.comparisons.keys, t.ROLE_VERDICT), kid: key}
 
 
 def certificate_files(config: GatewayConfig) -> tuple[Path, ...]:
