@@ -17,6 +17,7 @@ What is found today speaks about yesterday's readings: they are judged again whe
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import NamedTuple
 
 from meter_gateway.metrology.conformity import Outcome
@@ -79,7 +80,7 @@ def _outcomes(runs: Sequence[Comparison], from_ms: int) -> Iterator[Period]:
 def _intervals(runs: Sequence[Comparison], start_ms: int, interval_ms: int) -> Iterator[Period]:
     yield Period("comparison_missing", start_ms, _first_end(run for run in runs if _is_conclusive(run)))
     passed = [run.end_ms for run in runs if _is_passed(run)]
-    for at_ms, next_ms in zip(passed, [*passed[1:], END_MS], strict=True):
+    for at_ms, next_ms in pairwise([*passed, END_MS]):
         yield Period("comparison_overdue", max(start_ms, at_ms + interval_ms), next_ms)
 
 
@@ -129,7 +130,7 @@ def _drift(runs: Sequence[Comparison], drift: Drift, from_ms: int) -> Iterator[P
 def _checks(checks: Sequence[Comparison], asked: ZeroSpan, start_ms: int) -> Iterator[Period]:
     if asked.interval_days is not None:
         done = [start_ms, *(check.end_ms for check in checks if check.end_ms > start_ms)]
-        for at_ms, next_ms in zip(done, [*done[1:], END_MS], strict=True):
+        for at_ms, next_ms in pairwise([*done, END_MS]):
             yield Period("zero_span_overdue", at_ms + asked.interval_days * DAY_MS, next_ms)
     chart = None if asked.s_ams is None else Qal3(float(asked.s_ams))
     state = Qal3State()
