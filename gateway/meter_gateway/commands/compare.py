@@ -12,6 +12,7 @@ import typer
 
 from meter_gateway.bounded import read_bounded
 from meter_gateway.commands.channel_at import ChannelArgument, MeterArgument
+from meter_gateway.commands.compare_report import list_comparisons, report, show
 from meter_gateway.commands.compare_view import print_evaluation, print_event
 from meter_gateway.commands.readings import find_meter, time_option
 from meter_gateway.commands.terminal import ConfigOption, configured, existing_store, terminal
@@ -35,6 +36,10 @@ from meter_protocol.schema import MAX_TEXT
 app = typer.Typer(
     no_args_is_help=True, help="Channels compared with a reference in place, and what follows from it."
 )
+
+app.command("list")(list_comparisons)
+app.command()(show)
+app.command()(report)
 
 RunOption = Annotated[
     str | None,

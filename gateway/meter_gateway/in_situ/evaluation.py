@@ -134,7 +134,7 @@ def evaluate(pairs: Sequence[Pair], sides: Sides, rule: Rule) -> Evaluation:
         points, more = _by_normalised_error(groups, sides, rule)
         reasons += more
     outcome = comparison.worst(point.outcome for point in points) if points else Outcome.INCONCLUSIVE
-    if not points:
+    if not any(pair.is_used for pair in pairs):
         reasons.append("no_settled_pair")
     if reasons:
         outcome = Outcome.INCONCLUSIVE

@@ -1,4 +1,4 @@
-"""This folder on the path, so that its tests share `plant.py`."""
+"""This folder on the path, so that its tests share `plant.py`, and that of the certificates for its signers."""
 
 import sys
 from pathlib import Path
@@ -6,11 +6,19 @@ from typing import Any
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
+HERE = Path(__file__).parent
+sys.path[:0] = [str(HERE), str(HERE.parent / "dcc")]
 
-from plant import Plant, channels
+from plant import Plant, channels  # noqa: E402 - found in this folder
 
-from meter_tools.simulated_meter import SimulatedMeter
+from meter_tools.simulated_meter import SimulatedMeter  # noqa: E402
+
+
+@pytest.fixture
+def schemas(shared: Path) -> Path | None:
+    """PTB's, where their owner has put them."""
+    folder = shared / "data" / "dcc" / "xsd"
+    return folder if folder.is_dir() else None
 
 
 @pytest.fixture
