@@ -100,7 +100,8 @@ def test_what_makes_a_run_prove_nothing(change: dict[str, object], reason: str) 
 
 def test_a_reference_outside_its_calibrated_range() -> None:
     result = found(series(*steady(900_000)), series(*steady(900_000)))
-    assert (result.outcome, result.reasons) == (Outcome.INCONCLUSIVE, ("reference_outside_range",))
+    assert result.outcome is Outcome.INCONCLUSIVE
+    assert "reference_outside_range" in result.reasons
 
 
 def test_a_certificate_over_another_quantity_says_nothing_here() -> None:
