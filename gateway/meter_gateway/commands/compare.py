@@ -12,6 +12,7 @@ import typer
 
 from meter_gateway.bounded import read_bounded
 from meter_gateway.commands.channel_at import ChannelArgument, MeterArgument
+from meter_gateway.commands.compare_after import change_instrument, propose, propose_interval
 from meter_gateway.commands.compare_report import list_comparisons, report, show
 from meter_gateway.commands.compare_view import print_evaluation, print_event
 from meter_gateway.commands.readings import find_meter, time_option
@@ -40,6 +41,9 @@ app = typer.Typer(
 app.command("list")(list_comparisons)
 app.command()(show)
 app.command()(report)
+app.command("interval")(propose_interval)
+app.command()(propose)
+app.command("change-instrument")(change_instrument)
 
 RunOption = Annotated[
     str | None,

@@ -68,8 +68,8 @@ class Plant:
 
     def bind(self) -> None:
         text = "".join(
-            f"[[binding]]\nmeter = '{meter.thumbprint.hex()}'\nchannel = {channel}\n"
-            f"serial = '{meter.name} power'\n"
+            f'[[binding]]\nmeter = "{meter.thumbprint.hex()}"\nchannel = {channel}\n'
+            f'serial = "{meter.name} power"\n'
             f"certificates = ['{name}']\nfrom = 2025-12-01T00:00:00Z\n"
             for meter, name in ((self.meter, "OWN"), (self.reference, "REF"))
             for channel in (POWER, ENERGY)
