@@ -31,6 +31,7 @@ SECTIONS: dict[str, Models] = {
     "[makers]": (config.MakersSection,),
     "[certificates]": (config.CertificatesSection,),
     "[comparisons]": (config.ComparisonsSection,),
+    "[reports]": (config.ReportsSection,),
     "[traceability]": (config.TraceabilitySection,),
     "Certificate files": (certificate_file._CertificateFile,),
     "laboratory": (certificate_file._Laboratory,),

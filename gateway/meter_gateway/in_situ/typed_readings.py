@@ -6,8 +6,6 @@ line may name the columns. A line that is not one of these is refused with its n
 left out is a result that nobody can repeat.
 """
 
-import csv
-import io
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
 
@@ -22,8 +20,8 @@ _MAX_DIGITS = 18
 def readings_of(text: str) -> list[tuple[int, int, Decimal]]:
     """(start_ms, end_ms, value), in the order of the lines. Told names the first line that is wrong."""
     found = []
-    for number, cells in enumerate(csv.reader(io.StringIO(text)), start=1):
-        cells = [cell.strip() for cell in cells]
+    for number, line in enumerate(text.splitlines(), start=1):
+        cells = [cell.strip() for cell in line.split(",")]
         if not any(cells) or (number == 1 and cells[-1].lower() == "value"):
             continue
         if len(cells) not in (2, 3):

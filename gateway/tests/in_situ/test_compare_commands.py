@@ -156,6 +156,20 @@ def test_a_run_goes_on_where_it_was(plant: Plant) -> None:
     assert not list((plant.gateway.state / "comparisons").iterdir())
 
 
+def test_an_auditor_verifies_an_event_with_the_verdict_key_alone(plant: Plant) -> None:
+    plant.measure(20)
+    event = plant.compare()
+    (path,) = (plant.gateway.folder / "comparisons").glob("*.comparison")
+    key = plant.gateway.folder / "keys" / "verdict.pub.pem"
+    done = plant.gateway.command("verify", path, "--key", key)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert event.run in done.stdout
+    assert "M-1 power" in done.stdout
+    assert "passed" in done.stdout
+    chinese = plant.gateway.command("--lang", "zh", "verify", path, "--key", key).stdout
+    assert "合格" in chinese
+
+
 def test_an_event_that_was_changed_is_refused(plant: Plant) -> None:
     plant.measure(20)
     event = plant.compare()
