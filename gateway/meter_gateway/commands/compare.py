@@ -51,6 +51,9 @@ RunOption = Annotated[
 ]
 PersonOption = Annotated[str, typer.Option("--person", help="who is responsible")]
 
+MAX_CERTIFICATES, MAX_CONDITIONS = 8, 16
+"""SPEC §8.6."""
+
 _CHECKS = {"zero": cm.ZERO, "span": cm.SPAN}
 
 
@@ -126,9 +129,7 @@ def start(
     ] = None,
     config: ConfigOption = None,
 ) -> None:
-    """Begin to compare a channel with a reference: another meter, an instrument on Modbus, or typed-in
-    readings.
-    """
+    """Begin to compare a channel with a reference: a meter, an instrument on Modbus, or typed-in readings."""
     term, settings = terminal(ctx), configured(config)
     comparison_folder.folder_of(settings)
     store, trust = existing_store(settings), load_trust(settings)
@@ -139,6 +140,8 @@ def start(
     if (reference_meter is None) != (reference_channel is None):
         raise Told("compare.no_reference_channel")
     said_certificates = tuple(certificate or ())
+    if len(said_certificates) > MAX_CERTIFICATES or len(condition or ()) > MAX_CONDITIONS:
+        raise Told("compare.too_many", certificates=MAX_CERTIFICATES, conditions=MAX_CONDITIONS)
     for identifier in said_certificates:
         if identifier not in trust.register:
             raise Told("compare.unknown_certificate", id=identifier)

@@ -9,6 +9,7 @@ from meter_gateway.sealing import load_sealer
 from meter_gateway.texts import Told
 from meter_gateway.traceability.comparison import SUFFIX, Comparison, find, open_event, raw_path
 from meter_gateway.traceability.trust import comparison_keys, load_events
+from meter_protocol import cbor, cose
 from meter_protocol import comparison as cm
 from meter_protocol import types as t
 
@@ -22,6 +23,9 @@ def folder_of(config: GatewayConfig) -> Path:
 def seal(config: GatewayConfig, fields: Fields, raw: bytes) -> Path:
     """Under the gateway's verdict key; the raw data are there before the event that names them."""
     folder = folder_of(config)
+    # With many points and conditions the raw data may not fit beside them.
+    if len(cbor.dumps(fields)) > t.max_size(t.COMPARISON) - cose.OVERHEAD:
+        fields = {**fields, cm.RAW: None}
     sealed = load_sealer(config.keys.verdict, t.ROLE_VERDICT).seal(t.COMPARISON, fields)
     open_event(sealed, comparison_keys(config))
     path = folder / f"{fields[cm.RUN].hex()}{SUFFIX}"

@@ -5,7 +5,7 @@ here: the outcome was found before. Whoever has the raw data and the settings fi
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -72,8 +72,8 @@ def event_of(
     now: GatewayTime,
 ) -> tuple[Fields, bytes]:
     """The event's fields and the raw data; whether these are in the event too says its key `raw`."""
-    values = [abs(pair.channel) for pair in found.pairs] + [abs(pair.reference) for pair in found.pairs]
-    exponent = _exponent(min(channel.exponent, reference.exponent) - MORE_DIGITS, max(values, default=0.0))
+    wanted = min(channel.exponent, reference.exponent) - MORE_DIGITS
+    exponent = _exponent(wanted, max(_sizes(found), default=0.0))
     unit = Decimal(1).scaleb(exponent)
 
     def whole(value: float) -> int:
@@ -265,6 +265,14 @@ def _use(pair: Pair) -> int:
     return cm.USED if pair.is_settled else cm.UNSETTLED
 
 
+def _sizes(found: Evaluation) -> Iterator[float]:
+    for pair in found.pairs:
+        yield from (abs(pair.channel), abs(pair.reference), pair.u)
+    yield from map(abs, found.corrections)
+    for point in found.points:
+        yield from (abs(point.reference), abs(point.error), point.uncertainty, point.mpe)
+
+
 def _exponent(wanted: int, largest: float) -> int:
     """As fine as wanted, as long as the largest value is an int64."""
     exponent = max(-18, wanted)
@@ -279,4 +287,5 @@ def _exponent_of(value: Decimal) -> int:
 
 
 def _ppm(value: float) -> int:
-    return round(value * 1_000_000)
+    """Of a ratio beyond an int64 it is only said that it is."""
+    return max(-_LARGEST, min(_LARGEST, round(value * 1_000_000)))

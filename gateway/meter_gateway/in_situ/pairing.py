@@ -20,8 +20,8 @@ from statistics import median
 
 from meter_gateway.in_situ.series import Series, Span, spans
 
-COVERED = 0.999
-"""Part of a span that the other side must cover: all of it, but for the rounding of its share."""
+UNCOVERED = 0.001
+"""Part of a span that the other side may leave open, or cover twice: what rounding makes of its shares."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +54,8 @@ def pairs_of(channel: Series, reference: Series, settled_within: float | None) -
         return []
     is_channel_longer = _length(sides[0]) > _length(sides[1])
     base, fine = sides if is_channel_longer else (sides[1], sides[0])
+    steps = channel.step * channel.scale, reference.step * reference.scale
+    step_of_base, step_of_fine = steps if is_channel_longer else (steps[1], steps[0])
     starts = [span.start_ms for span in fine]
     jitter_ms = channel.jitter_ms + reference.jitter_ms
     offset_ms = channel.offset_ms + reference.offset_ms
@@ -62,7 +64,7 @@ def pairs_of(channel: Series, reference: Series, settled_within: float | None) -
     for place, span in enumerate(base):
         within = _within(fine, starts, span)
         amount, covered, cut_ms = _over(within, span)
-        spread = max(_spread(within), _spread(base[max(0, place - 1) : place + 1]))
+        spread = max(_spread(within, step_of_fine), _spread(base[max(0, place - 1) : place + 1], step_of_base))
         times_ms = (spread * offset_ms, spread * cut_ms, _edge_level(span, spread) * jitter_ms * math.sqrt(2))
         u_time = math.hypot(*times_ms) / math.sqrt(3) / (1 if span.is_register else span.length_ms)
         is_known = len(within) > 1 or place > 0
@@ -77,7 +79,7 @@ def pairs_of(channel: Series, reference: Series, settled_within: float | None) -
                 other,
                 math.hypot(u_time, resolution),
                 other / span.length_ms * MS_PER_HOUR if span.is_register else other,
-                covered >= COVERED,
+                abs(covered - 1) <= UNCOVERED,
                 is_settled,
             )
         )
@@ -108,10 +110,18 @@ def _over(within: Sequence[Span], span: Span) -> tuple[float, float, float]:
     return amount, covered_ms / span.length_ms, cut_ms
 
 
-def _spread(around: Sequence[Span]) -> float:
-    """How far the levels of one side lie apart, and the samples inside each of its spans."""
+def _spread(around: Sequence[Span], step: float) -> float:
+    """How far the levels of one side lie apart, and the samples inside each of its spans.
+
+    What the resolution alone makes of a steady process is no change of it: a step of each of two values, each of
+    which for a register is the difference of two totals over a span that may be short.
+    """
+    if not around:
+        return 0.0
     levels = [span.level for span in around]
-    return max(max(levels) - min(levels), *(span.spread for span in around)) if levels else 0.0
+    shortest_ms = min(span.length_ms for span in around)
+    alone = 2 * step / shortest_ms if around[0].is_register else step
+    return max(0.0, max(levels) - min(levels) - alone, *(span.spread for span in around))
 
 
 def _edge_level(span: Span, spread: float) -> float:
@@ -119,8 +129,6 @@ def _edge_level(span: Span, spread: float) -> float:
 
 
 def _resolution(series: Series) -> float:
-    """±half a step of a mean, rectangular; an increase is the difference of two totals: triangular over ±one
-    step.
-    """
+    """±half a step of a mean, rectangular; ±one step of an increase, which has two totals, triangular."""
     step = series.step * series.scale
     return step / math.sqrt(6) if series.is_register else step / math.sqrt(12)

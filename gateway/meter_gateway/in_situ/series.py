@@ -49,9 +49,7 @@ class Series:
 
 
 class Span(NamedTuple):
-    """`amount` is a mean, or for a register the increase, in the quantity's unit; `spread` in the unit of
-    `level`.
-    """
+    """`amount` is a mean, or a register's increase, in the quantity's unit; `spread` is in the unit of `level`."""
 
     start_ms: float
     end_ms: float

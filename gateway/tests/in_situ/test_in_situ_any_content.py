@@ -121,10 +121,11 @@ def test_typed_digits_are_the_resolution() -> None:
     values=st.lists(st.integers(-(2**40), 2**40), max_size=12),
     others=st.lists(st.integers(-(2**40), 2**40), max_size=12),
     exponents=st.tuples(st.integers(-12, 6), st.integers(-12, 6)),
+    mpe=st.sampled_from([1e-9, 1.0, 1e9]),
     is_register=st.booleans(),
 )
 def test_any_two_series_have_an_outcome_that_can_be_sealed(
-    values: list[int], others: list[int], exponents: tuple[int, int], is_register: bool
+    values: list[int], others: list[int], exponents: tuple[int, int], mpe: float, is_register: bool
 ) -> None:
     def side(numbers: list[int], exponent: int) -> Series:
         at: Callable[[int], int] = (lambda n: n * 60_000) if is_register else (lambda n: (n - 1) * 60_000)
@@ -132,7 +133,7 @@ def test_any_two_series_have_an_outcome_that_can_be_sealed(
         return Series(exponent, is_register, readings)
 
     channel, reference = side(values, exponents[0]), side(others, exponents[1])
-    result = found(channel, reference)
+    result = found(channel, reference, mpe_percent=mpe)
     now = GatewayTime(1_767_300_000_000, f.CLOCK_SYNCHRONISED, 20)
     made, raw = event_of(ABOUT, channel, reference, result, Rule(Limit(percent=1.0)), (), now)
     messages.encode(t.COMPARISON, made)

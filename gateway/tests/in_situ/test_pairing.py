@@ -45,6 +45,26 @@ def test_a_register_is_compared_by_what_it_counted() -> None:
     assert found[3].level == pytest.approx(600), "per hour"
 
 
+def test_readings_that_overlap_are_no_pair() -> None:
+    """Typed in twice: what was counted in that time must not count twice."""
+    once = series(*[60] * 10)
+    twice = Series(once.exponent, True, once.readings + once.readings[3:5])
+    ordered = Series(0, True, tuple(sorted(twice.readings, key=lambda each: each.start_ms)))
+    longer = samples(*range(0, 700, 100), every_ms=2 * MINUTE_MS, is_register=True)
+    assert [pair.is_covered for pair in pairs_of(longer, ordered, None)] == [True, False, False, True, True, False]
+
+
+def test_the_resolution_of_a_register_is_no_change_of_the_process() -> None:
+    """27.8 Wh each second, read each second to 1 Wh: between 27 and 28."""
+    totals = tuple(Reading(START_MS + n * 1000, START_MS + n * 1000, n * 278 // 10) for n in range(301))
+    meter = Series(0, True, totals[::60])
+    assert all(pair.is_settled for pair in pairs_of(meter, Series(0, True, totals), 0.02))
+    slower = tuple(
+        Reading(each.start_ms, each.end_ms, each.value * (1 + n // 150)) for n, each in enumerate(totals)
+    )
+    assert not all(pair.is_settled for pair in pairs_of(meter, Series(0, True, slower), 0.02))
+
+
 def test_a_register_that_went_back_has_no_increase_there() -> None:
     totals = samples(0, 10, 5, 15, every_ms=MINUTE_MS, is_register=True)
     assert [span.amount for span in spans(totals)] == [10, 10]
