@@ -13,11 +13,13 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from meter_gateway.bounded import read_bounded
 from meter_gateway.certificate_folder import replace_file
 from meter_gateway.commands.compare_view import print_event
-from meter_gateway.commands.terminal import ConfigOption, configured, terminal
+from meter_gateway.commands.terminal import NEGATIVE, ConfigOption, configured, terminal
 from meter_gateway.config import GatewayConfig
 from meter_gateway.in_situ import dcc_report
+from meter_gateway.in_situ.again import differences
 from meter_gateway.in_situ.comparison_folder import event_named, folder_of
 from meter_gateway.texts import Told
+from meter_gateway.traceability import load_trust
 from meter_gateway.traceability.comparison import open_raw
 from meter_gateway.traceability.dcc.safe_xml import parse
 from meter_gateway.traceability.dcc.schema import validate
@@ -25,6 +27,7 @@ from meter_gateway.traceability.dcc.signature import open_signed
 from meter_gateway.traceability.trust import load_events
 from meter_gateway.values import time_text
 from meter_protocol import comparison as cm
+from meter_protocol.comparison_schema import TABLE
 from meter_protocol.quantities import BY_CODE
 
 MAX_PEM = 1 << 20
@@ -54,7 +57,14 @@ def list_comparisons(ctx: typer.Context, config: ConfigOption = None) -> None:
     term.table(("run", "time", "kind", "instrument", "channel", "reference", "outcome"), rows)
 
 
-def show(ctx: typer.Context, run: RunArgument, config: ConfigOption = None) -> None:
+def show(
+    ctx: typer.Context,
+    run: RunArgument,
+    again: Annotated[
+        bool, typer.Option("--again", help="find it anew from the raw data and the certificates")
+    ] = False,
+    config: ConfigOption = None,
+) -> None:
     """Show one finished comparison as it was sealed; its signature and its raw data are checked."""
     term, settings = terminal(ctx), configured(config)
     event = event_named(settings, run)
@@ -62,6 +72,14 @@ def show(ctx: typer.Context, run: RunArgument, config: ConfigOption = None) -> N
     print_event(term, event.fields)
     counts = {"channel": len(raw[cm.RAW_CHANNEL]), "reference": len(raw[cm.RAW_REFERENCE])}
     term.print(term.say("compare.raw", **counts, digest=event.fields[cm.RAW_DIGEST].hex()))
+    if not again:
+        return
+    names = {key: name for key, name, _ in TABLE}
+    found = [names[key] for key in differences(event, raw, load_trust(settings))]
+    if found:
+        term.print(term.say("compare.differs", what=", ".join(found)))
+        raise typer.Exit(NEGATIVE)
+    term.print(term.say("compare.same"))
 
 
 def report(

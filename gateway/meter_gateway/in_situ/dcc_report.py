@@ -363,7 +363,25 @@ def _table(fields: Fields, quantity: Quantity) -> etree._Element:
             _dcc("measurementMetaData", limits),
             refType="basic_measurementError",
         ),
+        *_scores(fields),
     )
+
+
+def _scores(fields: Fields) -> list[etree._Element]:
+    """What the outcome goes by besides the error: E_n of each point, or the relative accuracy of all."""
+    scores = [point[cm.POINT_EN_PPM] for point in fields[cm.POINTS]]
+    accuracy = fields[cm.RELATIVE_ACCURACY]
+    made = []
+    if None not in scores:
+        told = " ".join(decimal_text(score, -6) for score in scores)
+        made.append(
+            _dcc("quantity", _words("name", ("Normalised error E_n", "归一化误差 E_n")), _values(told, "\\one"))
+        )
+    if accuracy is not None:
+        percent = decimal_text(accuracy[cm.ACCURACY_PPM], -4)
+        name = (f"Relative accuracy, {accuracy[cm.ACCURACY_BASIS]}", f"相对准确度，{accuracy[cm.ACCURACY_BASIS]}")
+        made.append(_dcc("quantity", _words("name", name), _real(percent, "\\percent")))
+    return made
 
 
 def _values(values: str, unit: str, uncertainty: etree._Element | None = None) -> etree._Element:

@@ -4,9 +4,10 @@ What makes the reference prove nothing is told as an objection and not as an err
 and says why.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import NamedTuple
 
 from meter_gateway.in_situ.evaluation import Evaluation, Limit, Rule, Sides, evaluate
 from meter_gateway.in_situ.event import About, Condition, Reference
@@ -20,12 +21,15 @@ from meter_gateway.metrology.conformity import SIMPLE_ACCEPTANCE, DecisionRule
 from meter_gateway.store import Store
 from meter_gateway.texts import Told
 from meter_gateway.traceability import calibration
-from meter_gateway.traceability.certificate import Certificate
+from meter_gateway.traceability.certificate import Certificate, Result
 from meter_gateway.traceability.check_plan import Plan
 from meter_gateway.traceability.parameters import Channel
 from meter_gateway.traceability.trust import Trust
 from meter_protocol import comparison as cm
 from meter_protocol.quantities import Quantity
+
+NO_CLAIM = "MPE"
+"""Where no certificate speaks for the channel, its class does."""
 
 TYPED_JITTER_MS = 1000
 """How far from the time that he wrote a person may have read the display."""
@@ -63,13 +67,12 @@ def gather(
     start_ms = round(min((pair.start_ms for pair in pairs), default=from_ms))
     end_ms = round(max((pair.end_ms for pair in pairs), default=now_ms))
     certificates = _certificates(run, trust, signed.quantity, start_ms, end_ms)
-    standard, objections = _standard(run, certificates, trust, signed, start_ms, end_ms)
     bound = calibration.in_force(trust.bounds(meter, signed.channel), start_ms, end_ms).bound
-    own = None if bound is None else Standard(bound.result, signed.quantity, signed.series.is_register)
-    shared = () if bound is None else shared_equipment(bound.certificate, certificates)
-    u_shared = max((_relative_u(trust, name, signed, pairs) for name in shared), default=0.0)
-    sides = Sides(standard, own, objections, u_shared)
-    settings = _settings(rule, signed.series, reference, run, None if bound is None else bound.certificate, shared)
+    own = None if bound is None else (bound.certificate, bound.result)
+    drift = None if run.drift_percent_per_year is None else float(run.drift_percent_per_year)
+    measured = Measured(signed.quantity, signed.series.is_register, tuple(pairs), start_ms, end_ms)
+    sides, shared = sides_of(trust, measured, certificates, run.reference.serial, own, drift)
+    settings = _settings(rule, signed.series, reference, run, None if own is None else own[0], shared)
     about = _about(run, trust, signed.channel, signed.quantity, certificates, end_ms)
     return Gathered(about, signed.series, reference, tuple(pairs), sides, rule, settings)
 
@@ -143,41 +146,71 @@ def _certificates(
     return () if found is None else (found.certificate,)
 
 
-def _standard(
-    run: RunState,
-    certificates: tuple[Certificate, ...],
+class Measured(NamedTuple):
+    """What both sides measured: the pairs, and the time over which certificates have to be in force."""
+
+    quantity: Quantity
+    is_register: bool
+    pairs: tuple[Pair, ...]
+    start_ms: int
+    end_ms: int
+
+
+def sides_of(
     trust: Trust,
-    signed: Signed,
-    start_ms: int,
-    end_ms: int,
+    measured: Measured,
+    certificates: Sequence[Certificate],
+    serial: str,
+    own: tuple[Certificate, Result] | None,
+    drift_percent: float | None,
+) -> tuple[Sides, list[str]]:
+    """What certificates say of both sides, and the standards with which both were calibrated.
+
+    `serial` is the reference's; `own` is what speaks for the channel.
+    """
+    standard, objections = _standard(trust, measured, certificates, serial, drift_percent)
+    channel = None if own is None else Standard(own[1], measured.quantity, measured.is_register)
+    shared = [] if own is None else shared_equipment(own[0], certificates)
+    u_shared = max((_relative_u(trust, name, measured) for name in shared), default=0.0)
+    return Sides(standard, channel, objections, u_shared), shared
+
+
+def _standard(
+    trust: Trust,
+    measured: Measured,
+    certificates: Sequence[Certificate],
+    serial: str,
+    drift_percent: float | None,
 ) -> tuple[Standard | None, tuple[str, ...]]:
-    serial = run.reference.serial
     objections = []
     for certificate in certificates:
-        for result in certificate.results:
-            if result.quantity is not signed.quantity or result.instrument.serial != serial:
-                continue
-            if trust.register.standing(certificate, serial, start_ms, end_ms):
-                objections.append("reference_not_in_force")
-            if any(code in certificate.findings for code in _UNPROVEN):
-                objections.append("reference_certificate_unproven")
-            drift = run.drift_percent_per_year
-            age_ms = max(0, end_ms - trust.register.days_of(certificate)[1])
-            yearly = None if drift is None else float(drift) / 100
-            standard = Standard(result, signed.quantity, signed.series.is_register, age_ms, yearly)
-            return standard, tuple(objections)
+        result = result_for(certificate, serial, measured.quantity)
+        if result is None:
+            continue
+        if trust.register.standing(certificate, serial, measured.start_ms, measured.end_ms):
+            objections.append("reference_not_in_force")
+        if any(code in certificate.findings for code in _UNPROVEN):
+            objections.append("reference_certificate_unproven")
+        age_ms = max(0, measured.end_ms - trust.register.days_of(certificate)[1])
+        yearly = None if drift_percent is None else drift_percent / 100
+        return Standard(result, measured.quantity, measured.is_register, age_ms, yearly), tuple(objections)
     return None, ()
 
 
-def _relative_u(trust: Trust, identifier: str, signed: Signed, pairs: Iterable[Pair]) -> float:
+def result_for(certificate: Certificate, serial: str, quantity: Quantity) -> Result | None:
+    """What the certificate says about this quantity of this instrument."""
+    known = (each for each in certificate.results if each.quantity is quantity)
+    return next((each for each in known if each.instrument.serial == serial), None)
+
+
+def _relative_u(trust: Trust, identifier: str, measured: Measured) -> float:
     """Of a standard with which both sides were calibrated, where its certificate is known; else 0."""
-    known = list(pairs)
-    if identifier not in trust.register or not known:
+    if identifier not in trust.register or not measured.pairs:
         return 0.0
-    value, level = known[-1].reference, known[-1].level
+    value, level = measured.pairs[-1].reference, measured.pairs[-1].level
     for result in trust.register[identifier].results:
-        if result.quantity is signed.quantity and value:
-            claim = claimed(Standard(result, signed.quantity, signed.series.is_register), value, level)
+        if result.quantity is measured.quantity and value:
+            claim = claimed(Standard(result, measured.quantity, measured.is_register), value, level)
             if isinstance(claim, Claim):
                 return claim.u / abs(value)
     return 0.0
@@ -193,6 +226,7 @@ def _settings(
 ) -> tuple[tuple[str, str], ...]:
     """What is not in the event and is needed to judge the raw data again."""
     told = {
+        "kind": "register" if channel.is_register else "mean",
         "level_within": f"{rule.level_within:.9g}",
         "settled_within": "any" if rule.settled_within is None else f"{rule.settled_within:.9g}",
         "min_pairs": str(rule.min_pairs),
@@ -205,7 +239,8 @@ def _settings(
         "reference_jitter_ms": str(reference.jitter_ms),
         "reference_step": str(reference.step),
         "reference_drift_percent_per_year": run.drift_percent_per_year or "none",
-        "channel_claim": "MPE" if certificate is None else certificate.identifier,
+        "channel_basis": rule.channel_basis or "none",
+        "channel_claim": NO_CLAIM if certificate is None else certificate.identifier,
         "shared_standards": ", ".join(shared) or "none",
     }
     return tuple((name, value.encode()[:64].decode(errors="ignore")) for name, value in told.items())

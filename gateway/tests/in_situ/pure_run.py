@@ -72,6 +72,7 @@ ABOUT = About(
 )
 
 
-def sealed(channel: Series, reference: Series, mpe_percent: float = 1.0) -> tuple[Fields, bytes]:
-    result = found(channel, reference, mpe_percent=mpe_percent)
-    return event_of(ABOUT, channel, reference, result, Rule(Limit(percent=mpe_percent)), (("x", "y"),), NOW)
+def sealed(channel: Series, reference: Series, mpe_percent: float = 1.0, **change: Any) -> tuple[Fields, bytes]:
+    result = found(channel, reference, mpe_percent=mpe_percent, **change)
+    rule = Rule(Limit(percent=mpe_percent), **change)
+    return event_of(ABOUT, channel, reference, result, rule, (("x", "y"),), NOW)

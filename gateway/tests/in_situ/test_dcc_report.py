@@ -55,6 +55,17 @@ def test_it_fulfils_the_schema(event: Comparison, person: Party, schemas: Path |
     assert validate(safe_xml.parse(signed(event, person)), schemas) == "3.3.0"
 
 
+def test_relative_accuracy_is_in_it(person: Party, schemas: Path | None) -> None:
+    channel, reference = series(*steady(101_000, count=9)), series(*steady(100_000, count=9, scatter=9))
+    basis = {"channel_basis": "dry, 30 min", "reference_basis": "dry, 30 min"}
+    fields, _ = sealed(channel, reference, method="rata", settled_within=None, **basis)
+    signed_report = signed(Comparison(bytes(32), fields), person)
+    assert "Relative accuracy, dry, 30 min" in signed_report.decode()
+    assert "\\percent" in signed_report.decode()
+    if schemas is not None:
+        assert validate(safe_xml.parse(signed_report), schemas) == "3.3.0"
+
+
 def test_what_is_read_back_is_what_went_in(event: Comparison, person: Party) -> None:
     opened = open_signed(signed(event, person))
     assert opened is not None
@@ -105,6 +116,7 @@ def test_it_is_titled_what_it_is_and_claims_what_is_configured(event: Comparison
     assert "calibrationLaboratoryCode" not in plain
     assert "|E_n| ≤ 1" in plain
     assert event.hash.hex() in plain
+    assert "归一化误差" in plain
     accredited = Issuer("Institute", "CN", "Urumqi", "Plant 7", "CNAS L0000", "active power")
     assert "<dcc:calibrationLaboratoryCode>CNAS L0000<" in signed(event, person, accredited).decode()
     # Half a claim is none.
