@@ -262,6 +262,8 @@ def test_topics() -> None:
         f"at most {cose.MAX_MESSAGES} messages",
         f"at most {messages.MAX_SET_OBJECTS} strings, arrays and maps",
         f"at most {framing.MAX_PAYLOAD} bytes; a meter",
+        f"a plain map of at most {cs.MAX_RAW} bytes",
+        f"they take at most {cs.MAX_RAW_INSIDE} bytes they are inside",
         f"at most {framing.MAX_PAYLOAD} bytes a publish",
         f"the first {cose.KID_SIZE} bytes of the key's thumbprint",
     ],
