@@ -278,6 +278,7 @@ class TraceabilitySection(Table):
     certificates: Files = Field(default=(), examples=['["certificates/*.toml"]'])
     bindings: Files = Field(default=(), examples=['["bindings.toml"]'])
     checks: Files = Field(default=(), examples=['["checks.toml"]'])
+    plausibility: Files = Field(default=(), examples=['["plausibility.toml"]'])
     utc_offset: Annotated[int, BeforeValidator(_utc_offset)] = Field(default=0, examples=['"+08:00"'])
     """Minutes; a certificate's dates begin at midnight there."""
 
