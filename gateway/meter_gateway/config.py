@@ -91,7 +91,7 @@ def _scheme(value: Any, info: ValidationInfo) -> Any:
         return _file(value, info)
     names = sorted(path.stem for path in SCHEMES.glob("*.toml"))
     if value not in names:
-        raise problem("is not a scheme", f"write {' or '.join(names)}, or the path of a .toml file")
+        raise problem("is not a scheme", f"write one of {', '.join(names)}, or the path of a .toml file")
     return SCHEMES / f"{value}.toml"
 
 

@@ -141,7 +141,7 @@ class VerificationResult:
 
 @dataclass(frozen=True, slots=True)
 class ReferenceGas:
-    """One component of the gas mixture in a cylinder: its amount fraction and U = k·u, in `unit` of the quantity."""
+    """One component of the mixture in a cylinder: its amount fraction and U = k·u, in `unit` of the quantity."""
 
     cylinder: str
     quantity: Quantity

@@ -1,6 +1,7 @@
 """Stuck, spike, rate of change, balance and data validity: one fact is changed, and exactly its code is found."""
 
 from decimal import Decimal
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -372,7 +373,7 @@ def test_columns_and_single_messages_find_the_same_and_a_state_may_be_stored_in_
     pieces = sorted({0, len(messages), *(cut for cut in cuts if cut < len(messages))})
     grouped_state = ChainState.new(THUMBPRINT)
     grouped = []
-    for begin, end in zip(pieces, pieces[1:], strict=False):
+    for begin, end in pairwise(pieces):
         grouped += assess_group(grouped_state, messages[begin:end], trust, received_ms)
     assert grouped == whole
     assert grouped_state.dumps() == whole_state.dumps()
