@@ -10,6 +10,7 @@ from meter_gateway import enrolment
 from meter_gateway.bounded import read_bounded
 from meter_gateway.certificate_folder import add_binding, add_end, file_of, import_dcc, import_paper
 from meter_gateway.commands.certificate_view import due_text, plot_curve, print_certificate
+from meter_gateway.commands.picture import PlotOption, check
 from meter_gateway.commands.readings import find_meter
 from meter_gateway.commands.terminal import ConfigOption, configured, existing_store, terminal
 from meter_gateway.config import GatewayConfig
@@ -123,12 +124,11 @@ def list_certificates(ctx: typer.Context, config: ConfigOption = None) -> None:
 def show(
     ctx: typer.Context,
     certificate: Annotated[str, typer.Argument(help="its identifier")],
-    plot: Annotated[
-        Path | None, typer.Option("--plot", help="write the error curve as SVG", show_default=False)
-    ] = None,
+    plot: PlotOption = None,
     config: ConfigOption = None,
 ) -> None:
     """Show one certificate: results, limits, conditions, equipment, and the signer with the chain above."""
+    check(plot)
     term, settings = terminal(ctx), configured(config)
     path, known = file_of(settings, certificate)
     found = load_dcc(path, load_anchors(settings.certificates)) if is_dcc_file(path) else None

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from meter_gateway import curve_drawing
-from meter_gateway.certificate_folder import replace_file
+from meter_gateway.commands.picture import save
 from meter_gateway.commands.terminal import Terminal
 from meter_gateway.texts import Told
 from meter_gateway.traceability.certificate import (
@@ -144,5 +144,4 @@ def plot_curve(term: Terminal, certificate: Certificate, path: Path) -> None:
         axis = f"{term.say(f'quantity.{result.axis.quantity.name}')} ({result.axis.unit})"
         error = f"{term.say('label.error')} ({result.error_unit})"
         target = path if number == 1 else path.with_stem(f"{path.stem}-{number}")
-        replace_file(target, curve_drawing.draw(result, title, axis, error).encode())
-        term.print(term.say("certificate.did_plot", path=target))
+        save(term, target, curve_drawing.draw(result, title, axis, error), "certificate.did_plot")

@@ -1,0 +1,123 @@
+"""Reading the store for the data quality report: every reading once, by time, page by page."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any
+
+from meter_gateway.archive import StoredMessage
+from meter_gateway.history import ParameterHistory, walk
+from meter_gateway.model import Fields
+from meter_gateway.policy import Scheme
+from meter_gateway.quality.balances import PlantBalances
+from meter_gateway.quality.days import Days, Reading
+from meter_gateway.store import Store
+from meter_gateway.traceability.parameters import Channel
+from meter_gateway.traceability.plausibility_file import PlantBalance
+from meter_gateway.values import has_scale
+from meter_protocol import fields as f
+from meter_protocol import types as t
+
+Place = tuple[bytes, int]
+"""(meter's thumbprint, channel)"""
+
+_MAX_CACHED = 4096
+_REGISTER_MAX_LENGTH = 4
+
+
+@dataclass(slots=True)
+class Collected:
+    """`first_ms` is when each meter's first reading began; `quantities` are the latest of each channel."""
+
+    days: dict[Place, Days] = field(default_factory=dict)
+    quantities: dict[Place, str | None] = field(default_factory=dict)
+    first_ms: dict[bytes, int] = field(default_factory=dict)
+    untimed: int = 0
+    """Messages whose time is not known: they belong to no day."""
+
+    messages: int = 0
+
+
+class Collector:
+    def __init__(
+        self, store: Store, scheme: Scheme, utc_offset_minutes: int, plant: tuple[PlantBalance, ...] = ()
+    ) -> None:
+        self._archive = store.archive
+        self._history = ParameterHistory(store.archive)
+        self._scheme = scheme
+        self._utc_offset_minutes = utc_offset_minutes
+        quality = scheme.thresholds.quality
+        within_s = None if quality is None else quality.timely_within_s
+        self._timely_within_ms = None if within_s is None else within_s * 1000
+        self._codes: dict[tuple[Any, ...], frozenset[str]] = {}
+        self.collected = Collected()
+        self.balances = PlantBalances(plant, utc_offset_minutes)
+
+    def run(
+        self, thumbprint: bytes | None, from_ms: int | None, to_ms: int | None, told: Callable[[int], object]
+    ) -> Collected:
+        """`told` is given the number of messages so far, now and then."""
+        collected = self.collected
+        for message in walk(self._archive, thumbprint, from_ms, to_ms, (t.READINGS,)):
+            self._take(message)
+            collected.messages += 1
+            if collected.messages % 1000 == 0:
+                told(collected.messages)
+        told(collected.messages)
+        return collected
+
+    def _take(self, message: StoredMessage) -> None:
+        fields = message.verified().fields
+        duration_ms = fields[f.DURATION_MS]
+        if not has_scale(fields[f.CLOCK_STATUS]) or duration_ms is None:
+            self.collected.untimed += 1
+            return
+        end_ms = fields[f.TIME_MS]
+        start_ms = end_ms - duration_ms
+        thumbprint, first = message.thumbprint, self.collected.first_ms
+        first[thumbprint] = min(first.get(thumbprint, start_ms), start_ms)
+        known = self._history.at(message)
+        channels = {channel.id: channel for channel in known.channels} if known is not None else {}
+        is_outage = fields[f.KIND] == f.KIND_OUTAGE
+        for number, reading in fields[f.READINGS].items():
+            channel = channels.get(number)
+            is_register = len(reading) <= _REGISTER_MAX_LENGTH
+            value = reading[1] if is_register else reading[3]
+            if is_register and value is not None and channel is not None:
+                self._balance((thumbprint, number), message, channel, end_ms, value)
+            # An outage's quantity is known, its time is not covered.
+            if not is_outage:
+                codes = self._codes_of(message.verdict, number)
+                seen = Reading(start_ms, end_ms, message.received_ms, value is not None, codes, None)
+                self._days((thumbprint, number), channel).take(seen)
+
+    def _days(self, place: Place, channel: Channel | None) -> Days:
+        if channel is not None and channel.quantity is not None:
+            self.collected.quantities[place] = channel.quantity.name
+        days = self.collected.days.get(place)
+        if days is None:
+            days = self.collected.days[place] = Days(self._utc_offset_minutes, self._timely_within_ms)
+            self.collected.quantities.setdefault(place, None)
+        return days
+
+    def _balance(self, place: Place, message: StoredMessage, channel: Channel, end_ms: int, total: int) -> None:
+        if place in self.balances.registers and channel.quantity is not None:
+            exact = total * Fraction(10) ** channel.exponent
+            scale = message.epoch, channel.scale
+            self.balances.take(place, channel.quantity.ucum, scale, end_ms, exact)
+
+    def _codes_of(self, verdict: Fields | None, channel: int) -> frozenset[str] | None:
+        """What the scheme holds against this channel's reading; the same findings recur in every message."""
+        if verdict is None:
+            return None
+        findings = verdict[f.VERDICT_FINDINGS]
+        key = (channel, *map(tuple, findings))
+        known = self._codes.get(key)
+        if known is None:
+            if len(self._codes) >= _MAX_CACHED:
+                self._codes.clear()
+            inform = self._scheme.inform
+            known = self._codes[key] = frozenset(
+                code for code, about in findings if about in (None, channel) and code not in inform
+            )
+        return known
