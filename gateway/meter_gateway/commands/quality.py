@@ -27,7 +27,7 @@ from meter_gateway.config import GatewayConfig
 from meter_gateway.policy import Scheme
 from meter_gateway.quality.balances import Outcome, PlantBalances
 from meter_gateway.quality.collect import Collected, Collector, Place
-from meter_gateway.quality.days import ASPECTS, Day, Quality, quality_of
+from meter_gateway.quality.days import ASPECTS, DAY_MS, Day, Quality, quality_of
 from meter_gateway.report import quantity_text
 from meter_gateway.store import Store
 from meter_gateway.texts import Texts
@@ -38,11 +38,24 @@ from meter_protocol import types as t
 SHOWN = 200
 """Days in a table; all are in the CSV file."""
 
+MAX_DAYS = 3660
+"""Of one report, where no beginning is given: a meter whose clock was wrong once asks for no more."""
+
 COLUMNS = (
     "meter", "serial", "channel", "quantity", "day", "expected_s", "covered_s", "valid_s", "valid_hours",
     "readings", "timely", "delay_mean_s", "delay_max_s", "traceable", "with_target", "within_target",
     *(f"{aspect}_percent" for aspect in ASPECTS), "day_valid", "missed",
 )  # fmt: skip
+
+
+_LABELS = {
+    "completeness": "completeness",
+    "validity": "validity_share",
+    "timeliness": "timeliness",
+    "traceability": "traceability",
+    "uncertainty": "uncertainty_share",
+}
+"""Two of the words have another meaning beside a certificate."""
 
 
 class _Row(NamedTuple):
@@ -81,6 +94,7 @@ def quality(
     rows = list(_rows(collected, scheme, serials, from_ms, until_ms))
     if not rows:
         term.print(term.say("quality.none"))
+        _print_untimed(term, collected)
         return
     if csv_file is not None:
         _write_csv(csv_file, rows)
@@ -115,7 +129,8 @@ def _rows(
     """Every channel's every day, from the first reading of its meter on; a day without readings too."""
     numbers = scheme.thresholds
     for place in sorted(collected.days, key=lambda each: (serials[each[0]], each)):
-        first_ms = max(collected.first_ms[place[0]], collected.first_ms[place[0]] if from_ms is None else from_ms)
+        asked_ms = until_ms - MAX_DAYS * DAY_MS if from_ms is None else from_ms
+        first_ms = max(collected.first_ms[place[0]], asked_ms)
         for day, sums, expected_ms in collected.days[place].numbers(first_ms, until_ms):
             found = quality_of(sums, expected_ms, numbers.data_validity, numbers.quality)
             yield _Row(place, serials[place[0]], collected.quantities[place], day, sums, found)
@@ -125,20 +140,19 @@ def _print(term: Terminal, rows: Sequence[_Row], scheme: Scheme, collected: Coll
     say = term.say
     term.heading(say("quality.title", scheme=scheme.name))
     has_hours = any(row.quality.valid_hours is not None for row in rows)
-    aspects = [_label(aspect) for aspect in ASPECTS]
+    aspects = [_LABELS[aspect] for aspect in ASPECTS]
     labels = ["day", "meter", "channel", "quantity", *aspects[:3], "delay", *aspects[3:]]
     labels += (["valid_hours"] if has_hours else []) + ["grade"]
     term.table(labels, (_cells(row, say, has_hours) for row in islice(rows, SHOWN)))
     if len(rows) > SHOWN:
         term.print(say("quality.more", shown=SHOWN, count=len(rows)))
-    if collected.untimed:
-        term.print(say("quality.untimed", count=collected.untimed))
+    _print_untimed(term, collected)
     term.print(say("quality.graded" if scheme.thresholds.quality is not None else "quality.ungraded"))
 
 
-def _label(aspect: str) -> str:
-    """Two of the words have another meaning beside a certificate."""
-    return f"{aspect}_share" if aspect in ("validity", "uncertainty") else aspect
+def _print_untimed(term: Terminal, collected: Collected) -> None:
+    if collected.untimed:
+        term.print(term.say("quality.untimed", count=collected.untimed))
 
 
 def _cells(row: _Row, say: Texts, has_hours: bool) -> tuple[str, ...]:
@@ -162,7 +176,7 @@ def _grade(found: Quality, say: Texts) -> str:
         return "–"
     if not found.missed:
         return say("quality.met")
-    return say("quality.missed", names=", ".join(say(f"label.{_label(aspect)}") for aspect in found.missed))
+    return say("quality.missed", names=", ".join(say(f"label.{_LABELS[aspect]}") for aspect in found.missed))
 
 
 def _percent(share: Fraction | None) -> str:
@@ -234,13 +248,13 @@ def _drawing(say: Texts, rows: Sequence[_Row]) -> str:
         names[row.place] = f"{row.serial} {row.place[1]} {quantity}"
     panels = [
         quality_drawing.Panel(
-            say(f"label.{_label(aspect)}"),
+            say(f"label.{_LABELS[aspect]}"),
             [[_cell(found.get(day), aspect) for day in days] for found in by_place.values()],
         )
         for aspect in ASPECTS
         if any(getattr(row.quality, aspect) is not None for row in rows)
     ]
-    words = {name: say(f"quality.{name}_day") for name in ("unknown", "missed")}
+    words = {"unknown": say("quality.unknown_day"), "missed": say("quality.missed_day")}
     title = say("quality.plot_title", first=days[0].isoformat(), last=days[-1].isoformat())
     return quality_drawing.draw(title, list(names.values()), days, panels, words)
 

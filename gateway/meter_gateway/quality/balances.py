@@ -11,6 +11,9 @@ from typing import NamedTuple
 from meter_gateway.quality.days import DAY_MS, HOUR_MS
 from meter_gateway.traceability.plausibility_file import PlantBalance
 
+MAX_GAP_MS = 31 * DAY_MS
+"""Between two totals: what was counted over a longer time says nothing of an hour or a day."""
+
 Register = tuple[bytes, int]
 """(meter's thumbprint, channel)"""
 
@@ -38,7 +41,7 @@ class RegisterSpans:
     def take(self, scale: object, at_ms: int, total: Fraction) -> None:
         """A total at its moment, in order of time; one of another `scale` begins anew."""
         last, self._last = self._last, (scale, at_ms, total)
-        if last is None or last[0] != scale or at_ms <= last[1] or total < last[2]:
+        if last is None or last[0] != scale or total < last[2] or not 0 < at_ms - last[1] <= MAX_GAP_MS:
             return
         _, from_ms, before = last
         per_ms = (total - before) / (at_ms - from_ms)

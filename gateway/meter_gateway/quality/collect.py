@@ -21,6 +21,9 @@ from meter_protocol import types as t
 Place = tuple[bytes, int]
 """(meter's thumbprint, channel)"""
 
+MAX_INTERVAL_MS = 31 * 24 * 3_600_000
+"""A longer interval says nothing of a day; whatever a meter signs, the report's work is bounded."""
+
 _MAX_CACHED = 4096
 _REGISTER_MAX_LENGTH = 4
 
@@ -33,7 +36,7 @@ class Collected:
     quantities: dict[Place, str | None] = field(default_factory=dict)
     first_ms: dict[bytes, int] = field(default_factory=dict)
     untimed: int = 0
-    """Messages whose time is not known: they belong to no day."""
+    """Messages whose time is not known, or whose interval is longer than any: they belong to no day."""
 
     messages: int = 0
 
@@ -56,9 +59,10 @@ class Collector:
     def run(
         self, thumbprint: bytes | None, from_ms: int | None, to_ms: int | None, told: Callable[[int], object]
     ) -> Collected:
-        """`told` is given the number of messages so far, now and then."""
+        """Readings whose interval ends in (from_ms, to_ms]; `told` is given the number so far, now and then."""
         collected = self.collected
-        for message in walk(self._archive, thumbprint, from_ms, to_ms, (t.READINGS,)):
+        after_ms, until_ms = (None if at_ms is None else at_ms + 1 for at_ms in (from_ms, to_ms))
+        for message in walk(self._archive, thumbprint, after_ms, until_ms, (t.READINGS,)):
             self._take(message)
             collected.messages += 1
             if collected.messages % 1000 == 0:
@@ -69,7 +73,7 @@ class Collector:
     def _take(self, message: StoredMessage) -> None:
         fields = message.verified().fields
         duration_ms = fields[f.DURATION_MS]
-        if not has_scale(fields[f.CLOCK_STATUS]) or duration_ms is None:
+        if not has_scale(fields[f.CLOCK_STATUS]) or duration_ms is None or duration_ms > MAX_INTERVAL_MS:
             self.collected.untimed += 1
             return
         end_ms = fields[f.TIME_MS]
