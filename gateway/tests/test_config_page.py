@@ -43,7 +43,11 @@ SECTIONS: dict[str, Models] = {
     "[traceability]": (config.TraceabilitySection,),
     "Certificate files": (certificate_file._CertificateFile,),
     "laboratory": (certificate_file._Laboratory,),
-    "result": (certificate_file._CalibrationResult, certificate_file._VerificationResult),
+    "result": (
+        certificate_file._CalibrationResult,
+        certificate_file._VerificationResult,
+        certificate_file._ReferenceGasResult,
+    ),
     "instrument": (certificate_file._Instrument,),
     "axis": (certificate_file._Axis,),
     "point": (certificate_file._Point,),

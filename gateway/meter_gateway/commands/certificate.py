@@ -15,6 +15,7 @@ from meter_gateway.commands.readings import find_meter
 from meter_gateway.commands.terminal import ConfigOption, configured, existing_store, terminal
 from meter_gateway.config import GatewayConfig
 from meter_gateway.texts import Told
+from meter_gateway.traceability.certificate import serials_of
 from meter_gateway.traceability.dcc_file import (
     AssignedTable,
     DccFile,
@@ -109,8 +110,8 @@ def list_certificates(ctx: typer.Context, config: ConfigOption = None) -> None:
         (
             found.identifier,
             found.laboratory.name,
-            ", ".join(sorted({result.instrument.serial for result in found.results})),
-            ", ".join(sorted({result.quantity.name for result in found.results})),
+            ", ".join(sorted(serials_of(found))),
+            ", ".join(sorted({result.quantity.name for result in (*found.results, *found.reference_gases)})),
             str(found.calibrated_on),
             due_text(term, found),
             ", ".join((*(end.kind.value for end in found.ends), *found.findings)),
@@ -158,7 +159,7 @@ def revoke(
     """End a certificate before it is due. A running gateway judges the readings concerned anew after a reload."""
     term, settings = terminal(ctx), configured(config)
     path, known = file_of(settings, certificate)
-    serials = {result.instrument.serial for result in known.results}
+    serials = serials_of(known)
     if serial is not None and serial not in serials:
         raise Told("certificate.not_about", id=certificate, serial=serial, known=", ".join(sorted(serials)))
     when = _now() if at is None else moment_of(at)

@@ -49,6 +49,7 @@ def print_certificate(term: Terminal, certificate: Certificate, found: Imported 
         _print_origin(term, found)
     for result in certificate.results:
         _print_result(term, result, "certificate.result")
+    _print_gases(term, certificate)
     for result in certificate.as_found:
         _print_result(term, result, "certificate.as_found")
     _print_equipment(term, certificate)
@@ -110,6 +111,25 @@ def _print_result(term: Terminal, result: Result, heading: str) -> None:
         same = condition.minimum == condition.maximum
         value = f"{condition.minimum}" if same else f"{condition.minimum}–{condition.maximum}"
         term.line("condition", f"{condition.name}: {value} {condition.unit}")
+
+
+def _print_gases(term: Terminal, certificate: Certificate) -> None:
+    if not certificate.reference_gases:
+        return
+    rows = [
+        (
+            gas.cylinder,
+            term.say(f"quantity.{gas.quantity.name}"),
+            f"{gas.amount_fraction} {gas.unit}",
+            f"{gas.expanded_uncertainty} {gas.unit}",
+            str(gas.k),
+            gas.balance_gas,
+            "" if gas.minimum_pressure_kpa is None else f"{gas.minimum_pressure_kpa} kPa",
+        )
+        for gas in certificate.reference_gases
+    ]
+    term.print(term.say("certificate.gas"))
+    term.table(("cylinder", "component", "fraction", "uncertainty", "k", "balance_gas", "least_pressure"), rows)
 
 
 def _conformity(term: Terminal, conformity: Conformity | None) -> str:

@@ -141,7 +141,7 @@ class VerificationResult:
 
 @dataclass(frozen=True, slots=True)
 class ReferenceGas:
-    """One component of the mixture in a cylinder: its amount fraction and U = k·u, in `unit` of the quantity."""
+    """One component of the mixture in a cylinder: its amount fraction and U = k·u, in `unit` as printed."""
 
     cylinder: str
     quantity: Quantity
@@ -150,7 +150,7 @@ class ReferenceGas:
     expanded_uncertainty: Decimal
     k: Decimal
     balance_gas: str
-    minimum_pressure_pa: Decimal | None
+    minimum_pressure_kpa: Decimal | None
     """Below which the producer does not vouch for the composition any more."""
 
 
@@ -207,6 +207,12 @@ class Certificate:
 
     reference_gases: tuple[ReferenceGas, ...] = ()
     """Of a producer's certificate of a cylinder (ISO 17034, ISO 6141); such a certificate has no results."""
+
+
+def serials_of(certificate: Certificate) -> set[str]:
+    """Of the instruments that it is about, or the cylinders."""
+    gases = certificate.reference_gases
+    return {result.instrument.serial for result in certificate.results} | {gas.cylinder for gas in gases}
 
 
 def calibrated_range(result: Result) -> tuple[Decimal, Decimal] | None:

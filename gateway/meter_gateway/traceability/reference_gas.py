@@ -5,8 +5,14 @@ its certificate is asked when it is used, at the time of its use.
 """
 
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 
+from meter_gateway.traceability import units
 from meter_gateway.traceability.certificate import Certificate, EndKind, ReferenceGas
+from meter_protocol.quantities import Quantity
+
+_OF_PPM = {"%": Decimal(10_000), "[ppb]": Decimal("0.001")}
+"""An amount fraction of 1 % is 1 cmol/mol; certificates print either."""
 
 
 def findings(certificate: Certificate, from_ms: int, to_ms: int, utc_offset_minutes: int = 0) -> tuple[str, ...]:
@@ -27,6 +33,25 @@ def findings(certificate: Certificate, from_ms: int, to_ms: int, utc_offset_minu
         elif end.kind is EndKind.SUPERSEDED and end.at_ms <= to_ms:
             codes.append("certificate_superseded")
     return tuple(sorted(set(codes)))
+
+
+def factor(unit: str, quantity: Quantity) -> Decimal | None:
+    """How many of the quantity's own unit one `unit` is; a fraction may be in % and ppb too."""
+    if quantity.ucum == "[ppm]" and unit in _OF_PPM:
+        return _OF_PPM[unit]
+    return units.factor(unit, quantity)
+
+
+def allowed(quantity: Quantity) -> str:
+    return ", ".join((units.allowed(quantity), *(_OF_PPM if quantity.ucum == "[ppm]" else ())))
+
+
+def amount(gas: ReferenceGas) -> tuple[Decimal, Decimal]:
+    """Value and standard uncertainty in the unit of the component's quantity."""
+    scale = factor(gas.unit, gas.quantity)
+    if scale is None:
+        raise ValueError("the unit is of another quantity")
+    return gas.amount_fraction * scale, gas.expanded_uncertainty * scale / gas.k
 
 
 def of(certificate: Certificate, quantity_name: str, cylinder: str | None = None) -> ReferenceGas | None:

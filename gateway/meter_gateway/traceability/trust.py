@@ -212,6 +212,13 @@ def _check(path: Path, key: str, binding: Binding, certificates: Mapping[str, Ce
                 f"no certificate {identifier} is loaded",
                 "correct it, or add its file to traceability.certificates",
             )
+        if certificates[identifier].reference_gases:
+            raise ConfigError(
+                path,
+                f"{key}.certificates",
+                f"{identifier} is of a reference gas, which is no channel's instrument",
+                "take it out, and name it where the gas is used",
+            )
         serials = sorted({result.instrument.serial for result in certificates[identifier].results})
         if binding.serial not in serials:
             raise ConfigError(
