@@ -23,7 +23,7 @@ from meter_gateway.model import Finding
 from meter_gateway.traceability.findings import finding
 from meter_gateway.traceability.parameters import Channel
 from meter_gateway.traceability.plausibility_file import ChannelLimits
-from meter_gateway.traceability.row_rules import Memory, RowRule, increases
+from meter_gateway.traceability.row_rules import Memory, RowRule, columns_of, increases
 from meter_gateway.traceability.rows import Found, Interval, Rows
 from meter_gateway.units import UNITS
 from meter_protocol import fields as f
@@ -82,6 +82,10 @@ class ChannelRule:
 
     def _means(self, rows: Rows) -> _Values:
         channel, length = self._channel, self._length
+        columns = columns_of(channel, rows)
+        if columns is not None and len(columns) == length and None not in columns[3]:
+            low, high = columns[-2:] if length == _MEAN_LENGTH[True] else (columns[3], columns[3])
+            return _Values(range(len(rows)), columns[3], low, high)
         good = [
             (place, reading[3], reading[-2], reading[-1])
             for place, row in enumerate(rows)
@@ -95,16 +99,19 @@ class ChannelRule:
     def _rates(self, rows: Rows, intervals: Sequence[Interval], memory: Memory) -> _Values:
         """Where a total and the one at the interval's beginning are known; no other increase has a time."""
         per_ms = self._per_ms or 0
+        grown = increases(self._channel, rows, memory)
+        durations = [duration_ms for _, duration_ms in intervals]
+        if None not in grown and all(durations):
+            rates = [each * per_ms // over for each, over in zip(grown, durations, strict=True)]  # type: ignore[operator]
+            return _Values(range(len(rows)), rates, rates, rates)
         known = [
             (place, increase * per_ms // duration_ms)
-            for place, (increase, (_, duration_ms)) in enumerate(
-                zip(increases(self._channel, rows, memory), intervals, strict=True)
-            )
+            for place, (increase, duration_ms) in enumerate(zip(grown, durations, strict=True))
             if increase is not None and duration_ms
         ]
         if not known:
             return _NONE
-        at, rates = zip(*known, strict=True)
+        at, rates = map(list, zip(*known, strict=True))
         return _Values(at, rates, rates, rates)
 
     def _is_plain(self, values: _Values, intervals: Sequence[Interval], known: Sequence[Any]) -> bool:
@@ -112,7 +119,8 @@ class ChannelRule:
         recent, last_ms = known[0], known[1]
         if self._spike is None and self._change is None:
             return True
-        ends, durations = zip(*(intervals[place] for place in values.at), strict=True)
+        taken = intervals if len(values.at) == len(intervals) else [intervals[place] for place in values.at]
+        ends, durations = zip(*taken, strict=True)
         if not recent or last_ms is None or None in ends or None in durations:
             return False
         shortest = min(durations)
@@ -160,9 +168,20 @@ class ChannelRule:
         return 2 * -(-self._step * (self._per_ms or 0) // duration_ms)
 
     def _judge_stuck(self, values: _Values, intervals: Sequence[Interval], known: list[Any], found: Found) -> None:
-        _, _, lowest, highest, stuck_ms = known
-        is_first = not known[0]
+        recent, _, lowest, highest, stuck_ms = known
+        is_first = not recent
         band, longest_ms = self._band, self._stuck_ms or 0
+        if not is_first:
+            # Where each value is further than the band from the one before it, each begins anew.
+            if min(map(abs, map(sub, values.value, (recent[-1], *values.value)))) > band:
+                known[2:] = [values.low[-1], values.high[-1], 0]
+                return
+            # Where all stay in the band and not for long enough, it only lasts.
+            span = min(lowest, *values.low), max(highest, *values.high)
+            lasted_ms = stuck_ms + sum(intervals[place].duration_ms or 0 for place in values.at)
+            if span[1] - span[0] <= band and lasted_ms < longest_ms:
+                known[2:] = [*span, lasted_ms]
+                return
         for place, low, high in zip(values.at, values.low, values.high, strict=True):
             lowest, highest = min(lowest, low), max(highest, high)
             if is_first or highest - lowest > band:

@@ -5,6 +5,7 @@ before the run's totals are taken in: it knows of a register's increase what col
 """
 
 from collections.abc import Sequence
+from operator import sub
 from typing import Any, Protocol
 
 from meter_gateway.traceability.rows import Found, Interval, Rows
@@ -28,9 +29,27 @@ class RowRule(Protocol):
         """Add what is to be said of each row to its place in `found`."""
 
 
-def increases(channel: int, rows: Rows, memory: Memory) -> list[int | None]:
+def increases(channel: int, rows: Rows, memory: Memory) -> Sequence[int | None]:
     """What the register counted in each interval; None where a total at either end of it is not known."""
     last = None if channel in memory.unsettled else memory.totals.get(channel)
+    if last is not None:
+        columns = columns_of(channel, rows)
+        if columns is not None and len(columns) in _WITH_TOTAL and not any(columns[0]):
+            grown = list(map(sub, columns[1], (last, *columns[1])))
+            if min(grown) >= 0:
+                return grown
+    return _increases_one_by_one(last, channel, rows)
+
+
+def columns_of(channel: int, rows: Rows) -> tuple[Any, ...] | None:
+    """The channel's readings taken apart, if each row has one and all have one length."""
+    try:
+        return tuple(zip(*[row[channel] for row in rows], strict=True))
+    except (KeyError, ValueError):
+        return None
+
+
+def _increases_one_by_one(last: int | None, channel: int, rows: Rows) -> list[int | None]:
     found: list[int | None] = []
     for row in rows:
         reading = row.get(channel, _NOTHING)
