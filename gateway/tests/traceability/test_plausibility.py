@@ -322,7 +322,7 @@ def chain_of(steps: list[tuple[int, int, str]]) -> list[Verified]:
     messages = meter.start()
     total = 0
     for value, grown, what in steps:
-        total += grown
+        total = max(0, total - 9) if what == "back" else total + grown
         power = mean(1000 + value, 1000 + value - 1, 1000 + value + 1)
         energy: list[Any] = [0, total]
         if what == "silent":
@@ -346,7 +346,7 @@ steps = st.lists(
     st.tuples(
         st.integers(0, 25),
         st.integers(0, 12),
-        st.sampled_from(["", "", "", "", "silent", "gap", "long gap", "outage", "relative", "set"]),
+        st.sampled_from(["", "", "", "", "silent", "gap", "long gap", "outage", "relative", "set", "back"]),
     ),
     min_size=1,
     max_size=25,
