@@ -2,15 +2,24 @@
 a web page show every letter that the reader's computer has; picture_file.py makes PNG of them."""
 
 from collections.abc import Iterable
+from itertools import groupby
 from xml.sax.saxutils import escape
 
-FONTS = "DejaVu Sans, Bitstream Vera Sans, Noto Sans CJK SC, WenQuanYi Micro Hei, sans-serif"
-"""Latin first, then those that have Chinese; a program falls back letter by letter."""
+_LATIN = "DejaVu Sans, Bitstream Vera Sans"
+_CHINESE = (
+    "Noto Sans CJK SC, Noto Sans SC, Source Han Sans SC, Source Han Sans CN, WenQuanYi Micro Hei,"
+    " WenQuanYi Zen Hei, Droid Sans Fallback, AR PL UMing CN, AR PL UKai CN, Microsoft YaHei, PingFang SC, SimHei"
+)
 
 _LETTER, _WIDE_LETTER = 7.2, 13.5
 """Widths of 12 px letters, Latin and Chinese, in px."""
 
-_FIRST_WIDE = 0x1100
+_FIRST_WIDE = 0x2E80
+"""Where CJK begins in Unicode; arrows and signs such as a check mark lie before."""
+
+
+def _is_wide(letter: str) -> bool:
+    return ord(letter) >= _FIRST_WIDE
 
 
 def document(width: float, height: float, style: str, parts: Iterable[str]) -> str:
@@ -19,7 +28,8 @@ def document(width: float, height: float, style: str, parts: Iterable[str]) -> s
     return "\n".join(
         [
             f'<svg xmlns="http://www.w3.org/2000/svg" {size} viewBox="0 0 {width:.0f} {height:.0f}">',
-            f"<style>text{{font-family:{FONTS};font-size:12px;fill:#1a1a1a}}{style}</style>",
+            f"<style>text{{font-family:{_LATIN}, {_CHINESE}, sans-serif;font-size:12px;fill:#1a1a1a}}",
+            f".zh{{font-family:{_CHINESE}, sans-serif}}{style}</style>",
             f'<rect {size} style="fill:#fff;stroke:none"/>',
             *parts,
             "</svg>\n",
@@ -28,9 +38,15 @@ def document(width: float, height: float, style: str, parts: Iterable[str]) -> s
 
 
 def text(x: float, y: float, said: str, attributes: str = "") -> str:
-    return f'<text x="{x:.1f}" y="{y:.1f}" {attributes}>{escape(said)}</text>'
+    """Chinese letters have a font of their own: resvg looks for one substitute for all that a line's font lacks,
+    and no font has both every sign and Chinese."""
+    spans = "".join(
+        f"<tspan class='zh'>{escape(''.join(run))}</tspan>" if is_wide else escape("".join(run))
+        for is_wide, run in groupby(said, key=_is_wide)
+    )
+    return f'<text x="{x:.1f}" y="{y:.1f}" {attributes}>{spans}</text>'
 
 
 def text_width(line: str) -> float:
     """About how wide a line of 12 px letters is."""
-    return sum(_LETTER if ord(letter) < _FIRST_WIDE else _WIDE_LETTER for letter in line)
+    return sum(_WIDE_LETTER if _is_wide(letter) else _LETTER for letter in line)

@@ -62,6 +62,16 @@ def test_chinese_letters_are_drawn(tmp_path: Path) -> None:
     assert written.suffix == ".png"
 
 
+@pytest.mark.skipif(not picture_file.chinese_fonts(), reason="no font of this computer has Chinese letters")
+def test_a_sign_that_the_chinese_font_lacks_takes_no_letter_away() -> None:
+    """Seen on a drawing: one such sign in a line, and every letter of the line was a box."""
+
+    def drawn(said: str) -> bytes:
+        return Image.open(BytesIO(picture_file.png(svg.document(60, 20, "", [svg.text(4, 15, said)])))).tobytes()
+
+    assert drawn("✗ [x] 碳") != drawn("✗ [x] 量")
+
+
 def test_fonts_are_found_by_the_names_of_their_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(picture_file, "_FOLDERS", (tmp_path, tmp_path / "absent"))
     for name in ("NotoSansCJK-Regular.ttc", "deep/wqy-microhei.ttc", "SourceHanSansSC.otf", "DejaVuSans.ttf"):

@@ -120,7 +120,7 @@ def test_in_chinese_and_as_a_picture(filled, meter, tmp_path) -> None:
     assert "完整性" in said
     assert str(picture) in said
     drawn = ET.parse(picture).getroot()
-    texts = {element.text for element in drawn.iter("{http://www.w3.org/2000/svg}text")}
+    texts = {"".join(element.itertext()) for element in drawn.iter("{http://www.w3.org/2000/svg}text")}
     assert {"完整性", "溯源性", "SN-1 4 有功功率", "01-01"} <= texts
 
 
