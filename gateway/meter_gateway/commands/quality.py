@@ -147,7 +147,19 @@ def _print(term: Terminal, rows: Sequence[_Row], scheme: Scheme, collected: Coll
     if len(rows) > SHOWN:
         term.print(say("quality.more", shown=SHOWN, count=len(rows)))
     _print_untimed(term, collected)
-    term.print(say("quality.graded" if scheme.thresholds.quality is not None else "quality.ungraded"))
+    _print_sources(term, scheme)
+
+
+def _print_sources(term: Terminal, scheme: Scheme) -> None:
+    """Whose numbers these are, and how well they are known."""
+    numbers = scheme.thresholds
+    if numbers.quality is None:
+        term.print(term.say("quality.ungraded"))
+    for name, table in (("quality.targets", numbers.quality), ("quality.valid_data", numbers.data_validity)):
+        if table is not None:
+            is_sure = table.tag != "M"
+            told = table.clause if is_sure else term.say("quality.to_confirm", clause=table.clause)
+            term.print(term.say("layout.line", label=term.say(name), value=told))
 
 
 def _print_untimed(term: Terminal, collected: Collected) -> None:

@@ -20,13 +20,13 @@ refuse = ["chain_broken", "chain_fork", "context_mismatch", "no_response", "cert
 inform = ["key_native", "certificate_missing", "identity_missing", "key_protection_unproven", "implausible"]
 [data_validity]
 minutes_per_hour = 45
-clause = "c"
-tag = "M"
+clause = "HJ 212"
+tag = "S"
 [quality]
 completeness_percent = 90
 timeliness_percent = 90
 timely_within_s = 31_000_000
-clause = "c"
+clause = "manual 7"
 tag = "M"
 """
 
@@ -73,6 +73,8 @@ def test_what_is_whole_meets_its_targets(filled, meter, tmp_path) -> None:
     assert (first["completeness_percent"], first["validity_percent"]) == ("100.0", "100.0")
     assert "100.0 %" in said.stdout
     assert "met" in said.stdout
+    assert "Targets: manual 7 (from memory, to be confirmed" in said.stdout
+    assert "Data validity: HJ 212\n" in said.stdout
 
 
 def test_a_channel_without_answers_misses_its_target_and_the_others_do_not(filled, meter, tmp_path) -> None:
