@@ -10,6 +10,7 @@ import reportlab
 import resvg_py
 
 from meter_gateway.certificate_folder import replace_file
+from meter_gateway.svg import is_wide
 from meter_gateway.texts import Told
 
 SUFFIXES = (".svg", ".png")
@@ -25,7 +26,6 @@ _FOLDERS = (
     Path.home() / ".local/share/fonts",
 )
 _CHINESE_NAMES = ("cjk", "notosanssc", "notoserifsc", "sourcehan", "wqy", "droidsansfallback", "uming", "ukai")
-_FIRST_WIDE = 0x2E80
 
 
 def check_suffix(path: Path) -> None:
@@ -40,7 +40,7 @@ def write(path: Path, svg: str) -> tuple[Path, bool]:
     if path.suffix.lower() == ".svg":
         replace_file(path, svg.encode())
         return path, True
-    if _is_chinese(svg) and not chinese_fonts():
+    if any(map(is_wide, svg)) and not chinese_fonts():
         instead = path.with_suffix(".svg")
         replace_file(instead, svg.encode())
         return instead, False
@@ -65,7 +65,3 @@ def chinese_fonts() -> list[Path]:
         for path in folder.rglob("*.[to]t[cf]")
         if any(name in path.name.lower().replace("-", "").replace("_", "") for name in _CHINESE_NAMES)
     )
-
-
-def _is_chinese(svg: str) -> bool:
-    return any(ord(letter) >= _FIRST_WIDE for letter in svg)

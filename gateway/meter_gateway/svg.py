@@ -18,7 +18,7 @@ _FIRST_WIDE = 0x2E80
 """Where CJK begins in Unicode; arrows and signs such as a check mark lie before."""
 
 
-def _is_wide(letter: str) -> bool:
+def is_wide(letter: str) -> bool:
     return ord(letter) >= _FIRST_WIDE
 
 
@@ -41,12 +41,12 @@ def text(x: float, y: float, said: str, attributes: str = "") -> str:
     """Chinese letters have a font of their own: resvg looks for one substitute for all that a line's font lacks,
     and no font has both every sign and Chinese."""
     spans = "".join(
-        f"<tspan class='zh'>{escape(''.join(run))}</tspan>" if is_wide else escape("".join(run))
-        for is_wide, run in groupby(said, key=_is_wide)
+        f"<tspan class='zh'>{escape(''.join(run))}</tspan>" if has_own_font else escape("".join(run))
+        for has_own_font, run in groupby(said, key=is_wide)
     )
     return f'<text x="{x:.1f}" y="{y:.1f}" {attributes}>{spans}</text>'
 
 
 def text_width(line: str) -> float:
     """About how wide a line of 12 px letters is."""
-    return sum(_WIDE_LETTER if _is_wide(letter) else _LETTER for letter in line)
+    return sum(_WIDE_LETTER if is_wide(letter) else _LETTER for letter in line)
