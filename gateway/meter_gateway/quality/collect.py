@@ -46,6 +46,7 @@ class Collector:
         self, store: Store, scheme: Scheme, utc_offset_minutes: int, plant: tuple[PlantBalance, ...] = ()
     ) -> None:
         self._archive = store.archive
+        self._meters = [meter.key.thumbprint for meter in store.registry.meters()]
         self._history = ParameterHistory(store.archive)
         self._scheme = scheme
         self._utc_offset_minutes = utc_offset_minutes
@@ -62,6 +63,8 @@ class Collector:
         """Readings whose interval ends in (from_ms, to_ms]; `told` is given the number so far, now and then."""
         collected = self.collected
         after_ms, until_ms = (None if at_ms is None else at_ms + 1 for at_ms in (from_ms, to_ms))
+        for known in self._meters if thumbprint is None else (thumbprint,):
+            self._look_before(known, after_ms, until_ms)
         for message in walk(self._archive, thumbprint, after_ms, until_ms, (t.READINGS,)):
             self._take(message)
             collected.messages += 1
@@ -70,18 +73,32 @@ class Collector:
         told(collected.messages)
         return collected
 
+    def _look_before(self, thumbprint: bytes, after_ms: int | None, until_ms: int | None) -> None:
+        """A meter that fell silent before the period has all the same channels, and covers nothing of it."""
+        for first in self._archive.messages(thumbprint, None, until_ms, (t.READINGS,), 1):
+            start_ms = _start_ms(first.verified().fields)
+            if start_ms is not None:
+                self.collected.first_ms[thumbprint] = start_ms
+        if after_ms is None or thumbprint not in self.collected.first_ms:
+            return
+        for last in self._archive.messages(thumbprint, None, after_ms, (t.READINGS,), 1, newest_first=True):
+            channels = self._channels(last)
+            for number in last.verified().fields[f.READINGS]:
+                self._days((thumbprint, number), channels.get(number))
+
+    def _channels(self, message: StoredMessage) -> dict[int, Channel]:
+        known = self._history.at(message)
+        return {channel.id: channel for channel in known.channels} if known is not None else {}
+
     def _take(self, message: StoredMessage) -> None:
         fields = message.verified().fields
-        duration_ms = fields[f.DURATION_MS]
-        if not has_scale(fields[f.CLOCK_STATUS]) or duration_ms is None or duration_ms > MAX_INTERVAL_MS:
+        start_ms, end_ms = _start_ms(fields), fields[f.TIME_MS]
+        if start_ms is None:
             self.collected.untimed += 1
             return
-        end_ms = fields[f.TIME_MS]
-        start_ms = end_ms - duration_ms
         thumbprint, first = message.thumbprint, self.collected.first_ms
         first[thumbprint] = min(first.get(thumbprint, start_ms), start_ms)
-        known = self._history.at(message)
-        channels = {channel.id: channel for channel in known.channels} if known is not None else {}
+        channels = self._channels(message)
         is_outage = fields[f.KIND] == f.KIND_OUTAGE
         for number, reading in fields[f.READINGS].items():
             channel = channels.get(number)
@@ -125,3 +142,11 @@ class Collector:
                 code for code, about in findings if about in (None, channel) and code not in inform
             )
         return known
+
+
+def _start_ms(fields: Fields) -> int | None:
+    """When the interval began; None if nobody knows, or if it is longer than any."""
+    duration_ms = fields[f.DURATION_MS]
+    if not has_scale(fields[f.CLOCK_STATUS]) or duration_ms is None or duration_ms > MAX_INTERVAL_MS:
+        return None
+    return int(fields[f.TIME_MS] - duration_ms)

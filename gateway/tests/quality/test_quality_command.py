@@ -105,6 +105,21 @@ def test_what_the_scheme_only_informs_of_spoils_nothing(filled, meter, tmp_path)
     assert {row["traceability_percent"] for row in rows_of(tmp_path / "q.csv")} == {"100.0"}
 
 
+def test_days_on_which_a_meter_was_silent_are_there_with_nothing(filled, meter, tmp_path) -> None:
+    filled.fill_readings(*(meter.readings() for _ in range(30)))
+    path = tmp_path / "q.csv"
+    period = ("--from", "2026-01-03", "--to", "2026-01-05")
+    done = filled.command("quality", *period, "--csv", path, "-c", filled.config)
+    assert done.returncode == 1, done.stderr
+    rows = rows_of(path)
+    assert [row["day"] for row in rows[:2]] == ["2026-01-03", "2026-01-04"]
+    assert {row["channel"] for row in rows} == {str(number) for number in range(1, 11)}
+    assert {(row["completeness_percent"], row["expected_s"]) for row in rows} == {("0.0", "86400.000")}
+    # From before it was ever there nothing is expected of it.
+    filled.command("quality", "--from", "2025-12-30", "--to", "2026-01-02", "--csv", path, "-c", filled.config)
+    assert {row["day"] for row in rows_of(path)} == {"2026-01-01"}
+
+
 def test_a_time_that_nobody_knows_belongs_to_no_day(filled, meter) -> None:
     filled.fill_readings(
         meter.readings(),
