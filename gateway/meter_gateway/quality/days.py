@@ -62,6 +62,11 @@ TRACEABILITY = frozenset(
         "certificate_superseded",
         "certificate_unsigned",
         "certificate_withdrawn",
+        "comparison_failed",
+        "comparison_inconclusive",
+        "comparison_missing",
+        "comparison_overdue",
+        "drift_detected",
         "instrument_adjusted",
         "instrument_damaged",
         "instrument_mismatch",
@@ -71,11 +76,14 @@ TRACEABILITY = frozenset(
         "parameters_unauthorised",
         "range_unknown",
         "signing_time_unproven",
+        "suspect_since_comparison",
         "time_unbounded",
         "verification_failed",
+        "zero_span_failed",
+        "zero_span_overdue",
     }
 )
-"""Findings about instrument, certificate and operating point."""
+"""Findings about instrument, certificate, operating point and comparisons."""
 
 
 class Reading(NamedTuple):
