@@ -112,7 +112,7 @@ class UnixBoard:
         """The golden copy: this checkout, as the interpreter finds it."""
         files: "list[tuple[str, str]]" = []
         for folder in sys.path:
-            for package in ("meter_protocol", "meter_firmware", "meter_loader"):
+            for package in ("meter_protocol", "meter_sampling", "meter_firmware", "meter_loader"):
                 if folder:
                     _list_files(folder + "/" + package, package, files)
         _list_files(__file__.rpartition("/")[0] or ".", "board", files)

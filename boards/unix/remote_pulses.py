@@ -12,7 +12,7 @@ import time
 from exchange import Exchange
 
 from meter_firmware.buses.pulse import PulseInputs
-from meter_firmware.instrument_error import InstrumentError
+from meter_sampling.instrument_error import InstrumentError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

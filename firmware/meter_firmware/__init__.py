@@ -3,11 +3,10 @@
 The package splits by idea; import the module you need:
 
     app              the wiring: run(board) is all that the loader calls
-    meter            the sampling loop; metering has its pure rules, last_sealed what a reboot continues from
-    sensors          one file per instrument; instrument and modbus, modbus_line reach them
+    sensors          what only a board can read: chips and contacts; buses, modbus, modbus_line reach instruments
     sealing          what is built on the Signer seam; signers has the keys, p256 is ES256 in pure Python
-    parameters       the sealed set that says what is measured; software says which firmware measures it
-    chain_log        number, seal and journal one message; read_back is for what is there already
+    parameters       a sealed set is opened; software says which firmware measures by it
+    chain_log        number, seal and journal one message
     refusals         what the chain is told of sets and manifests that were refused
     journal          what was sealed is kept here until the gateway has proven that it has it
     journal_*        its parts: record, segments, index, reader, recovery, head
@@ -17,13 +16,13 @@ The package splits by idea; import the module you need:
     delivery, inbox  from the journal to the gateway, and what comes back
     links            serial line and MQTT
     watchdog         when the board's watchdog is fed
-    clock            monotonic ticks, and UTC by signed challenge
+    board_clock      a board's monotonic ticks
+
+The rules of measuring themselves are meter_sampling's, which a gateway shares.
 """
 
+from meter_sampling import MeterError
 
-class FirmwareError(Exception):
+
+class FirmwareError(MeterError):
     """What the firmware cannot do, with a stable reason code; the one base class of this package."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason

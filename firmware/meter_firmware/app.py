@@ -18,13 +18,11 @@ import gc
 
 from meter_firmware import factory, parameters, sealing, sensors, signer_boot, software
 from meter_firmware.chain_log import ChainLog
-from meter_firmware.clock import MeterClock
 from meter_firmware.delivery import Delivery
 from meter_firmware.inbox import Inbox
 from meter_firmware.journal import Journal
 from meter_firmware.line_when_used import LineWhenUsed
 from meter_firmware.memory import Memory
-from meter_firmware.meter import Meter
 from meter_firmware.refusals import Refusals
 from meter_firmware.signers.signer import SignerError
 from meter_firmware.software import GOLDEN
@@ -34,6 +32,8 @@ from meter_protocol import events
 from meter_protocol import fields as f
 from meter_protocol import types as t
 from meter_protocol.errors import ProtocolError
+from meter_sampling.clock import MeterClock
+from meter_sampling.meter import Meter
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -93,7 +93,13 @@ class App:
         self._link = board.make_link(sealer.kid)
         self._delivery = Delivery(self._log, self._link, board.link_ms)
         self._meter = Meter(
-            self._log, self._clock, board.clock, board.link_ms, self._make_driver, self._delivery.notify
+            self._log,
+            self._clock,
+            board.clock,
+            board.link_ms,
+            self._make_driver,
+            sensors.driver_class,
+            self._delivery.notify,
         )
         consumers: "dict[str, Callable[[bytes], None]]" = {
             t.RECEIPT: self._take_receipt,

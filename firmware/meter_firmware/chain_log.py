@@ -8,22 +8,22 @@ Where the journal has no room for them they wait, and the next append says them 
 restarted while its journal is full still delivers, gets its receipts and goes on.
 """
 
-from meter_firmware import read_back
-from meter_firmware.journal import JournalError, must_be_full
-from meter_firmware.last_sealed import LastSealed, last_sealed
 from meter_protocol import cbor, chain, cose, events
 from meter_protocol import fields as f
 from meter_protocol import types as t
 from meter_protocol.errors import ProtocolError
+from meter_sampling import read_back
+from meter_sampling.journal_error import JournalError, must_be_full
+from meter_sampling.last_sealed import LastSealed, last_sealed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Callable
 
-    from meter_firmware.clock import MeterClock
     from meter_firmware.journal import Journal
     from meter_firmware.memory import Memory
     from meter_firmware.sealing import SealedMessage, Sealer
+    from meter_sampling.clock import MeterClock
 
     # epoch and sequence of the last head known before an epoch was opened, and why that one was left
     Left = tuple[bytes, int, str]

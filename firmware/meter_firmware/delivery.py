@@ -8,11 +8,12 @@ and the same bytes are sent again, at growing distances.
 import asyncio
 import hashlib
 
-from meter_firmware import read_back, sealing
+from meter_firmware import sealing
 from meter_firmware.links import LinkError
 from meter_protocol import events
 from meter_protocol import fields as f
 from meter_protocol import types as t
+from meter_sampling import read_back
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

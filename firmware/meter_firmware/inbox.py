@@ -5,9 +5,9 @@ sizes and counts are bounded here, every consumer looks at the cheap fields befo
 that prove forged are checked at a bounded rate: in Python one costs a board a second in which it samples nothing.
 """
 
-from meter_firmware.journal import JournalError
 from meter_protocol import cose
 from meter_protocol.errors import ProtocolError
+from meter_sampling.journal_error import JournalError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -47,11 +47,12 @@ the file system anew (LittleFS trusts its cache after a read that failed), and a
 import hashlib
 import os
 
-from meter_firmware import FirmwareError, journal_record
+from meter_firmware import journal_record
 from meter_firmware.journal_head import HeadFile
 from meter_firmware.journal_reader import Reader
 from meter_firmware.journal_recovery import Survey, survey
 from meter_firmware.journal_segments import SegmentFiles, name_of
+from meter_sampling.journal_error import JournalError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -74,25 +75,6 @@ _MAX_SEGMENTS = 256
 _EIO = 5
 _EEXIST = 17
 _ENOSPC = 28
-
-
-class JournalError(FirmwareError):
-    """Reasons:
-
-    journal_full             no room that may be taken; nothing was written
-    journal_sequence         not the next sequence of the newest epoch, nor a new epoch
-    journal_head_unproven    the old epoch's head was lost: open a new epoch
-    journal_record_size      the record does not fit a segment
-    journal_not_stored       freeing what was never appended
-    journal_damaged          the newest record can no longer be read
-    journal_io               the file system failed; reboot
-    """
-
-
-def must_be_full(error: JournalError) -> None:
-    """A full journal is lived with; a failing flash is left to a reboot, which recovers what is there."""
-    if error.reason != "journal_full":
-        raise error
 
 
 def segment_bytes_for(capacity_bytes: int) -> int:

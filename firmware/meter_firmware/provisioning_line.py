@@ -6,12 +6,12 @@ import os
 import time
 
 from meter_firmware import factory, signer_boot, software
-from meter_firmware.clock import MeterClock
 from meter_firmware.links.backoff import Backoff
 from meter_firmware.links.link import MAX_PAYLOAD
 from meter_firmware.links.serial import SerialLink
 from meter_firmware.memory import Memory
 from meter_firmware.signers.signer import SignerError
+from meter_sampling.clock import MeterClock
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

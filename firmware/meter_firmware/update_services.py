@@ -1,8 +1,8 @@
 """What updates need of the rest of the firmware: the link, the chain, and whether the gateway knows this boot."""
 
-from meter_firmware import read_back
 from meter_firmware.refusals import Refusals
 from meter_protocol import events
+from meter_sampling import read_back
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -14,8 +14,6 @@ from meter_bench import MINUTE, NOON, Ticks
 from meter_firmware import blockdev
 from meter_firmware.app import App
 from meter_firmware.factory import FactoryRecord
-from meter_firmware.instrument_error import InstrumentError
-from meter_firmware.journal import JournalError
 from meter_firmware.links import LinkError
 from meter_firmware.sealing import Sealer
 from meter_firmware.signers.software import SoftwareSigner
@@ -24,6 +22,8 @@ from meter_protocol import chain, cose, events, messages
 from meter_protocol import fields as f
 from meter_protocol import types as t
 from meter_protocol.quantities import BY_NAME
+from meter_sampling.instrument_error import InstrumentError
+from meter_sampling.journal_error import JournalError
 
 METER_KEY = b"\x11" * 32
 METER = Sealer(SoftwareSigner(METER_KEY))

@@ -5,7 +5,6 @@ import hashlib
 from app_bench import AUTHORITY, METER, METER_KEY, Board, parameter_set
 
 from meter_firmware import factory
-from meter_firmware.clock import MeterClock
 from meter_firmware.first_contact import Chain, FirstContact
 from meter_firmware.memory import Memory
 from meter_firmware.sealing import Sealer, open_sealed
@@ -14,6 +13,7 @@ from meter_protocol import cose, messages
 from meter_protocol import fields as f
 from meter_protocol import first_contact as fc
 from meter_protocol import types as t
+from meter_sampling.clock import MeterClock
 
 SOFTWARE_ID = b"\5" * 32
 CERTIFICATE_HEAD = b"\x30\x81\x70"

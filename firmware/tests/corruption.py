@@ -8,7 +8,7 @@ import hashlib
 import os
 import random
 
-from meter_firmware.instrument_error import REASONS, InstrumentError
+from meter_sampling.instrument_error import REASONS, InstrumentError
 
 EXHAUSTIVE = bool(os.getenv("EXHAUSTIVE"))
 

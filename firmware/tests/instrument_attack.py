@@ -5,8 +5,8 @@ import random
 from fuzzing import campaign
 
 from meter_firmware import sensors
-from meter_firmware.instrument_error import REASONS, InstrumentError
-from meter_firmware.sensors.driver import FAULTS
+from meter_sampling.drivers.driver import FAULTS
+from meter_sampling.instrument_error import REASONS, InstrumentError
 
 IDENTITY = ["maker", "model", "revision", "serial"]
 RECOVERIES = 12

@@ -4,7 +4,8 @@ import vfs
 from journal_flash import RamFlash
 
 from meter_firmware import blockdev, journal_record
-from meter_firmware.journal import Journal, JournalError
+from meter_firmware.journal import Journal
+from meter_sampling.journal_error import JournalError
 
 MOUNT = "/ram"
 ROOT = MOUNT + "/journal"

@@ -11,7 +11,8 @@ import vfs
 
 from meter_firmware import blockdev
 from meter_firmware.app import RESERVE_BYTES
-from meter_firmware.journal import Journal, JournalError
+from meter_firmware.journal import Journal
+from meter_sampling.journal_error import JournalError
 
 EPOCH = b"epoch--A"
 

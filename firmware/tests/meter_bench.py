@@ -14,15 +14,15 @@ from chain_check import check_chain
 
 from meter_firmware import blockdev
 from meter_firmware.chain_log import ChainLog
-from meter_firmware.clock import MeterClock
-from meter_firmware.instrument_error import InstrumentError
 from meter_firmware.journal import Journal
 from meter_firmware.memory import Memory
-from meter_firmware.meter import Meter
 from meter_firmware.sealing import SealedMessage, Sealer
 from meter_protocol import cose, events, messages
 from meter_protocol import fields as f
 from meter_protocol import types as t
+from meter_sampling.clock import MeterClock
+from meter_sampling.instrument_error import InstrumentError
+from meter_sampling.meter import Meter
 
 NOON = 1700049600000
 """2023-11-15T12:00:00Z: a boundary of every interval used here."""

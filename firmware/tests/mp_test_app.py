@@ -20,12 +20,12 @@ from meter_bench import MINUTE, NOON, heap
 from update_bench import SITE, Update, pack, release
 
 from meter_firmware import verification
-from meter_firmware.journal import JournalError
 from meter_firmware.refusals import REFUSAL_EVENT_MS
 from meter_firmware.watchdog import LATE_LIMIT_MS, STALLED_LIMIT_MS
 from meter_protocol import events
 from meter_protocol import fields as f
 from meter_protocol import types as t
+from meter_sampling.journal_error import JournalError
 
 OFFER = Update(1, pack(release(1)))
 

@@ -20,11 +20,11 @@ from app_bench import (
 )
 from meter_bench import MINUTE, NOON
 
-from meter_firmware.journal import JournalError
 from meter_firmware.refusals import REFUSAL_EVENT_MS
 from meter_protocol import cose, events
 from meter_protocol import fields as f
 from meter_protocol import types as t
+from meter_sampling.journal_error import JournalError
 
 # Receipts
 

@@ -2,11 +2,11 @@
 
 from app_bench import channel, instrument, set_fields
 
-from meter_firmware import parameters
 from meter_firmware.buses.spi import SpiBus
-from meter_firmware.instrument_error import InstrumentError
-from meter_firmware.sensors import atm90e32
+from meter_firmware.sensors import atm90e32, driver_class
 from meter_firmware.sensors.atm90e32_setup import Setup, pl_constant
+from meter_sampling import parameters
+from meter_sampling.instrument_error import InstrumentError
 
 MAX_POWER = ["max_power", 20000]
 
@@ -181,7 +181,7 @@ def test_a_set_with_a_front_end_is_one():
     # 5000/5 A and 10,000/100 V
     counted = channel(exponent=-6, modulus=10**13, ratio=100000)
     power = channel(2, indication="active_power", quantity="active_power", kind=1, exponent=-5, modulus=None)
-    parameters.check_content(set_fields(instruments=[chip], channels=[counted, power]))
+    parameters.check_content(set_fields(instruments=[chip], channels=[counted, power]), driver_class)
 
 
 # Options to configuration

@@ -6,14 +6,15 @@ import vfs
 
 from meter_firmware import blockdev
 from meter_firmware.chain_log import ChainLog
-from meter_firmware.clock import MeterClock
-from meter_firmware.journal import Journal, JournalError
+from meter_firmware.journal import Journal
 from meter_firmware.memory import Memory
 from meter_firmware.sealing import SealedMessage, Sealer
 from meter_firmware.signers.software import SoftwareSigner
 from meter_protocol import chain, cose, events, keys, messages
 from meter_protocol import fields as f
 from meter_protocol import types as t
+from meter_sampling.clock import MeterClock
+from meter_sampling.journal_error import JournalError
 
 SIGNER = SoftwareSigner(b"\x11" * 32)
 SOFTWARE = b"\x01" * 32

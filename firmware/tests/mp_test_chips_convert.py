@@ -5,10 +5,11 @@ import random
 
 from meter_firmware import sensors
 from meter_firmware.buses import onewire
-from meter_firmware.instrument_error import REASONS, InstrumentError
-from meter_firmware.sensors import bme280, bounded, current_loop, ds18b20, scd30, scd41, sdp8xx
-from meter_firmware.sensors.rounding import nearest
+from meter_firmware.sensors import bme280, current_loop, ds18b20, scd30, scd41, sdp8xx
 from meter_firmware.sensors.sensirion_words import command, crc8, words
+from meter_sampling.drivers import bounded
+from meter_sampling.drivers.rounding import nearest
+from meter_sampling.instrument_error import REASONS, InstrumentError
 
 INPUTS = 200000 if os.getenv("EXHAUSTIVE") else 3000
 

@@ -6,8 +6,8 @@ checksums 08 and 91: as printed they are refused, and their values are those tha
 
 from corruption import check_every_beginning, check_every_bit, check_every_single_byte, reason_of
 
-from meter_firmware.sensors import cjt188
-from meter_firmware.sensors.bcd import to_bcd
+from meter_sampling.drivers import cjt188
+from meter_sampling.drivers.bcd import to_bcd
 
 METER = bytes.fromhex("44332211003378")
 WATER_CONTENT = bytes.fromhex("1F9000007766552C007766552C310122110515202184")

@@ -1,7 +1,7 @@
 """The clock exchange: challenge, half round trip, and everything that must not set a clock."""
 
-from meter_firmware.clock import MAX_ROUND_TRIP_MS, MAX_UNCERTAINTY_MS, MeterClock
 from meter_protocol import fields as f
+from meter_sampling.clock import MAX_ROUND_TRIP_MS, MAX_UNCERTAINTY_MS, MeterClock
 
 NOON = 1700000000000
 NONCE = b"n" * 16

@@ -2,9 +2,9 @@
 
 from corruption import check_every_beginning, check_every_bit, check_every_single_byte, reason_of
 
-from meter_firmware.instrument_error import InstrumentError
-from meter_firmware.modbus import crc16
-from meter_firmware.sensors import k30, mhz19
+from meter_sampling.drivers import k30, mhz19
+from meter_sampling.instrument_error import InstrumentError
+from meter_sampling.modbus_frames import crc16
 
 MHZ19_REPLY = bytes.fromhex("FF86026047000000D1")
 

@@ -6,7 +6,6 @@ import os
 
 from meter_firmware import blockdev
 from meter_firmware.chain_log import ChainLog
-from meter_firmware.clock import MeterClock
 from meter_firmware.delivery import RETRY_MS, WINDOW_BYTES, Delivery
 from meter_firmware.journal import Journal
 from meter_firmware.memory import Memory
@@ -16,6 +15,7 @@ from meter_protocol import chain, cose, events, messages
 from meter_protocol import fields as f
 from meter_protocol import types as t
 from meter_protocol.errors import ProtocolError
+from meter_sampling.clock import MeterClock
 
 METER = Sealer(SoftwareSigner(b"\x11" * 32))
 GATEWAY = Sealer(SoftwareSigner(b"\x33" * 32))

@@ -5,9 +5,9 @@ The frames are those of the shared metrology vectors (block `dlt645_ok`).
 
 from corruption import check_every_beginning, check_every_bit, check_every_single_byte, reason_of
 
-from meter_firmware.instrument_error import InstrumentError
-from meter_firmware.sensors import dlt645
-from meter_firmware.sensors.bcd import bcd, to_bcd
+from meter_sampling.drivers import dlt645
+from meter_sampling.drivers.bcd import bcd, to_bcd
+from meter_sampling.instrument_error import InstrumentError
 
 METER = bytes.fromhex("610100000000")
 ENERGY_REPLY = bytes.fromhex("6861010000000068910833333433593333338A16")

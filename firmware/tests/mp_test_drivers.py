@@ -7,13 +7,14 @@ from corruption import noise
 from driver_examples import EXAMPLES
 from fuzzing import run
 
-from meter_firmware import parameters, sensors
+from meter_firmware import sensors
 from meter_firmware.buses.pulse import PulseInputs
-from meter_firmware.instrument_error import ABSENT_REASONS, REASONS, InstrumentError
 from meter_firmware.sensors import DRIVERS
-from meter_firmware.sensors.driver import BUSES, FAULTS, REGISTER, SAMPLE
 from meter_protocol.quantities import BY_NAME
 from meter_protocol.rules import is_options
+from meter_sampling import drivers, parameters
+from meter_sampling.drivers.driver import BUSES, FAULTS, REGISTER, SAMPLE
+from meter_sampling.instrument_error import ABSENT_REASONS, REASONS, InstrumentError
 
 MAX_NAME = 32
 """Of an indication in a channel (SPEC §8.1)."""
@@ -30,7 +31,7 @@ def classes():
 
 
 def test_every_driver_has_an_example_and_a_file():
-    assert sorted(EXAMPLES) == list(DRIVERS), "DRIVERS is in alphabetical order"
+    assert sorted(EXAMPLES) == sorted(DRIVERS)
     assert len(DRIVERS) == len(set(DRIVERS))
     for name in DRIVERS:
         for _, options in EXAMPLES[name]:
@@ -38,15 +39,16 @@ def test_every_driver_has_an_example_and_a_file():
 
 
 def test_every_file_with_a_driver_is_listed():
-    """Drivers are the files of sensors/ that define one."""
-    folder = sensors.__file__.rsplit("/", 1)[0]
-    found = []
-    for entry in os.ilistdir(folder):
-        if entry[0].endswith(".py"):
-            with open(folder + "/" + entry[0]) as file:
-                if "\ndef define(" in file.read():
-                    found.append(entry[0][:-3])
-    assert sorted(found) == list(DRIVERS)
+    """Drivers are the files of these two folders that define one."""
+    for package, listed in ((drivers, drivers.DRIVERS), (sensors, sensors.CHIPS)):
+        folder = package.__file__.rsplit("/", 1)[0]
+        found = []
+        for entry in os.ilistdir(folder):
+            if entry[0].endswith(".py"):
+                with open(folder + "/" + entry[0]) as file:
+                    if "\ndef define(" in file.read():
+                        found.append(entry[0][:-3])
+        assert sorted(found) == list(listed), folder
 
 
 def test_indications_and_limits_are_of_the_same_names_and_can_be_sealed():
@@ -103,8 +105,9 @@ def _quoted(line):
 
 
 def _sources():
-    root = sensors.__file__.rsplit("/", 2)[0]
-    for folder in (root, root + "/sensors", root + "/buses"):
+    firmware = sensors.__file__.rsplit("/", 2)[0]
+    sampling = drivers.__file__.rsplit("/", 2)[0]
+    for folder in (firmware, firmware + "/sensors", firmware + "/buses", sampling, sampling + "/drivers"):
         for entry in os.ilistdir(folder):
             if entry[0].endswith(".py"):
                 with open(folder + "/" + entry[0]) as file:

@@ -13,7 +13,7 @@ from contact_bench import SOFTWARE_ID, command
 from cut_bench import Remembered
 from journal_flash import PowerCut, RamFlash
 
-from meter_firmware import FirmwareError, blockdev, factory, p256, provisioning_line, signer_boot, verification
+from meter_firmware import blockdev, factory, p256, provisioning_line, signer_boot, verification
 from meter_firmware.first_contact import FirstContact
 from meter_firmware.memory import Memory
 from meter_firmware.signers import key_file
@@ -22,6 +22,7 @@ from meter_protocol import cose, messages
 from meter_protocol import fields as f
 from meter_protocol import first_contact as fc
 from meter_protocol import types as t
+from meter_sampling import MeterError
 
 MOUNT = "/bench"
 BLOCKS, BLOCK_SIZE = 64, 512
@@ -144,7 +145,7 @@ def lived(device, draws, action):
     """Whether power lasted; `action` gets the life."""
     try:
         action(Life(device, draws))
-    except (FirmwareError, OSError) as error:
+    except (MeterError, OSError) as error:
         if not device.dead:
             raise error
     finally:

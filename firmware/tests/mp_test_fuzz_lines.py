@@ -9,8 +9,9 @@ from instrument_attack import Attack, Liar
 from scripted_line import ScriptedLine
 
 from meter_firmware.buses.serial_bus import SerialBus
-from meter_firmware.modbus import ModbusMaster, crc16
-from meter_firmware.sensors import cjt188, dlt645, k30, mbus, mhz19
+from meter_firmware.modbus import ModbusMaster
+from meter_sampling.drivers import cjt188, dlt645, k30, mbus, mhz19
+from meter_sampling.modbus_frames import crc16
 
 TIMEOUT_MS = 40
 LONGEST_MS = 2000

@@ -4,8 +4,8 @@ import asyncio
 
 from meter_firmware import sensors
 from meter_firmware.buses.i2c import I2cBus
-from meter_firmware.instrument_error import InstrumentError
 from meter_firmware.sensors.sensirion_words import command, crc8
+from meter_sampling.instrument_error import InstrumentError
 
 
 class Ticks:

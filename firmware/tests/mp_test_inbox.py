@@ -6,10 +6,10 @@ What thousands of hostile messages do to a whole meter: mp_test_fuzz_gateway.py.
 from app_bench import RECEIPTS
 
 from meter_firmware.inbox import FORGERIES_AT_ONCE, FORGERY_PAUSE_MS, MAX_INBOUND, MAX_MESSAGES, Inbox
-from meter_firmware.journal import JournalError
 from meter_protocol import cose
 from meter_protocol import types as t
 from meter_protocol.errors import ProtocolError
+from meter_sampling.journal_error import JournalError
 
 
 def _message(typ=t.RECEIPT):

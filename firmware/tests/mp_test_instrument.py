@@ -1,9 +1,9 @@
 """What an instrument's answers and failures come to: a value, or a status that says why there is none."""
 
-from meter_firmware.instrument import SILENCE_MS, Instrument
-from meter_firmware.instrument_error import ABSENT_REASONS, REASONS, InstrumentError
-from meter_firmware.sensors.driver import FAULTS
 from meter_protocol import fields as f
+from meter_sampling.drivers.driver import FAULTS
+from meter_sampling.instrument import SILENCE_MS, Instrument
+from meter_sampling.instrument_error import ABSENT_REASONS, REASONS, InstrumentError
 
 
 class Scripted:

@@ -5,8 +5,8 @@ The frames are those of the shared metrology vectors (block `mbus`).
 
 from corruption import check_every_beginning, check_every_bit, check_every_single_byte, reason_of
 
-from meter_firmware.instrument_error import InstrumentError
-from meter_firmware.sensors import mbus, mbus_records
+from meter_sampling.drivers import mbus, mbus_records
+from meter_sampling.instrument_error import InstrumentError
 
 LONG = bytes.fromhex("681F1F680802727856341224400107550000000313153100DA023B13018B60043718021816")
 HEADER = bytes.fromhex("785634122440010755000000")

@@ -15,9 +15,9 @@ from meter_bench import (
     silent,
 )
 
-from meter_firmware.instrument_error import InstrumentError
 from meter_protocol import events
 from meter_protocol import fields as f
+from meter_sampling.instrument_error import InstrumentError
 
 REGULAR, OUTAGE, PARTIAL = f.KIND_REGULAR, f.KIND_OUTAGE, f.KIND_PARTIAL
 QUARTER = 15 * MINUTE

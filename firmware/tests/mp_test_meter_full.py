@@ -5,10 +5,10 @@ The meter can always be restarted meanwhile, and it goes on as soon as receipts 
 
 from meter_bench import HOUR, MINUTE, NOON, channel, check_times, energy_bench, parameter_set, silent
 
-from meter_firmware.journal import JournalError
 from meter_protocol import events
 from meter_protocol import fields as f
 from meter_protocol import types as t
+from meter_sampling.journal_error import JournalError
 
 REGULAR, OUTAGE, PARTIAL = f.KIND_REGULAR, f.KIND_OUTAGE, f.KIND_PARTIAL
 SEGMENT = 4096

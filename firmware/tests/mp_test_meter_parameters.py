@@ -13,9 +13,9 @@ from meter_bench import (
     silent,
 )
 
-from meter_firmware.journal import JournalError
 from meter_protocol import events
 from meter_protocol import fields as f
+from meter_sampling.journal_error import JournalError
 
 REGULAR, OUTAGE, PARTIAL = f.KIND_REGULAR, f.KIND_OUTAGE, f.KIND_PARTIAL
 QUARTER = 15 * MINUTE

@@ -24,10 +24,10 @@ from meter_bench import (
     silent,
 )
 
-from meter_firmware.instrument_error import InstrumentError
 from meter_protocol import events
 from meter_protocol import fields as f
 from meter_protocol import types as t
+from meter_sampling.instrument_error import InstrumentError
 
 SEEDS = int(os.getenv("METER_SEEDS") or 60)
 MODULUS = 10000000

@@ -1,8 +1,8 @@
 """Interval metering, rule by rule (DESIGN, Rules of the chain and of metrology)."""
 
-from meter_firmware.metering import MeanChannel, RegisterChannel, round_div, round_sqrt
 from meter_protocol import fields as f
 from meter_protocol.rules import is_reading
+from meter_sampling.metering import MeanChannel, RegisterChannel, round_div, round_sqrt
 
 HOUR = 3600000
 

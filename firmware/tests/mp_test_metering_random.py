@@ -8,9 +8,9 @@ would do by hand: a list of steps, each taken if it is one. METERING_SEEDS=5000 
 import os
 import random
 
-from meter_firmware.metering import RegisterChannel
 from meter_protocol import fields as f
 from meter_protocol.rules import is_reading
+from meter_sampling.metering import RegisterChannel
 
 SEEDS = int(os.getenv("METERING_SEEDS") or 400)
 SLOT_MS = 60000

@@ -5,8 +5,8 @@ The frames are those of the shared metrology vectors (block `modbus_ok`): makers
 
 import random
 
-from meter_firmware import modbus
-from meter_firmware.instrument_error import ABSENT_REASONS, REASONS, InstrumentError
+from meter_sampling import modbus_frames
+from meter_sampling.instrument_error import ABSENT_REASONS, REASONS, InstrumentError
 
 PUBLISHED_RTU_FRAMES = (
     "1103006B00037687",
@@ -36,7 +36,7 @@ def reason_of(call, *arguments):
 
 
 def with_crc(body):
-    crc = modbus.crc16(body)
+    crc = modbus_frames.crc16(body)
     return body + bytes((crc & 0xFF, crc >> 8))
 
 
@@ -51,24 +51,26 @@ def test_every_single_bit_error_breaks_the_crc():
     for bit in range(8 * len(frame)):
         damaged = bytearray(frame)
         damaged[bit // 8] ^= 1 << bit % 8
-        assert reason_of(modbus.rtu_reply, bytes(damaged), 0x11, 3, 3) is not None, bit
+        assert reason_of(modbus_frames.rtu_reply, bytes(damaged), 0x11, 3, 3) is not None, bit
 
 
 def test_requests_as_published():
-    assert modbus.rtu_request(0x11, 3, 0x6B, 3) == bytes.fromhex("1103006B00037687")
-    assert modbus.rtu_request(0x01, 4, 0, 2) == bytes.fromhex("01040000000271CB")
-    assert modbus.rtu_request(0xFE, 4, 3, 1) == bytes.fromhex("FE0400030001D5C5")
-    assert modbus.rtu_request(0xF8, 4, 0, 10) == bytes.fromhex("F8040000000A6464")
-    assert modbus.rtu_request(0x61, 3, 0x28, 6) == bytes.fromhex("6103002800064C60")
-    assert modbus.tcp_request(0x1501, 0xFF, 3, 4, 1) == bytes.fromhex(
+    assert modbus_frames.rtu_request(0x11, 3, 0x6B, 3) == bytes.fromhex("1103006B00037687")
+    assert modbus_frames.rtu_request(0x01, 4, 0, 2) == bytes.fromhex("01040000000271CB")
+    assert modbus_frames.rtu_request(0xFE, 4, 3, 1) == bytes.fromhex("FE0400030001D5C5")
+    assert modbus_frames.rtu_request(0xF8, 4, 0, 10) == bytes.fromhex("F8040000000A6464")
+    assert modbus_frames.rtu_request(0x61, 3, 0x28, 6) == bytes.fromhex("6103002800064C60")
+    assert modbus_frames.tcp_request(0x1501, 0xFF, 3, 4, 1) == bytes.fromhex(
         "15010000 0006 FF 03 0004 0001".replace(" ", "")
     )
 
 
 def test_replies_as_published():
-    assert modbus.rtu_reply(bytes.fromhex("110306AE415652434049AD"), 0x11, 3, 3) == bytes.fromhex("AE4156524340")
-    assert modbus.rtu_reply(bytes.fromhex("010404436633341B38"), 1, 4, 2) == bytes.fromhex("43663334")
-    assert modbus.rtu_reply(bytes.fromhex("FE04020190ACD8"), 0xFE, 4, 1) == bytes.fromhex("0190")
+    assert modbus_frames.rtu_reply(bytes.fromhex("110306AE415652434049AD"), 0x11, 3, 3) == bytes.fromhex(
+        "AE4156524340"
+    )
+    assert modbus_frames.rtu_reply(bytes.fromhex("010404436633341B38"), 1, 4, 2) == bytes.fromhex("43663334")
+    assert modbus_frames.rtu_reply(bytes.fromhex("FE04020190ACD8"), 0xFE, 4, 1) == bytes.fromhex("0190")
 
 
 def test_requests_outside_the_protocol_are_our_error():
@@ -83,7 +85,7 @@ def test_requests_outside_the_protocol_are_our_error():
         (1, 3, 65535, 2),
     ):
         try:
-            modbus.rtu_request(*arguments)
+            modbus_frames.rtu_request(*arguments)
         except ValueError:
             continue
         raise AssertionError(arguments)
@@ -104,12 +106,12 @@ def test_each_wrong_rtu_reply_has_its_reason():
         ("wrong_function", with_crc(b"\x11\x84\x02")),
     )
     for reason, frame in cases:
-        assert reason_of(modbus.rtu_reply, frame, 0x11, 3, 3) == reason, (reason, frame)
+        assert reason_of(modbus_frames.rtu_reply, frame, 0x11, 3, 3) == reason, (reason, frame)
 
 
 def test_an_exception_reply_carries_its_code():
     try:
-        modbus.rtu_reply(with_crc(b"\x11\x83\x02"), 0x11, 3, 3)
+        modbus_frames.rtu_reply(with_crc(b"\x11\x83\x02"), 0x11, 3, 3)
     except InstrumentError as error:
         assert (error.reason, error.code, error.absent) == ("modbus_exception", 2, False)
         return
@@ -118,7 +120,7 @@ def test_an_exception_reply_carries_its_code():
 
 def test_each_wrong_tcp_reply_has_its_reason():
     good = bytes.fromhex("15010000 0005 FF 03 02 0190".replace(" ", ""))
-    assert modbus.tcp_reply(good, 0x1501, 0xFF, 3, 1) == b"\x01\x90"
+    assert modbus_frames.tcp_reply(good, 0x1501, 0xFF, 3, 1) == b"\x01\x90"
     cases = (
         ("wrong_transaction", b"\x15\x02" + good[2:]),
         ("bad_header", good[:3] + b"\x01" + good[4:]),
@@ -133,7 +135,7 @@ def test_each_wrong_tcp_reply_has_its_reason():
         ("modbus_exception", good[:4] + b"\x00\x03" + b"\xff\x83\x0b"),
     )
     for reason, frame in cases:
-        assert reason_of(modbus.tcp_reply, frame, 0x1501, 0xFF, 3, 1) == reason, (reason, frame)
+        assert reason_of(modbus_frames.tcp_reply, frame, 0x1501, 0xFF, 3, 1) == reason, (reason, frame)
 
 
 def test_every_reason_given_is_listed():
@@ -160,9 +162,9 @@ def test_fuzzed_replies_end_in_a_listed_reason_or_a_payload():
             frame = bytearray(with_crc(bytes(frame[:-2])))
         try:
             if rtu:
-                payload = modbus.rtu_reply(bytes(frame), 0x11, 3, 3)
+                payload = modbus_frames.rtu_reply(bytes(frame), 0x11, 3, 3)
             else:
-                payload = modbus.tcp_reply(bytes(frame), 0x1501, 0x11, 3, 3)
+                payload = modbus_frames.tcp_reply(bytes(frame), 0x1501, 0x11, 3, 3)
         except InstrumentError as error:
             assert error.reason in REASONS
             continue

@@ -5,7 +5,7 @@ import asyncio
 from register_instrument import Broken, Registers
 
 from meter_firmware import sensors
-from meter_firmware.instrument_error import InstrumentError
+from meter_sampling.instrument_error import InstrumentError
 
 ONE, TWO, THREE, FIVE = 0x3F80, 0x4000, 0x4040, 0x40A0
 """High words of these numbers as singles."""

@@ -3,9 +3,11 @@
 from app_bench import AUTHORITY, METER, STRANGER, channel, instrument, parameter_set, set_fields
 
 from meter_firmware import parameters
-from meter_firmware.metering import MeanChannel, RegisterChannel
+from meter_firmware.sensors import driver_class
 from meter_protocol import fields as f
 from meter_protocol.errors import ProtocolError
+from meter_sampling.metering import MeanChannel, RegisterChannel
+from meter_sampling.parameters import make_channels, same_registers
 
 KEYS = [AUTHORITY.cose_key]
 KIND_OF_BUS = {"bus0": "modbus", "bus1": "pulse"}.get
@@ -29,7 +31,7 @@ def _gas(**other):
 
 
 def same(before, after, number):
-    return number in parameters.same_registers(before, after)
+    return number in same_registers(before, after, driver_class)
 
 
 def test_a_set_that_fits_is_opened_whole():
@@ -172,7 +174,7 @@ def test_a_set_whose_driver_this_software_does_not_have_is_compared_as_it_is_wri
 
 def test_channels_are_made_as_the_set_says():
     mean = channel(2, indication="active_power", quantity="active_power", kind=f.CHANNEL_MEAN, modulus=None)
-    made = parameters.make_channels(set_fields(1, channels=[channel(1, ratio=80), mean]))
+    made = make_channels(set_fields(1, channels=[channel(1, ratio=80), mean]))
     assert isinstance(made[1], RegisterChannel)
     assert (made[1].ratio, made[1].modulus) == (80, 10**12)
     assert isinstance(made[2], MeanChannel)

@@ -7,10 +7,10 @@ import time
 import micropython
 from app_bench import channel, instrument, set_fields
 
-from meter_firmware import parameters
 from meter_firmware.buses.pulse import COUNT_MASK, SHORTEST_US, PulseInputs
-from meter_firmware.instrument_error import InstrumentError
-from meter_firmware.sensors import pulse
+from meter_firmware.sensors import driver_class, pulse
+from meter_sampling import parameters
+from meter_sampling.instrument_error import InstrumentError
 
 ON, OFF = 1, 0
 ROW = ["active_energy_import", "active_energy_import", -3, 1250, 1, 30000, 30000, 36000]
@@ -260,7 +260,7 @@ def test_a_set_with_a_contact_is_one():
     contact = instrument(driver="pulse", address=0, serial=None, options=[ROW])
     # 800 imp/kWh behind transformers of 5000/5 A
     counted = channel(exponent=-3, modulus=1250 * 10**9, ratio=1000)
-    parameters.check_content(set_fields(instruments=[contact], channels=[counted]))
+    parameters.check_content(set_fields(instruments=[contact], channels=[counted]), driver_class)
 
 
 def test_what_a_register_shows_tells_how_many_pulses_it_has_counted():

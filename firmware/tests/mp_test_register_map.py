@@ -5,10 +5,11 @@ import random
 
 from register_instrument import Registers, block
 
-from meter_firmware import modbus, sensors
-from meter_firmware.instrument_error import InstrumentError
-from meter_firmware.sensors import register_map
-from meter_firmware.sensors.driver import FAULTS, out_of_limits
+from meter_firmware import sensors
+from meter_sampling import modbus_frames
+from meter_sampling.drivers import register_map
+from meter_sampling.drivers.driver import FAULTS, out_of_limits
+from meter_sampling.instrument_error import InstrumentError
 
 ROWS = [
     ["ambient", "temperature", 4, 10, "int32", -4, -500000, 1000000],
@@ -77,18 +78,18 @@ def test_every_number_type():
 
 def test_published_frames_of_instruments_with_a_map():
     # Vaisala GMP252 User Guide, A.3: F0 03 00 00 00 02 D1 2A; 465.65997 ppm
-    assert modbus.rtu_request(0xF0, 3, 0, 2) == bytes.fromhex("F00300000002D12A")
-    payload = modbus.rtu_reply(bytes.fromhex("F00304D47A43E833AB"), 0xF0, 3, 2)
+    assert modbus_frames.rtu_request(0xF0, 3, 0, 2) == bytes.fromhex("F00300000002D12A")
+    payload = modbus_frames.rtu_reply(bytes.fromhex("F00304D47A43E833AB"), 0xF0, 3, 2)
     assert register_map.number(payload, 0, "float32_low", 10**5) == 46565997
     # Longrun LRF-3000S, Modbus chapter: 01 03 00 04 00 02 85 CA; 1.234567 m3/h
-    assert modbus.rtu_request(1, 3, 4, 2) == bytes.fromhex("01030004000285CA")
-    payload = modbus.rtu_reply(bytes.fromhex("01030406513F9E3B32"), 1, 3, 2)
+    assert modbus_frames.rtu_request(1, 3, 4, 2) == bytes.fromhex("01030004000285CA")
+    payload = modbus_frames.rtu_reply(bytes.fromhex("01030406513F9E3B32"), 1, 3, 2)
     assert register_map.number(payload, 0, "float32_low", 10**6) == 1234568
     # Fox FT3, note of table 5.1: the total 0x12345678 is 5678 in 40003 and 1234 in 40004
     assert register_map.number(block(0x5678, 0x1234), 0, "uint32_low", 1) == 0x12345678
     for damaged in ("F00304D47A43E833AC", "F00304D47A43E933AB"):
         try:
-            modbus.rtu_reply(bytes.fromhex(damaged), 0xF0, 3, 2)
+            modbus_frames.rtu_reply(bytes.fromhex(damaged), 0xF0, 3, 2)
         except InstrumentError as error:
             assert error.reason == "bad_crc"
             continue

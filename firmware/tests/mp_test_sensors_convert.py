@@ -2,11 +2,12 @@
 
 import random
 
-from meter_firmware import modbus, sensors
-from meter_firmware.instrument_error import InstrumentError
-from meter_firmware.sensors import djsf1352, energy64, pzem004t, sdm630, senseair_s8, tuf2000
-from meter_firmware.sensors.driver import FAULTS, out_of_limits
-from meter_firmware.sensors.words import bcd, binary32, binary64, decimal, real4, signed, text, unsigned
+from meter_firmware import sensors
+from meter_sampling import modbus_frames
+from meter_sampling.drivers import djsf1352, energy64, pzem004t, sdm630, senseair_s8, tuf2000
+from meter_sampling.drivers.driver import FAULTS, out_of_limits
+from meter_sampling.drivers.words import bcd, binary32, binary64, decimal, real4, signed, text, unsigned
+from meter_sampling.instrument_error import InstrumentError
 
 # Registers 1-20 of a real TUF-2000M, read 2017-01-11 (gambit-labs/challenge, README), with registers 33-34.
 REAL_TUF = (7579, 48988, 5064, 48142, 37967, 48877, 63814, 17575, 0, 0, 24224, 15965)
@@ -90,12 +91,12 @@ def sdm630_blocks(changes):
 
 def test_sdm630_published_reply():
     # 01 04 00 00 00 02 71 CB -> 01 04 04 43 66 33 34 1B 38: 230.2 V
-    assert modbus.rtu_request(1, 4, 0, 2) == bytes.fromhex("01040000000271CB")
-    payload = modbus.rtu_reply(bytes.fromhex("010404436633341B38"), 1, 4, 2)
+    assert modbus_frames.rtu_request(1, 4, 0, 2) == bytes.fromhex("01040000000271CB")
+    payload = modbus_frames.rtu_reply(bytes.fromhex("010404436633341B38"), 1, 4, 2)
     assert binary32(unsigned(payload, 0, 2), 100) == 23020
     assert sdm630.convert(sdm630_blocks({0: 0x43663334}))["voltage_l1"] == 23020
     try:
-        modbus.rtu_reply(bytes.fromhex("010404436633341B39"), 1, 4, 2)
+        modbus_frames.rtu_reply(bytes.fromhex("010404436633341B39"), 1, 4, 2)
     except InstrumentError as error:
         assert error.reason == "bad_crc"
     else:
@@ -150,8 +151,8 @@ DJSF_ENERGY = ("0103000C0008840F", "0103100000521A00000000000100FA000000005985",
 def test_djsf1352_frames_of_a_real_meter():
     registers = bytearray(2 * 20)
     for request, reply, address, count in (DJSF_VOLTAGE, DJSF_POWER, DJSF_ENERGY):
-        assert modbus.rtu_request(1, 3, address, count) == bytes.fromhex(request)
-        payload = modbus.rtu_reply(bytes.fromhex(reply.replace(" ", "")), 1, 3, count)
+        assert modbus_frames.rtu_request(1, 3, address, count) == bytes.fromhex(request)
+        payload = modbus_frames.rtu_reply(bytes.fromhex(reply.replace(" ", "")), 1, 3, count)
         registers[2 * address : 2 * (address + count)] = payload
     values = djsf1352.convert([bytes(registers[:32])])
     assert values == {

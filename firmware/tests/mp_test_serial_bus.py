@@ -6,8 +6,8 @@ from scripted_line import ScriptedLine
 
 from meter_firmware.buses import line_bus
 from meter_firmware.buses.serial_bus import SerialBus
-from meter_firmware.instrument_error import InstrumentError
-from meter_firmware.sensors import dlt645, mhz19
+from meter_sampling.drivers import dlt645, mhz19
+from meter_sampling.instrument_error import InstrumentError
 
 TIMEOUT_MS = 40
 

@@ -15,10 +15,10 @@ import random
 from flash_record import Replay
 from journal_flash import PowerCut
 
-from meter_firmware import FirmwareError
 from meter_protocol import cose, messages
 from meter_protocol import fields as f
 from meter_protocol import types as t
+from meter_sampling import MeterError
 
 MODES = ("before", "torn")
 SECOND_MODES = ("before", "torn", "after")
@@ -184,7 +184,7 @@ def _cut_doubly(scenario, cutter, plans):
 def live_until_cut(scenario, device, promises):
     try:
         scenario.live(device, promises)
-    except (FirmwareError, OSError) as error:
+    except (MeterError, OSError) as error:
         if not device.dead:
             raise error
 

@@ -17,8 +17,8 @@ from remote_buses import RemoteI2c, RemoteOneWire, Wire
 from meter_firmware import sensors
 from meter_firmware.buses.i2c import I2cBus
 from meter_firmware.buses.onewire import OneWireBus
-from meter_firmware.instrument import Instrument
-from meter_firmware.instrument_error import InstrumentError
+from meter_sampling.instrument import Instrument
+from meter_sampling.instrument_error import InstrumentError
 
 ROUNDS = 12
 """Turns of the event loop in which every task that can go on has gone on."""

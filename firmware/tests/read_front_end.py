@@ -11,7 +11,7 @@ import sys
 from board import _make_bus
 
 from meter_firmware import sensors
-from meter_firmware.instrument_error import InstrumentError
+from meter_sampling.instrument_error import InstrumentError
 
 
 async def answer(words, driver):

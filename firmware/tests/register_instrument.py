@@ -1,6 +1,6 @@
 """An instrument on a Modbus bus, for tests on MicroPython: it holds these registers and no others."""
 
-from meter_firmware.instrument_error import InstrumentError
+from meter_sampling.instrument_error import InstrumentError
 
 
 def block(*registers):

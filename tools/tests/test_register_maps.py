@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from meter_firmware import parameters
 from meter_gateway.key_files import write_pair
 from meter_gateway.parameters import read_parameters
 from meter_gateway.register_map import RegisterMap, built_in_maps, load_register_map
@@ -12,6 +11,8 @@ from meter_gateway.sealing import Sealer
 from meter_protocol import fields as f
 from meter_protocol import types as t
 from meter_protocol.errors import ProtocolError
+from meter_sampling import parameters
+from meter_sampling.drivers import driver_class
 
 
 def parameter_file(folder: Path, map_path: Path, register_map: RegisterMap) -> Path:
@@ -53,7 +54,7 @@ exponent = {register.exponent}
 @pytest.mark.parametrize("path", built_in_maps(), ids=lambda path: path.stem)
 def test_every_built_in_map_makes_a_set_that_the_meter_takes(tmp_path: Path, path: Path) -> None:
     fields = read_parameters(parameter_file(tmp_path, path, load_register_map(path)), None, 0)
-    parameters.check_content(fields)
+    parameters.check_content(fields, driver_class)
     assert len(parameters.make_channels(fields)) == len(fields[f.CHANNELS])
 
 
@@ -66,9 +67,9 @@ def test_a_register_that_wraps_makes_a_set_that_the_meter_takes(tmp_path: Path) 
         )
     )
     fields = read_parameters(parameter_file(tmp_path, path, load_register_map(path)), None, 0)
-    parameters.check_content(fields)
+    parameters.check_content(fields, driver_class)
     channel = next(entry for entry in fields[f.CHANNELS] if entry[f.CHANNEL_KIND] == f.CHANNEL_REGISTER)
     assert channel[f.CHANNEL_MODULUS] == 1000000
     channel[f.CHANNEL_MODULUS] = 999999
     with pytest.raises(ProtocolError, match="parameters_scale"):
-        parameters.check_content(fields)
+        parameters.check_content(fields, driver_class)

@@ -23,8 +23,8 @@ from sensirion_i2c_scd30.device import Scd30Device
 from sensirion_i2c_sdp import SdpI2cDevice
 
 from meter_firmware import sensors
-from meter_firmware.instrument_error import InstrumentError
 from meter_protocol.quantities import BY_NAME
+from meter_sampling.instrument_error import InstrumentError
 from meter_tools.simulator.chip_configuration import I2C_KINDS, ONEWIRE_KINDS, SIMULATES
 from meter_tools.simulator.chip_line import Device, I2cLine, Operation, Request
 from meter_tools.simulator.faults import Fault

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from meter_firmware import sensors
-from meter_firmware.sensors import djsf1352, energy64, pzem004t, sdm630, senseair_s8, tuf2000
 from meter_gateway.register_map import built_in_maps, load_register_map
 from meter_protocol.quantities import BY_NAME
+from meter_sampling.drivers import djsf1352, energy64, pzem004t, sdm630, senseair_s8, tuf2000
 from meter_tools.simulator import pulse, spi_atm90e32
 from meter_tools.simulator.chip_configuration import I2C_KINDS, ONEWIRE_KINDS, SIMULATES
 from meter_tools.simulator.instruments import DEFAULT_SERIALS, KINDS, Identity

@@ -12,8 +12,8 @@ import pytest_asyncio
 from pydantic import ValidationError
 
 from meter_firmware import sensors
-from meter_firmware.sensors import mbus
 from meter_protocol.quantities import BY_NAME
+from meter_sampling.drivers import mbus
 from meter_tools.simulator import Configuration, Simulation, serve
 from meter_tools.simulator.instruments import Identity
 from meter_tools.simulator.serial_server import SERIAL_KINDS

@@ -7,6 +7,6 @@
     spi              chips that a board selects one by one
     pulse            contacts that are counted
 
-A bus object says by KIND which drivers it takes (`sensors/driver.BUSES`). It knows nothing of instruments:
-what a reply means, and whether it is one, is the driver's.
+A bus object says by KIND which drivers it takes (meter_sampling.drivers.driver.BUSES). It knows nothing of
+instruments: what a reply means, and whether it is one, is the driver's.
 """

@@ -7,7 +7,7 @@ stretches the clock (SCD30: 150 ms; machine.I2C waits 50 ms unless told otherwis
 """
 
 from meter_firmware.buses.chip_bus import ChipBus
-from meter_firmware.instrument_error import InstrumentError
+from meter_sampling.instrument_error import InstrumentError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ Rules
 import asyncio
 import time
 
-from meter_firmware.instrument_error import InstrumentError
+from meter_sampling.instrument_error import InstrumentError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ no error of its own: an absent device is a line that stays high (bytes FF), a sh
 """
 
 from meter_firmware.buses.chip_bus import ChipBus
-from meter_firmware.instrument_error import InstrumentError
+from meter_sampling.instrument_error import InstrumentError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ interrupts are late by more than the shortest pulse needs a filter in hardware.
 
 import time
 
-from meter_firmware.instrument_error import InstrumentError
+from meter_sampling.instrument_error import InstrumentError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@
 while their chip is meant. Clock and mode are the board's: they are those of the chips on the bus.
 """
 
-from meter_firmware.instrument_error import InstrumentError
+from meter_sampling.instrument_error import InstrumentError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -20,16 +20,16 @@ is computed. So the driver relies on none of them.
 import asyncio
 
 from meter_firmware import monotonic
-from meter_firmware.instrument_error import InstrumentError
 from meter_firmware.sensors.atm90e32_setup import METER_EN, Setup
-from meter_firmware.sensors.driver import REGISTER, Driver, identity
-from meter_firmware.sensors.words import twos_complement
+from meter_sampling.drivers.driver import REGISTER, Driver, identity
+from meter_sampling.drivers.words import twos_complement
+from meter_sampling.instrument_error import InstrumentError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from meter_firmware.sensors.driver import Faults, Identity, Indications, Limits, Values
+    from meter_sampling.drivers.driver import Faults, Identity, Indications, Limits, Values
 
 READ = 0x80
 SOFT_RESET = 0x70

@@ -18,8 +18,8 @@ indications are primary, without they are secondary and the channel's ratio is C
 Where this is known from: atm90e32.py.
 """
 
-from meter_firmware.instrument_error import InstrumentError
-from meter_firmware.sensors.settings import is_int, refuse_unless, settings
+from meter_sampling.drivers.settings import is_int, refuse_unless, settings
+from meter_sampling.instrument_error import InstrumentError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -9,16 +9,16 @@ forgotten them, which is the error wrong_config, and `identify` sets it up again
 measured yet is a marker, 80000h or 8000h.
 """
 
-from meter_firmware.instrument_error import InstrumentError
-from meter_firmware.sensors.driver import Driver, identity, without_options, wrong_identity
-from meter_firmware.sensors.rounding import nearest
-from meter_firmware.sensors.words import twos_complement
+from meter_sampling.drivers.driver import Driver, identity, without_options, wrong_identity
+from meter_sampling.drivers.rounding import nearest
+from meter_sampling.drivers.words import twos_complement
+from meter_sampling.instrument_error import InstrumentError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from meter_firmware.sensors.driver import Faults, Identity, Indications, Limits, Values
+    from meter_sampling.drivers.driver import Faults, Identity, Indications, Limits, Values
 
     Trimming = dict[str, int]
 

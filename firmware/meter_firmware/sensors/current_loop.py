@@ -17,17 +17,17 @@ second) and is the driver's own, never a left-over: the settings are read back u
 and must still be those that were written.
 """
 
-from meter_firmware.instrument_error import InstrumentError
-from meter_firmware.sensors.driver import SAMPLE, Driver, identity, wrong_identity
-from meter_firmware.sensors.rounding import nearest
-from meter_firmware.sensors.settings import is_integer
-from meter_firmware.sensors.words import twos_complement
+from meter_sampling.drivers.driver import SAMPLE, Driver, identity, wrong_identity
+from meter_sampling.drivers.rounding import nearest
+from meter_sampling.drivers.settings import is_integer
+from meter_sampling.drivers.words import twos_complement
+from meter_sampling.instrument_error import InstrumentError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from meter_firmware.sensors.driver import Faults, Identity, Indications, Limits, Values
+    from meter_sampling.drivers.driver import Faults, Identity, Indications, Limits, Values
 
     Rows = list[list[Any]]
 

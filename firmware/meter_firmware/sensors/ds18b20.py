@@ -17,16 +17,16 @@ as it is sent, family 28 first; it may be left out where the sensor is the only 
 import asyncio
 
 from meter_firmware.buses.onewire import crc8, rom_code
-from meter_firmware.instrument_error import InstrumentError
-from meter_firmware.sensors.driver import Driver, identity, wrong_identity
-from meter_firmware.sensors.settings import refuse_unless, settings
-from meter_firmware.sensors.words import twos_complement
+from meter_sampling.drivers.driver import Driver, identity, wrong_identity
+from meter_sampling.drivers.settings import refuse_unless, settings
+from meter_sampling.drivers.words import twos_complement
+from meter_sampling.instrument_error import InstrumentError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from meter_firmware.sensors.driver import Faults, Identity, Indications, Limits, Values
+    from meter_sampling.drivers.driver import Faults, Identity, Indications, Limits, Values
 
 FAMILY = 0x28
 CONVERT = b"\x44"

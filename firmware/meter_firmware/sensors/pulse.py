@@ -12,15 +12,15 @@ kept and is there, flagged, when the contact is quiet again.
 
 import time
 
-from meter_firmware.instrument_error import InstrumentError
-from meter_firmware.sensors.driver import REGISTER, Driver, identity
-from meter_firmware.sensors.settings import is_integer
+from meter_sampling.drivers.driver import REGISTER, Driver, identity
+from meter_sampling.drivers.settings import is_integer
+from meter_sampling.instrument_error import InstrumentError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from meter_firmware.sensors.driver import Faults, Identity, Indications, Limits, Values
+    from meter_sampling.drivers.driver import Faults, Identity, Indications, Limits, Values
 
     Row = list[Any]
 

@@ -11,16 +11,16 @@ days for fresh air, which silently moves a calibrated instrument. Before its fir
 Options: ["ambient_pressure_hpa", 700..1400] compensates for that pressure; ["self_calibration", 0 or 1].
 """
 
-from meter_firmware.sensors.bounded import bounded
-from meter_firmware.sensors.driver import identity
 from meter_firmware.sensors.sensirion import FreeRunningDriver
-from meter_firmware.sensors.words import real4
+from meter_sampling.drivers.bounded import bounded
+from meter_sampling.drivers.driver import identity
+from meter_sampling.drivers.words import real4
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from meter_firmware.sensors.driver import Driver, Identity, Indications, Limits, Values
+    from meter_sampling.drivers.driver import Driver, Identity, Indications, Limits, Values
 
 START = 0x0010
 INTERVAL = 0x4600

@@ -12,17 +12,17 @@ Nothing is written to the sensor's non-volatile memory.
 Options: ["ambient_pressure_hpa", 700..1200] compensates for that pressure; ["self_calibration", 0 or 1].
 """
 
-from meter_firmware.instrument_error import InstrumentError
-from meter_firmware.sensors.bounded import bounded
-from meter_firmware.sensors.driver import identity
-from meter_firmware.sensors.rounding import nearest
 from meter_firmware.sensors.sensirion import FreeRunningDriver
+from meter_sampling.drivers.bounded import bounded
+from meter_sampling.drivers.driver import identity
+from meter_sampling.drivers.rounding import nearest
+from meter_sampling.instrument_error import InstrumentError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from meter_firmware.sensors.driver import Driver, Identity, Indications, Limits, Values
+    from meter_sampling.drivers.driver import Driver, Identity, Indications, Limits, Values
 
 START = 0x21B1
 STOP = 0x3F86

@@ -6,18 +6,18 @@ is ever older than that. The scale of the pressure comes with every reading: 60 
 500 Pa, 240 with 125 Pa; that of the temperature is 200 per degC. An idle sensor refuses to be read.
 """
 
-from meter_firmware.instrument_error import InstrumentError
-from meter_firmware.sensors.driver import identity, without_options, wrong_identity
-from meter_firmware.sensors.rounding import nearest
 from meter_firmware.sensors.sensirion import SensirionDriver
 from meter_firmware.sensors.sensirion_words import command, words
-from meter_firmware.sensors.words import twos_complement
+from meter_sampling.drivers.driver import identity, without_options, wrong_identity
+from meter_sampling.drivers.rounding import nearest
+from meter_sampling.drivers.words import twos_complement
+from meter_sampling.instrument_error import InstrumentError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from meter_firmware.sensors.driver import Driver, Faults, Identity, Indications, Limits, Values
+    from meter_sampling.drivers.driver import Driver, Faults, Identity, Indications, Limits, Values
 
 START = 0x3615
 STOP = 0x3FF9

@@ -7,15 +7,15 @@ does that lost its supply for a moment: it is an error, and whoever asks next be
 starts it again.
 """
 
-from meter_firmware.instrument_error import InstrumentError
-from meter_firmware.sensors.driver import Driver
 from meter_firmware.sensors.sensirion_words import command, words
+from meter_sampling.drivers.driver import Driver
+from meter_sampling.instrument_error import InstrumentError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from meter_firmware.sensors.driver import Faults, Identity, Values
+    from meter_sampling.drivers.driver import Faults, Identity, Values
 
 STALL_PERIODS = 4
 

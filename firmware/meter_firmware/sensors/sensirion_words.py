@@ -4,7 +4,7 @@ Source: Sensirion, Interface Description SCD30 §1.1.3 (polynomial 31h, initial 
 XOR; CRC of BEEFh is 92h); the same in the data sheets of SCD4x and SDP8xx.
 """
 
-from meter_firmware.instrument_error import InstrumentError
+from meter_sampling.instrument_error import InstrumentError
 
 
 def crc8(frame: bytes) -> int:

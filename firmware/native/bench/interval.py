@@ -11,13 +11,13 @@ from gauge import Cost, unswept
 
 from meter_firmware import blockdev
 from meter_firmware.chain_log import ChainLog
-from meter_firmware.clock import MeterClock
 from meter_firmware.journal import Journal
 from meter_firmware.memory import Memory
-from meter_firmware.meter import Meter
 from meter_firmware.sealing import Sealer
 from meter_protocol import chain, messages
 from meter_protocol import fields as f
+from meter_sampling.clock import MeterClock
+from meter_sampling.meter import Meter
 
 try:
     import chip

@@ -19,13 +19,13 @@ from machine import ADC, I2C, Pin
 
 from meter_firmware import monotonic
 from meter_firmware.buses.i2c import I2cBus
-from meter_firmware.instrument import Instrument
-from meter_firmware.metering import MeanChannel
 from meter_firmware.sensors import bme280, scd30, scd41
 from meter_firmware.signers.software import SoftwareSigner
 from meter_protocol import cbor, chain, cose, keys
 from meter_protocol import fields as f
 from meter_protocol import types as t
+from meter_sampling.instrument import Instrument
+from meter_sampling.metering import MeanChannel
 
 I2C_NUMBER = 1
 I2C_HZ = 50000

@@ -13,7 +13,12 @@ from meter_tools.boards.recipe import BuildError
 from meter_tools.mpycross import HOST_ONLY, PROJECT, CompileError, compiled
 
 MAIN = "main.py"
-PACKAGES = ("protocol/meter_protocol", "firmware/meter_firmware", "firmware/meter_loader")
+PACKAGES = (
+    "protocol/meter_protocol",
+    "firmware/meter_sampling",
+    "firmware/meter_firmware",
+    "firmware/meter_loader",
+)
 
 
 def sources(board: Board, project: Path = PROJECT) -> dict[str, Path]:

@@ -4,7 +4,7 @@ Before it may come bytes that wake a receiver (FE), what a turn of the line make
 request as an echo, whole or damaged. Where a frame ends its length says; a pause or a 16H says nothing.
 """
 
-from meter_firmware.instrument_error import InstrumentError
+from meter_sampling.instrument_error import InstrumentError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

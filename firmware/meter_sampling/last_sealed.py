@@ -4,16 +4,18 @@ A regular message holds every channel, so only what was sealed from the newest o
 is only about some channels, and after a change of parameters there may be no reading yet.
 """
 
-from meter_firmware import read_back
 from meter_protocol import events
 from meter_protocol import fields as f
 from meter_protocol import types as t
+from meter_sampling import read_back
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, Iterator, Protocol
 
-    from meter_firmware.journal import Journal
+    class Journal(Protocol):
+        def read(self, epoch: bytes, sequence: int) -> bytes | None: ...
+        def records(self, place: tuple[bytes, int] | None = None) -> Iterator[tuple[bytes, int, bytes]]: ...
 
 
 class LastSealed:

@@ -19,17 +19,17 @@ commissioning: the two differ by a factor of ten. No source says what follows th
 modulus is claimed. The meter gives no serial number over Modbus.
 """
 
-from meter_firmware.modbus import READ_HOLDING
-from meter_firmware.sensors.bounded import bounded
-from meter_firmware.sensors.driver import REGISTER, ModbusDriver, identity, wrong_identity
-from meter_firmware.sensors.settings import refuse_unless
-from meter_firmware.sensors.words import signed, unsigned
+from meter_sampling.drivers.bounded import bounded
+from meter_sampling.drivers.driver import REGISTER, ModbusDriver, identity, wrong_identity
+from meter_sampling.drivers.settings import refuse_unless
+from meter_sampling.drivers.words import signed, unsigned
+from meter_sampling.modbus_frames import READ_HOLDING
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from meter_firmware.sensors.driver import Faults, Identity, Indications, Limits, Registers, Values
+    from meter_sampling.drivers.driver import Faults, Identity, Indications, Limits, Registers, Values
 
 REGISTERS: "Registers" = ((READ_HOLDING, 0, 16),)
 IDENTITY_REGISTERS: "Registers" = ((READ_HOLDING, 16, 2), (READ_HOLDING, 35, 1))

@@ -5,16 +5,16 @@ FE 44 count bytes CRC, as published in the tests); RAM 08H-09H is the CO2 value,
 are those of the S8. What the K30 1 % cannot measure, above 10,000 ppm, is out of range.
 """
 
-from meter_firmware.instrument_error import InstrumentError
-from meter_firmware.modbus import crc16
-from meter_firmware.sensors.driver import Driver, identity, without_options
-from meter_firmware.sensors.senseair_s8 import status_faults
+from meter_sampling.drivers.driver import Driver, identity, without_options
+from meter_sampling.drivers.senseair_s8 import status_faults
+from meter_sampling.instrument_error import InstrumentError
+from meter_sampling.modbus_frames import crc16
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from meter_firmware.sensors.driver import Faults, Identity, Indications, Limits, Values
+    from meter_sampling.drivers.driver import Faults, Identity, Indications, Limits, Values
 
 ANY_SENSOR = 0xFE
 READ_RAM = 0x44

@@ -16,18 +16,18 @@ Options, none of which is needed:
 Without a record, AUTOMATIC is read.
 """
 
-from meter_firmware.instrument_error import InstrumentError
-from meter_firmware.sensors import mbus_records
-from meter_firmware.sensors.bcd import is_number, to_bcd
-from meter_firmware.sensors.driver import REGISTER, SAMPLE, Driver, identity, wrong_identity
-from meter_firmware.sensors.settings import is_int, refuse_unless, settings
+from meter_sampling.drivers import mbus_records
+from meter_sampling.drivers.bcd import is_number, to_bcd
+from meter_sampling.drivers.driver import REGISTER, SAMPLE, Driver, identity, wrong_identity
+from meter_sampling.drivers.settings import is_int, refuse_unless, settings
+from meter_sampling.instrument_error import InstrumentError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from meter_firmware.sensors.driver import Faults, Identity, Indications, Limits, Values
-    from meter_firmware.sensors.mbus_records import Header, Record
+    from meter_sampling.drivers.driver import Faults, Identity, Indications, Limits, Values
+    from meter_sampling.drivers.mbus_records import Header, Record
 
     Telegram = tuple[Header, list[Record], bool]
 

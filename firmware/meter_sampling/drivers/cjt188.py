@@ -20,17 +20,17 @@ Options, none of which is needed:
 The set's address is 0.
 """
 
-from meter_firmware.instrument_error import InstrumentError
-from meter_firmware.sensors.bcd import bcd, is_number, to_bcd
-from meter_firmware.sensors.driver import REGISTER, SAMPLE, Driver, identity, wrong_identity
-from meter_firmware.sensors.frame_68 import FROM_METER, START, STOP, meter_frame
-from meter_firmware.sensors.settings import is_int, refuse_unless, settings
+from meter_sampling.drivers.bcd import bcd, is_number, to_bcd
+from meter_sampling.drivers.driver import REGISTER, SAMPLE, Driver, identity, wrong_identity
+from meter_sampling.drivers.frame_68 import FROM_METER, START, STOP, meter_frame
+from meter_sampling.drivers.settings import is_int, refuse_unless, settings
+from meter_sampling.instrument_error import InstrumentError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from meter_firmware.sensors.driver import Faults, Identity, Indications, Limits, Values
+    from meter_sampling.drivers.driver import Faults, Identity, Indications, Limits, Values
 
 ADDRESS_DIGITS = 14
 ANYONE = b"\xaa" * 7

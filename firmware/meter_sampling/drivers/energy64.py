@@ -5,9 +5,8 @@ They show twelve digits and start again from zero after 999,999,999,999. A value
 is all ones (unsigned) or the lowest integer (signed).
 """
 
-from meter_firmware.modbus import READ_HOLDING
-from meter_firmware.sensors.driver import ModbusDriver, identity, without_options, wrong_identity
-from meter_firmware.sensors.words import (
+from meter_sampling.drivers.driver import ModbusDriver, identity, without_options, wrong_identity
+from meter_sampling.drivers.words import (
     NOT_AVAILABLE_I32,
     NOT_AVAILABLE_U16,
     NOT_AVAILABLE_U32,
@@ -17,12 +16,13 @@ from meter_firmware.sensors.words import (
     text,
     unsigned,
 )
+from meter_sampling.modbus_frames import READ_HOLDING
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from meter_firmware.sensors.driver import Driver, Identity, Indications, Limits, Registers, Values
+    from meter_sampling.drivers.driver import Driver, Identity, Indications, Limits, Registers, Values
 
 MAP_VERSION = 1
 

@@ -1,6 +1,6 @@
 """Settings that are one integer each: rows [name, integer] within bounds; what is not set has its default."""
 
-from meter_firmware.sensors.settings import is_int, refuse_unless, settings
+from meter_sampling.drivers.settings import is_int, refuse_unless, settings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

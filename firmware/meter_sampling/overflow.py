@@ -10,15 +10,15 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from meter_firmware.chain_log import ChainLog
-    from meter_firmware.clock import MeterClock
-    from meter_firmware.last_sealed import LastSealed
+    from meter_sampling.clock import MeterClock
+    from meter_sampling.last_sealed import LastSealed
+    from meter_sampling.meter import Log
 
     Totals = dict[int, int | None]
 
 
 class Overflow:
-    def __init__(self, log: "ChainLog", clock: "MeterClock") -> None:
+    def __init__(self, log: "Log", clock: "MeterClock") -> None:
         self._log = log
         self._clock = clock
         self.is_open = False

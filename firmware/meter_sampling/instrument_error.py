@@ -1,6 +1,6 @@
 """Why an instrument gave no usable answer, whatever bus it is on."""
 
-from meter_firmware import FirmwareError
+from meter_sampling import MeterError
 
 REASONS = (
     # every bus
@@ -43,7 +43,7 @@ REASONS = (
 ABSENT_REASONS = ("no_response", "disconnected", "not_connected")
 
 
-class InstrumentError(FirmwareError):
+class InstrumentError(MeterError):
     """`reason` is one of REASONS; `code` is what the instrument itself gave as its reason, such as a Modbus
     exception code.
     """

@@ -12,15 +12,15 @@ does not say what the accumulator does at its end: no modulus is claimed, and a 
 discontinuity.
 """
 
-from meter_firmware.modbus import READ_HOLDING
-from meter_firmware.sensors.driver import ModbusDriver, identity, without_options, wrong_identity
-from meter_firmware.sensors.words import bcd, real4, signed, unsigned
+from meter_sampling.drivers.driver import ModbusDriver, identity, without_options, wrong_identity
+from meter_sampling.drivers.words import bcd, real4, signed, unsigned
+from meter_sampling.modbus_frames import READ_HOLDING
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from meter_firmware.sensors.driver import Driver, Faults, Identity, Indications, Limits, Registers, Values
+    from meter_sampling.drivers.driver import Driver, Faults, Identity, Indications, Limits, Registers, Values
 
 REGISTERS: "Registers" = ((READ_HOLDING, 0, 12), (READ_HOLDING, 71, 1), (READ_HOLDING, 1437, 2))
 IDENTITY_REGISTERS: "Registers" = ((READ_HOLDING, 1528, 2),)

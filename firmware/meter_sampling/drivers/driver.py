@@ -10,8 +10,8 @@ An indication that the instrument does not give, or that lies outside LIMITS, is
 it is never clamped, held over or guessed. No answer at all is an InstrumentError.
 """
 
-from meter_firmware.instrument_error import InstrumentError
-from meter_firmware.modbus import READ_HOLDING
+from meter_sampling.instrument_error import InstrumentError
+from meter_sampling.modbus_frames import READ_HOLDING
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -9,15 +9,15 @@ next step is 0: modulus 10,000,000 Wh. The manual gives the range; that the regi
 inferred from it and from reports of users, not stated by the maker.
 """
 
-from meter_firmware.modbus import READ_HOLDING, READ_INPUT
-from meter_firmware.sensors.driver import ModbusDriver, identity, without_options, wrong_identity
-from meter_firmware.sensors.words import unsigned
+from meter_sampling.drivers.driver import ModbusDriver, identity, without_options, wrong_identity
+from meter_sampling.drivers.words import unsigned
+from meter_sampling.modbus_frames import READ_HOLDING, READ_INPUT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from meter_firmware.sensors.driver import Driver, Identity, Indications, Limits, Registers, Values
+    from meter_sampling.drivers.driver import Driver, Identity, Indications, Limits, Registers, Values
 
 GENERAL_ADDRESS = 0xF8
 ENERGY_MODULUS_WH = 10000000

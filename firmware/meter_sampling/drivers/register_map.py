@@ -19,17 +19,17 @@ as far as the instrument allows. The host writes these rows from a file with uni
 (meter_gateway/register_map.py).
 """
 
-from meter_firmware.instrument_error import InstrumentError
-from meter_firmware.modbus import MAX_REGISTERS, READ_HOLDING, READ_INPUT
-from meter_firmware.sensors.driver import REGISTER, SAMPLE, ModbusDriver, identity, wrong_identity
-from meter_firmware.sensors.settings import is_integer
-from meter_firmware.sensors.words import bcd, binary32, binary64, decimal, signed, text, unsigned
+from meter_sampling.drivers.driver import REGISTER, SAMPLE, ModbusDriver, identity, wrong_identity
+from meter_sampling.drivers.settings import is_integer
+from meter_sampling.drivers.words import bcd, binary32, binary64, decimal, signed, text, unsigned
+from meter_sampling.instrument_error import InstrumentError
+from meter_sampling.modbus_frames import MAX_REGISTERS, READ_HOLDING, READ_INPUT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from meter_firmware.sensors.driver import Faults, Identity, Indications, Limits, Registers, Values
+    from meter_sampling.drivers.driver import Faults, Identity, Indications, Limits, Registers, Values
 
     Rows = list[list[Any]]
 

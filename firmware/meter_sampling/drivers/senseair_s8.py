@@ -5,15 +5,15 @@ IR26-IR31 sensor type, memory map, firmware and sensor id; status and CO2 are re
 The extended range ends at 10,000 ppm. The sensor says 0 ppm while it warms up.
 """
 
-from meter_firmware.modbus import READ_INPUT
-from meter_firmware.sensors.driver import ModbusDriver, identity, without_options
-from meter_firmware.sensors.words import unsigned
+from meter_sampling.drivers.driver import ModbusDriver, identity, without_options
+from meter_sampling.drivers.words import unsigned
+from meter_sampling.modbus_frames import READ_INPUT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from meter_firmware.sensors.driver import Driver, Faults, Identity, Indications, Limits, Registers, Values
+    from meter_sampling.drivers.driver import Driver, Faults, Identity, Indications, Limits, Registers, Values
 
 REGISTERS: "Registers" = ((READ_INPUT, 0, 4),)
 IDENTITY_REGISTERS: "Registers" = ((READ_INPUT, 25, 6),)

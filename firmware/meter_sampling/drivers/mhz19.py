@@ -8,15 +8,15 @@ For its first minutes the sensor shows a value that is not one; nothing in the r
 Option: ["range", 5000], the sensor's measuring range in ppm: 2000, 5000 (the default) or 10000.
 """
 
-from meter_firmware.instrument_error import InstrumentError
-from meter_firmware.sensors.driver import Driver, identity
-from meter_firmware.sensors.settings import refuse_unless, settings
+from meter_sampling.drivers.driver import Driver, identity
+from meter_sampling.drivers.settings import refuse_unless, settings
+from meter_sampling.instrument_error import InstrumentError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from meter_firmware.sensors.driver import Faults, Identity, Indications, Limits, Values
+    from meter_sampling.drivers.driver import Faults, Identity, Indications, Limits, Values
 
 START = 0xFF
 READ_CO2 = 0x86

@@ -7,8 +7,8 @@ After any failure the instrument has to identify itself before it is read again,
 sets up and starts what it drives: an instrument that was unplugged, or lost its supply, is taken up again.
 """
 
-from meter_firmware.instrument_error import InstrumentError
 from meter_protocol import fields as f
+from meter_sampling.instrument_error import InstrumentError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -6,9 +6,9 @@ of other dimensions (dates, hours, manufacturers' own) are stepped over: their l
 Sources of the tables: EN 13757-3:2013 Tables 4-12; M-Bus Documentation Rev. 4.8 §6.3, §8.4.
 """
 
-from meter_firmware.instrument_error import InstrumentError
-from meter_firmware.sensors.bcd import bcd
-from meter_firmware.sensors.words import binary32
+from meter_sampling.drivers.bcd import bcd
+from meter_sampling.drivers.words import binary32
+from meter_sampling.instrument_error import InstrumentError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -1,6 +1,6 @@
 """Options of a driver that are settings: rows [name, value, ...], each name at most once unless it may repeat."""
 
-from meter_firmware.instrument_error import InstrumentError
+from meter_sampling.instrument_error import InstrumentError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -15,16 +15,16 @@ no modulus is claimed, and a total that goes back is a discontinuity. "Import" a
 are the meter's two registers; for a load that only imports they are the quadrants I (lagging) and IV (leading).
 """
 
-from meter_firmware.instrument_error import InstrumentError
-from meter_firmware.modbus import READ_HOLDING, READ_INPUT
-from meter_firmware.sensors.driver import REGISTER, SAMPLE, ModbusDriver, identity, without_options, wrong_identity
-from meter_firmware.sensors.words import binary32, unsigned
+from meter_sampling.drivers.driver import REGISTER, SAMPLE, ModbusDriver, identity, without_options, wrong_identity
+from meter_sampling.drivers.words import binary32, unsigned
+from meter_sampling.instrument_error import InstrumentError
+from meter_sampling.modbus_frames import READ_HOLDING, READ_INPUT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from meter_firmware.sensors.driver import Driver, Identity, Indications, Limits, Registers, Values
+    from meter_sampling.drivers.driver import Driver, Identity, Indications, Limits, Registers, Values
 
 
 # The second block holds every energy and the total power: they are of one moment.

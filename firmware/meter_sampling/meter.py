@@ -9,40 +9,61 @@ orderly end, so that no interval contains any of these. What a register counted 
 import asyncio
 import gc
 
-from meter_firmware import parameters
-from meter_firmware.instrument import Instrument
-from meter_firmware.journal import JournalError, must_be_full
-from meter_firmware.metering import MeanChannel, RegisterChannel
-from meter_firmware.overflow import Overflow
 from meter_protocol import events
 from meter_protocol import fields as f
 from meter_protocol import types as t
+from meter_sampling import parameters
+from meter_sampling.instrument import Instrument
+from meter_sampling.journal_error import JournalError, must_be_full
+from meter_sampling.metering import MeanChannel, RegisterChannel
+from meter_sampling.overflow import Overflow
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Callable
+    from typing import Any, Callable, Protocol
 
-    from meter_firmware.chain_log import ChainLog
-    from meter_firmware.clock import MeterClock
-    from meter_firmware.sealing import SealedMessage
+    from meter_sampling.clock import MeterClock
+    from meter_sampling.last_sealed import LastSealed
+    from meter_sampling.parameters import DriverClass
 
     Channel = RegisterChannel | MeanChannel
     Correction = tuple[int, int, int]
 
+    class OpenedSet(Protocol):
+        """A parameter set that was verified: its fields, and the bytes that were signed with their hash."""
+
+        raw: bytes
+        fields: dict[int, Any]
+        hash: bytes
+
+    class Log(Protocol):
+        """The chain: it numbers, seals and keeps. JournalError("journal_full") leaves it unchanged."""
+
+        def last_sealed(self) -> LastSealed: ...
+        def append(self, typ: str, body: dict[int, Any], ticks: int, reserved: bool = False) -> bytes: ...
+        def event(self, code: int, details: dict[int, Any], ticks: int, reserved: bool = True) -> None: ...
+        def event_if_room(
+            self, code: int, details: dict[int, Any], ticks: int, reserved: bool = False
+        ) -> bool: ...
+        def apply_parameters(self, sealed_set: Any, ticks: int) -> None: ...
+        def last_receipt(self) -> bytes | None: ...
+
 
 CLOCK_WAIT_MS = 5000
+SETTLING_LOOK_S = 0.02
 
 
 class Meter:
-    """Needs a board only for `ticks`: its clock with `ticks_ms()` and `sleep_until(ticks, wake)`."""
+    """Needs a board, or a gateway, only for `ticks`: a clock with `ticks_ms()` and `sleep_until(ticks, wake)`."""
 
     def __init__(
         self,
-        log: "ChainLog",
+        log: "Log",
         clock: "MeterClock",
         ticks: "Any",
         link_ms: "Callable[[], int]",
         make_driver: "Callable[[dict[int, Any]], Any]",
+        driver_class: "DriverClass",
         on_sealed: "Callable[[], None]",
     ) -> None:
         self._log = log
@@ -50,10 +71,11 @@ class Meter:
         self._ticks = ticks
         self._link_ms = link_ms
         self._make_driver = make_driver
+        self._driver_class = driver_class
         self._on_sealed = on_sealed
         self._wake = asyncio.Event()
         self._correction: "tuple[Correction, bytes] | None" = None
-        self._new_set: "SealedMessage | None" = None
+        self._new_set: "OpenedSet | None" = None
         self._stopping = False
         self._settled = False
         self._fresh = True
@@ -100,7 +122,7 @@ class Meter:
         self._correction = (correction, reply)
         self._wake.set()
 
-    def change_parameters(self, opened: "SealedMessage") -> None:
+    def change_parameters(self, opened: "OpenedSet") -> None:
         self._new_set = opened
         self._wake.set()
 
@@ -114,7 +136,7 @@ class Meter:
         """
         self._use(fields)
         last = self._log.last_sealed()
-        same = parameters.same_registers(before, fields)
+        same = parameters.same_registers(before, fields, self._driver_class)
         for channel_id in self._channels:
             channel = self._channels[channel_id]
             reading = last.readings.get(channel_id)
@@ -133,7 +155,7 @@ class Meter:
             self._wake.clear()
             await self._attend()
             if self._set is None or not self._has_settled():
-                await asyncio.sleep_ms(20)
+                await asyncio.sleep(SETTLING_LOOK_S)
                 continue
             if self._fresh:
                 # Where the registers stand now ends the outage, or is where we begin.
@@ -172,7 +194,7 @@ class Meter:
         assert self._set is not None
         period = self._set[f.SAMPLE_PERIOD_MS]
         # A loop that is always late must not keep links and receipts from their turn.
-        await asyncio.sleep_ms(0)
+        await asyncio.sleep(0)
         slots_left = max(0, self._boundary - self._ticks.ticks_ms() - 1) // period
         # A clock that was put back a little must not take the same slot twice.
         due = max(self._boundary - slots_left * period, min(self._slot + period, self._boundary))
@@ -303,7 +325,7 @@ class Meter:
             self._boundary -= slew_ms
             self._slot -= slew_ms
 
-    async def _take_parameters(self, opened: "SealedMessage", now: int) -> None:
+    async def _take_parameters(self, opened: "OpenedSet", now: int) -> None:
         applied = await self._cut_short(now, True)
         if applied:
             try:
@@ -322,7 +344,7 @@ class Meter:
     def _replace_set(self, fields: "dict[int, Any]", now: int) -> None:
         set_before, channels, gap_starts = self._set, self._channels, self._gap_starts
         self._use(fields)
-        same = parameters.same_registers(set_before, fields)
+        same = parameters.same_registers(set_before, fields, self._driver_class)
         for channel_id in self._channels:
             old, new = channels.get(channel_id), self._channels[channel_id]
             if not isinstance(old, RegisterChannel) or not isinstance(new, RegisterChannel):

@@ -5,7 +5,7 @@ first register; the others take the bits themselves. No float appears, not even 
 compute with single precision, and a value that is signed must be the same integer everywhere.
 """
 
-from meter_firmware.sensors.rounding import nearest
+from meter_sampling.drivers.rounding import nearest
 
 NOT_AVAILABLE_U16 = 0xFFFF
 NOT_AVAILABLE_U32 = 0xFFFFFFFF
