@@ -26,9 +26,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Callable
 
-    from meter_firmware.buses.serial_bus import SerialBus
     from meter_firmware.signers.software import SoftwareSigner
     from meter_firmware.update_manifest import UpdateSite
+    from meter_sampling.serial_bus import SerialBus
 
     Bus = ModbusMaster | SerialBus
 
@@ -121,7 +121,7 @@ def _modbus0() -> ModbusMaster:
 
 
 def _serial0() -> "SerialBus":
-    from meter_firmware.buses.serial_bus import SerialBus
+    from meter_sampling.serial_bus import SerialBus
 
     return SerialBus(StreamLine(Uart(UART(SERIAL_UART, BUS_BAUD))), SERIAL_TIMEOUT_MS)
 

@@ -8,7 +8,6 @@ from machine import I2C, SPI, UART, WDT, Pin, unique_id
 from meter_firmware.base_board import BaseBoard
 from meter_firmware.buses.i2c import I2cBus
 from meter_firmware.buses.pin_pulses import PinPulses
-from meter_firmware.buses.serial_bus import SerialBus
 from meter_firmware.buses.spi import SpiBus
 from meter_firmware.links.serial import SerialLink
 from meter_firmware.links.uart import Rs485, Uart
@@ -17,6 +16,7 @@ from meter_firmware.modbus import ModbusMaster
 from meter_firmware.modbus_line import StreamLine
 from meter_firmware.signer_boot import has_no_key
 from meter_firmware.signers.atecc608 import Atecc608Signer
+from meter_sampling.serial_bus import SerialBus
 
 FRONT_END_SPI = 1
 FRONT_END_HZ = 1000000

@@ -18,7 +18,6 @@ from meter_firmware import monotonic
 from meter_firmware.board_clock import BoardClock
 from meter_firmware.buses.i2c import I2cBus
 from meter_firmware.buses.onewire import OneWireBus
-from meter_firmware.buses.serial_bus import SerialBus
 from meter_firmware.buses.spi import SpiBus
 from meter_firmware.links import factory_link
 from meter_firmware.links.backoff import Backoff
@@ -36,6 +35,7 @@ from meter_firmware.signers.atecc608 import Atecc608Signer
 from meter_firmware.signers.native import NativeSigner
 from meter_firmware.signers.software import SoftwareSigner
 from meter_protocol import topics
+from meter_sampling.serial_bus import SerialBus
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

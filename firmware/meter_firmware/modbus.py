@@ -1,11 +1,11 @@
 """Modbus master: meter_sampling.modbus_frames has the frames, the master waits and decides, a line moves bytes.
 
 On TCP the transaction id tells a late reply from the answer. RTU has no such id and keeps to the quarantine of
-buses/line_bus.py. Writes are deliberately absent: a meter does not change the instruments that it reads.
+meter_sampling.line_bus. Writes are deliberately absent: a meter does not change the instruments that it reads.
 """
 
-from meter_firmware.buses.line_bus import LineBus
 from meter_sampling.instrument_error import InstrumentError
+from meter_sampling.line_bus import LineBus
 from meter_sampling.modbus_frames import (
     READ_HOLDING,
     READ_INPUT,
@@ -21,7 +21,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Callable
 
-    from meter_firmware.buses.line_bus import Line, Ticks
+    from meter_sampling.line_bus import Line, Ticks
 
 
 class ModbusMaster(LineBus):

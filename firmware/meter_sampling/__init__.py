@@ -4,6 +4,7 @@ A board measures with it, and so does the gateway, which reads itself the instru
 here opens a line, keeps a byte or touches a key: buses, the chain and the ticks are given.
 
     drivers             what instruments on a line say: one file each; modbus_frames has Modbus' own bytes
+    line_bus            what every bus over a line of bytes has in common; serial_bus is that of what is not Modbus
     instrument          one instrument: does it answer, is it the one that is meant, what does it indicate
     metering            indications -> readings of one interval; pure
     parameters          what a parameter set's parts must be to each other, and the channels that it makes

@@ -9,7 +9,7 @@ REASONS = (
     "trailing_bytes",
     "disconnected",
     "not_connected",
-    # modbus.py
+    # Modbus
     "bad_crc",
     "bad_header",
     "wrong_transaction",
@@ -17,7 +17,7 @@ REASONS = (
     "wrong_function",
     "wrong_length",
     "modbus_exception",
-    # buses/serial_bus.py and the instruments on it
+    # serial_bus.py and the instruments on it
     "no_frame",
     "bad_checksum",
     "bad_stop",

@@ -8,10 +8,10 @@ from driver_examples import EXAMPLES
 from instrument_attack import Attack, Liar
 from scripted_line import ScriptedLine
 
-from meter_firmware.buses.serial_bus import SerialBus
 from meter_firmware.modbus import ModbusMaster
 from meter_sampling.drivers import cjt188, dlt645, k30, mbus, mhz19
 from meter_sampling.modbus_frames import crc16
+from meter_sampling.serial_bus import SerialBus
 
 TIMEOUT_MS = 40
 LONGEST_MS = 2000

@@ -7,9 +7,9 @@ import asyncio
 
 from scripted_line import ScriptedLine
 
-from meter_firmware.buses.line_bus import SILENT_LIMIT
 from meter_firmware.modbus import ModbusMaster
 from meter_sampling.instrument_error import InstrumentError
+from meter_sampling.line_bus import SILENT_LIMIT
 from meter_sampling.modbus_frames import crc16
 
 TIMEOUT_MS = 40

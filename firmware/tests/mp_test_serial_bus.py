@@ -4,10 +4,10 @@ import asyncio
 
 from scripted_line import ScriptedLine
 
-from meter_firmware.buses import line_bus
-from meter_firmware.buses.serial_bus import SerialBus
+from meter_sampling import line_bus
 from meter_sampling.drivers import dlt645, mhz19
 from meter_sampling.instrument_error import InstrumentError
+from meter_sampling.serial_bus import SerialBus
 
 TIMEOUT_MS = 40
 

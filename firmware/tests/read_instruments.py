@@ -11,10 +11,10 @@ import json
 import sys
 
 from meter_firmware import sensors
-from meter_firmware.buses.serial_bus import SerialBus
 from meter_firmware.modbus import ModbusMaster
 from meter_firmware.modbus_line import serial_line, tcp_line
 from meter_sampling.instrument_error import InstrumentError
+from meter_sampling.serial_bus import SerialBus
 
 
 def make_bus(bus, timeout_ms):

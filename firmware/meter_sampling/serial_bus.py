@@ -4,7 +4,7 @@ One RS-485 or M-Bus line may carry several of them, and of several protocols. A 
 echo suppression repeats what is sent: an echo in front of the reply is taken off here, for every protocol.
 """
 
-from meter_firmware.buses.line_bus import LineBus
+from meter_sampling.line_bus import LineBus
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ Rules
 """
 
 import asyncio
-import time
 
+from meter_sampling import ticks
 from meter_sampling.instrument_error import InstrumentError
 
 TYPE_CHECKING = False
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from typing import Any, Awaitable, Callable, Protocol, TypeVar
 
     Answer = TypeVar("Answer")
-    # What time.ticks_ms gives: only time.ticks_diff may look into it.
+    # What ticks_ms gives: only ticks_diff may look into it.
     Ticks = Any
 
     class Line(Protocol):
@@ -48,7 +48,7 @@ ANSWERED_REASONS = ("modbus_exception", "instrument_refused")
 class LineBus:
     """`quarantine_ms` is as long as the timeout unless given.
 
-    `ticks_ms` is time.ticks_ms unless a test has its own.
+    `ticks_ms` is that of ticks.py unless a test has its own.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class LineBus:
         self._line = line
         self._timeout_ms = timeout_ms
         self._quarantine_ms = timeout_ms if quarantine_ms is None else quarantine_ms
-        self._ticks_ms: "Callable[[], Ticks]" = time.ticks_ms if ticks_ms is None else ticks_ms
+        self._ticks_ms: "Callable[[], Ticks]" = ticks.ticks_ms if ticks_ms is None else ticks_ms
         self._lock = asyncio.Lock()
         self._suspect_since: "Ticks | None" = None
         self._backoff_ms = 0
@@ -173,4 +173,4 @@ class LineBus:
         raise InstrumentError("wrong_transaction" if stale else "no_response")
 
     def _elapsed_ms(self, since: "Ticks") -> int:
-        return time.ticks_diff(self._ticks_ms(), since)
+        return ticks.ticks_diff(self._ticks_ms(), since)
