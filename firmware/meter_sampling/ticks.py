@@ -8,7 +8,7 @@ if TYPE_CHECKING:
 
 
 def _host_ms() -> int:
-    return getattr(time, "monotonic_ns")() // 1000000  # noqa: B009  a port has none
+    return int(getattr(time, "monotonic_ns")()) // 1000000  # noqa: B009  a port has none
 
 
 def _host_diff(later: int, earlier: int) -> int:
