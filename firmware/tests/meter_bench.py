@@ -17,6 +17,7 @@ from meter_firmware.chain_log import ChainLog
 from meter_firmware.journal import Journal
 from meter_firmware.memory import Memory
 from meter_firmware.sealing import SealedMessage, Sealer
+from meter_firmware.sensors import driver_class
 from meter_protocol import cose, events, messages
 from meter_protocol import fields as f
 from meter_protocol import types as t
@@ -233,7 +234,9 @@ class Bench:
             self.clock.take((clock_ms - self.ticks.now, f.CLOCK_SYNCHRONISED, 5), self.ticks.now)
         self.log.open(identity, os.urandom, self.ticks.now)
         self._link_ms = 0
-        self.meter = Meter(self.log, self.clock, self.ticks, self.link_ms, self._driver_of, self._notify)
+        self.meter = Meter(
+            self.log, self.clock, self.ticks, self.link_ms, self._driver_of, driver_class, self._notify
+        )
         self.meter.start(_fields(self.log.parameters()), self.log.previous_parameters())
         return self
 

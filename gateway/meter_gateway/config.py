@@ -192,6 +192,36 @@ class SerialListener(Table):
         return self
 
 
+class BusSection(Table):
+    """A line to instruments that the gateway reads itself: a serial port, or a TCP address."""
+
+    name: Annotated[str, Field(min_length=1, max_length=32)] = Field(examples=['"bus0"'])
+    kind: Literal["modbus", "serial"] = Field(examples=['"modbus"'])
+    port: Annotated[str, Field(min_length=1)] | None = Field(default=None, examples=['"/dev/ttyUSB1"'])
+    baud: Literal[1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200] = Field(default=9600, examples=["2400"])
+    parity: Literal["none", "even", "odd"] = Field(default="none", examples=['"even"'])
+    tcp: Annotated[tuple[str, int] | None, BeforeValidator(_host_and_port)] = Field(
+        default=None, examples=['"192.168.1.20:502"']
+    )
+    rtu: bool = Field(default=False, examples=["true"])
+    timeout_ms: int = Field(default=1000, ge=50, le=30_000, examples=["1000"])
+
+    @model_validator(mode="after")
+    def _one_line(self) -> "BusSection":
+        if (self.port is None) == (self.tcp is None):
+            raise problem("needs either port or tcp", 'write port = "/dev/ttyUSB1" or tcp = "192.168.1.20:502"')
+        if self.rtu and (self.kind != "modbus" or self.tcp is None):
+            raise problem("rtu is for Modbus over TCP", "leave it out: on a serial port Modbus is RTU anyway")
+        return self
+
+
+class WitnessSection(Table):
+    """A meter of the gateway's own, for instruments that cannot sign."""
+
+    name: Name = Field(examples=['"boiler 2, gas"'])
+    key: AnyPath = Field(examples=['"keys/boiler-2.pem"'])
+
+
 Listener = Annotated[MqttListener | SerialListener, Field(discriminator="type")]
 
 
@@ -298,7 +328,9 @@ class GatewayConfig(Table):
     gateway: GatewaySection
     keys: KeysSection
     clock: ClockSection = ClockSection()
-    listener: Annotated[tuple[Listener, ...], BeforeValidator(as_tuple)] = Field(min_length=1)
+    listener: Annotated[tuple[Listener, ...], BeforeValidator(as_tuple)] = ()
+    bus: Annotated[tuple[BusSection, ...], BeforeValidator(as_tuple)] = ()
+    witness: Annotated[tuple[WitnessSection, ...], BeforeValidator(as_tuple)] = ()
     uplink: UplinkSection = UplinkSection()
     limits: LimitsSection = LimitsSection()
     parameters: ParametersSection = ParametersSection()
@@ -313,6 +345,24 @@ class GatewayConfig(Table):
     @property
     def path(self) -> Path:
         return self._path
+
+    @model_validator(mode="after")
+    def _fit(self) -> "GatewayConfig":
+        if not self.listener and not self.witness:
+            raise problem("has neither a [[listener]] nor a [[witness]]", "say where readings come from")
+        for name, taken in (
+            ("[[bus]] name", [bus.name for bus in self.bus]),
+            ("[[witness]] name", [witness.name for witness in self.witness]),
+            ("[[witness]] key", [witness.key.resolve() for witness in self.witness]),
+        ):
+            if len(set(taken)) < len(taken):
+                raise problem(f"a {name} is there twice", "give each its own")
+        own = {self.keys.receipt.resolve(), self.keys.verdict.resolve(), self.keys.clock.resolve()}
+        if own & {witness.key.resolve() for witness in self.witness}:
+            raise problem("a [[witness]] key has another role", "give each witness a key of its own")
+        if self.witness and self.clock.source is not None:
+            raise problem("a [[witness]] needs the system's clock", 'write source = "system"')
+        return self
 
 
 def load_config(path: Path) -> GatewayConfig:

@@ -14,6 +14,7 @@ from meter_firmware.chain_log import ChainLog
 from meter_firmware.journal import Journal
 from meter_firmware.memory import Memory
 from meter_firmware.sealing import Sealer
+from meter_firmware.sensors import driver_class
 from meter_protocol import chain, messages
 from meter_protocol import fields as f
 from meter_sampling.clock import MeterClock
@@ -159,7 +160,7 @@ def measure_interval(signer):
         f.CERTIFICATE: None,
     }
     log.open(identity, bytes, 0)
-    meter = Meter(log, clock, ticks, ticks.ticks_ms, lambda _: Instrument(ticks), lambda: None)
+    meter = Meter(log, clock, ticks, ticks.ticks_ms, lambda _: Instrument(ticks), driver_class, lambda: None)
     meter.start(parameters())
     turns = Turns(meter, log, signer)
     asyncio.run(meter.run())

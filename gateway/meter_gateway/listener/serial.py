@@ -6,18 +6,15 @@ counted and forgotten, because the meter sends again until it holds a receipt.
 
 import asyncio
 import contextlib
-import fcntl
 import logging
 import os
 import random
-import stat
 import termios
-import tty
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
-from meter_gateway import backoff
+from meter_gateway import backoff, serial_port
 from meter_gateway.config import SerialListener as Section
 from meter_gateway.listener.inbox import Inbox
 from meter_gateway.model import Received
@@ -138,14 +135,11 @@ class SerialListener:
 async def _open_port(port: Path, baud: int) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
     """The port in raw mode, ours alone, as streams."""
     loop = asyncio.get_running_loop()
-    descriptor = os.open(port, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
+    descriptor = serial_port.open_raw(port, baud)
     with (
         os.fdopen(descriptor, "rb", buffering=0) as incoming,
         os.fdopen(os.dup(descriptor), "wb", buffering=0) as out,
     ):
-        if not stat.S_ISCHR(os.fstat(descriptor).st_mode):
-            raise OSError(f"{port} is not a serial port")
-        _set_raw(descriptor, baud)
         reader = asyncio.StreamReader(limit=READ_SIZE)
         source, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), incoming)
         sink, protocol = await loop.connect_write_pipe(
@@ -157,13 +151,3 @@ async def _open_port(port: Path, baud: int) -> AsyncIterator[tuple[asyncio.Strea
         finally:
             sink.abort()
             source.close()
-
-
-def _set_raw(descriptor: int, baud: int) -> None:
-    fcntl.ioctl(descriptor, termios.TIOCEXCL)
-    tty.setraw(descriptor)
-    attributes = termios.tcgetattr(descriptor)
-    speed = getattr(termios, f"B{baud}")
-    attributes[2] |= termios.CLOCAL | termios.CREAD  # no modem lines: a three-wire cable has none
-    attributes[4] = attributes[5] = speed
-    termios.tcsetattr(descriptor, termios.TCSANOW, attributes)
