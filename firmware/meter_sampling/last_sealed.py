@@ -58,7 +58,7 @@ def last_sealed(journal: "Journal", epoch: bytes, sequence: int) -> LastSealed:
         raw = journal.read(epoch, sequence)
         if raw is None:
             sequence = -1
-        elif _holds_every_channel(raw):
+        elif holds_every_channel(raw):
             break
         else:
             sequence -= 1
@@ -68,6 +68,6 @@ def last_sealed(journal: "Journal", epoch: bytes, sequence: int) -> LastSealed:
     return found
 
 
-def _holds_every_channel(raw: bytes) -> bool:
+def holds_every_channel(raw: bytes) -> bool:
     typ, fields = read_back.opened(raw)
     return typ == t.READINGS and bool(fields[f.KIND] != f.KIND_OUTAGE)

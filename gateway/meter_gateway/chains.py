@@ -241,7 +241,8 @@ class Chains:
             row = self._store.chain(meter.id, place[1])
             if row is None:
                 return None
-            chain = self._cached[place] = Chain(row, meter, self._state(row, meter), self._store)
+            state = state_of(self._store, row, meter, self._learn)
+            chain = self._cached[place] = Chain(row, meter, state, self._store)
         self._cached.move_to_end(place)
         return chain
 
@@ -249,26 +250,31 @@ class Chains:
         meter = meters[place[0]]
         row = ChainRow(commit.first_chain + commit.begun_chains, meter.id, place[1], 0, None, None, None, None)
         commit.begun_chains += 1
-        chain = self._cached[place] = Chain(row, meter, ChainState.new(meter.key.thumbprint), None)
+        state = ChainState.new(meter.key.thumbprint, meter.is_witnessed)
+        chain = self._cached[place] = Chain(row, meter, state, None)
         return chain
 
-    def _state(self, row: ChainRow, meter: Meter) -> ChainState:
-        """What judging needs to remember; learnt again from the stored messages if it cannot be read.
 
-        An update may give the state another form, and a state is never more than what the messages say.
-        """
-        with contextlib.suppress(StateError):
-            if row.state is not None:
-                return ChainState.loads(row.state)
-        state = ChainState.new(meter.key.thumbprint)
-        sequence = -1
-        while stored := self._store.messages_of(row.id, sequence + 1, row.next_sequence, _LEARNT_AT_ONCE):
-            for message in stored:
-                sequence = message.sequence
-                if sequence > state.next_sequence:
-                    state.note_gap(sequence)
-                self._learn(state, [verified_of(message, meter.key.thumbprint)], message.received_ms)
-        return state
+def state_of(store: Store, row: ChainRow, meter: Meter, learn: Learn) -> ChainState:
+    """What judging needs to remember; learnt again from the stored messages if it cannot be read.
+
+    An update may give the state another form, and a state is never more than what the messages say.
+    """
+    thumbprint = meter.key.thumbprint
+    with contextlib.suppress(StateError):
+        if row.state is not None:
+            known = ChainState.loads(row.state)
+            known.is_witnessed = meter.is_witnessed
+            return known
+    state = ChainState.new(thumbprint, meter.is_witnessed)
+    sequence = -1
+    while stored := store.messages_of(row.id, sequence + 1, row.next_sequence, _LEARNT_AT_ONCE):
+        for message in stored:
+            sequence = message.sequence
+            if sequence > state.next_sequence:
+                state.note_gap(sequence)
+            learn(state, [verified_of(message, thumbprint)], message.received_ms)
+    return state
 
 
 def attested_gap(verified: Verified) -> tuple[bytes, int, int | None] | None:

@@ -18,8 +18,8 @@ import aiomqtt
 
 from meter_gateway import backup, broker, policy, state_dir, status
 from meter_gateway.clock import kernel_is_disciplined
-from meter_gateway.config import ClockSection, GatewayConfig, MqttListener, SerialListener, UplinkMqtt
-from meter_gateway.sealing import KeyFileError, load_sealers
+from meter_gateway.config import BusSection, ClockSection, GatewayConfig, MqttListener, SerialListener, UplinkMqtt
+from meter_gateway.sealing import KeyFileError, load_sealer, load_sealers
 from meter_gateway.service import make_clock
 from meter_gateway.store import Store, StoreError
 from meter_gateway.texts import Told
@@ -27,6 +27,7 @@ from meter_gateway.traceability import load_trust
 from meter_gateway.traceability.trust import certificate_files
 from meter_gateway.validated_toml import ConfigError
 from meter_protocol import fields as f
+from meter_protocol import types as t
 
 Level = Literal["ok", "warning", "problem"]
 
@@ -60,7 +61,9 @@ def check_all(config: GatewayConfig, now_host_ms: int, euid: int) -> Iterator[Ch
     yield from look_at_disk(config.gateway.state_dir, euid)
     yield from look_at_store(config)
     yield from asyncio.run(look_at_ways(config))
-    yield judge_status(status.read(state_dir.status_path(config)), now_host_ms)
+    last = status.read(state_dir.status_path(config))
+    yield from look_at_witnesses(config, last)
+    yield judge_status(last, now_host_ms)
 
 
 def look_at_keys(config: GatewayConfig) -> Iterator[Check]:
@@ -185,6 +188,7 @@ async def look_at_ways(config: GatewayConfig) -> list[Check]:
             found.append(look_at_port(section))
         else:
             found.append(Check("listener", "ok", "tcp_listener", {"address": "{}:{}".format(*section.tcp or ())}))
+    found += [look_at_port(bus) for bus in config.bus if bus.port is not None]
     if config.uplink.mqtt is None:
         found.append(Check("uplink", "warning", "no_uplink"))
     else:
@@ -203,7 +207,7 @@ async def look_at_broker(topic: str, section: MqttListener | UplinkMqtt) -> Chec
         return Check(topic, "problem", "broker_unreachable", {"address": address, "error": reason})
 
 
-def look_at_port(section: SerialListener) -> Check:
+def look_at_port(section: SerialListener | BusSection) -> Check:
     port = Path(section.port or "")
     values: dict[str, object] = {"port": port}
     if not port.exists():
@@ -213,6 +217,37 @@ def look_at_port(section: SerialListener) -> Check:
     if not os.access(port, os.R_OK | os.W_OK):
         return Check("listener", "problem", "port_forbidden", values)
     return Check("listener", "ok", "port_ok", values)
+
+
+def look_at_witnesses(config: GatewayConfig, last: dict[str, object] | None) -> Iterator[Check]:
+    path = state_dir.store_path(config)
+    if not config.witness or not path.exists():
+        return
+    said = {} if last is None else last.get("witnesses")
+    with closing(Store(path)) as store:
+        for section in config.witness:
+            state = said.get(section.name) if isinstance(said, dict) else None
+            yield judge_witness(section.name, _enrolment_of(store, section.key), state)
+
+
+def _enrolment_of(store: Store, key: Path) -> str | None:
+    """What keeps a witness from being read; None: nothing."""
+    try:
+        meter = store.registry.meter(load_sealer(key, t.ROLE_METER).thumbprint)
+    except KeyFileError:
+        return "not_enrolled"
+    if meter is None or not meter.is_witnessed:
+        return "not_enrolled"
+    return None if meter.key.revoked_ms is None else "revoked"
+
+
+def judge_witness(name: str, obstacle: str | None, said: str | None) -> Check:
+    """`said` is the running gateway's word for its state."""
+    if obstacle is not None:
+        return Check("witness", "problem", f"witness_{obstacle}", {"name": name})
+    if said in ("silent", "no_parameters"):
+        return Check("witness", "warning", f"witness_{said}", {"name": name})
+    return Check("witness", "ok", "witness_ok", {"name": name})
 
 
 def judge_status(last: dict[str, object] | None, now_host_ms: int) -> Check:

@@ -15,6 +15,8 @@ from meter_protocol import types as t
 
 BY_THUMBPRINT = "thumbprint"
 BY_MAKER = "maker"
+BY_WITNESS = "witness"
+"""The key is the gateway's own: what it signs, the gateway has read (witness/)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,10 @@ class Meter:
     enrolled_by: str
     revocation_reason: str | None
     barred: bool
+
+    @property
+    def is_witnessed(self) -> bool:
+        return self.enrolled_by == BY_WITNESS
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +86,11 @@ class Registry:
     def meter(self, thumbprint: bytes) -> Meter | None:
         rows = self._database.query(_METERS + " WHERE thumbprint = ?", (thumbprint,))
         return _meter(rows[0]) if rows else None
+
+    def witnessed(self) -> frozenset[bytes]:
+        """Thumbprints of the gateway's own meters, whatever became of them."""
+        rows = self._database.query("SELECT thumbprint FROM meter WHERE enrolled_by = ?", (BY_WITNESS,))
+        return frozenset(thumbprint for (thumbprint,) in rows)
 
     def enrol(self, identity: bytes, enrolled_by: str, now_ms: int) -> Meter:
         """Trust the key of this self-signed identity message; Rejected if it is not one.

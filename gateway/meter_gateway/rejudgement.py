@@ -87,9 +87,10 @@ class Rejudgement:
         self._latest: dict[int, _Latest] = {}
         self._revised: dict[tuple[Verdict, int], Verdict] = {}
         self._ended: list[tuple[int, ChainState]] = []
+        witnessed = store.registry.witnessed()
         # Each chain's state is made when its turn comes.
         self._pages = self._walk(
-            _Replay(chain, ChainState.new(thumbprint), epoch, store, trust)
+            _Replay(chain, ChainState.new(thumbprint, thumbprint in witnessed), epoch, store, trust)
             for chain, thumbprint, epoch, _ in chains
         )
 

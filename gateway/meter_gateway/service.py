@@ -13,7 +13,7 @@ import random
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,18 +32,20 @@ from meter_gateway.listener import Listener
 from meter_gateway.listener.inbox import Inbox
 from meter_gateway.listener.mqtt import MqttListener
 from meter_gateway.listener.serial import SerialListener
-from meter_gateway.model import Outcome
+from meter_gateway.model import Outcome, Verified
 from meter_gateway.offers import Offers
 from meter_gateway.policy import Scheme
 from meter_gateway.pump import Pump
 from meter_gateway.recovery import Recovery
 from meter_gateway.sealing import Sealers, load_sealers
 from meter_gateway.store import Limits, Store, StoreUnavailable
-from meter_gateway.traceability import load_trust
+from meter_gateway.traceability import ChainState, assess_group, load_trust
 from meter_gateway.update_server import UpdateServer
 from meter_gateway.upkeep import Upkeep
 from meter_gateway.uplink.mqtt import MqttUplink
 from meter_gateway.validated_toml import ConfigError
+from meter_gateway.witness.witnessed_meter import Surroundings
+from meter_gateway.witness.witnesses import Witnesses
 from meter_protocol import fields as f
 
 CHORES_S = 1.0
@@ -140,7 +142,18 @@ class Service:
         self._chores_thread = threads.chores
         self._clock = clock = make_clock(config)
         self._inbox = Inbox(config.limits.max_payload_bytes, config.limits.messages_per_second, time.monotonic)
-        self._listeners = [make_listener(section, self._inbox, self._now_ms) for section in config.listener]
+        time_server = TimeServer(clock, sealers.clock.seal)
+        self._witnesses = Witnesses(
+            config,
+            store,
+            Surroundings(self._inbox, time_server, clock.now, lambda: ingest.trust.authorities),
+            self._learn,
+            state_dir.witness_dir(config),
+        )
+        self._listeners: list[Listener] = [
+            make_listener(section, self._inbox, self._now_ms) for section in config.listener
+        ]
+        self._listeners.append(self._witnesses)
         self._uplink = (
             None if config.uplink.mqtt is None else MqttUplink(config.uplink.mqtt, store.outbox, threads.uplink)
         )
@@ -149,7 +162,6 @@ class Service:
         self._restored = state_dir.restored_path(config)
         chains = store.archive.chains() if self._restored.exists() else ()
         self._recovery = Recovery(chains, sealers.receipt.seal, time.monotonic)
-        time_server = TimeServer(clock, sealers.clock.seal)
         self._courier = Courier(
             self._listeners, time_server, self._delivery, self._updates, self._recovery, clock.now
         )
@@ -172,6 +184,9 @@ class Service:
     def _now_ms(self) -> int:
         return self._clock.now().time_ms
 
+    def _learn(self, state: ChainState, group: Sequence[Verified], received_ms: int) -> None:
+        assess_group(state, group, self._ingest.trust, received_ms)
+
     async def run(self, stop: asyncio.Event) -> None:
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGHUP, self._reload.set)
@@ -189,6 +204,7 @@ class Service:
             if stopped.done():
                 systemd.notify("STOPPING=1")
                 await self._finish()
+                await self._call(self._witnesses.keep_notes)
         finally:
             loop.remove_signal_handler(signal.SIGHUP)
             for task in (stopped, *tasks):
@@ -202,6 +218,7 @@ class Service:
 
     async def _finish(self) -> None:
         """Take nothing more in, and let what is under way end and be answered."""
+        await self._witnesses.finish()
         self._inbox.close()
         if self._pump.trouble is not None:
             return
@@ -266,6 +283,7 @@ class Service:
             self._recovery.note(self._store.archive.chains())
         elif self._restored.exists():
             self._restored.unlink()
+        self._witnesses.keep_notes()
         self._status.counts.outbox_pending = self._store.outbox.count()
 
     async def _write_status(self) -> None:
@@ -274,7 +292,10 @@ class Service:
         current.time_ms, current.clock = now.time_ms, _CLOCKS[now.clock_status]
         current.host_time_ms = _host_ms()
         current.store = self._pump.trouble or "ok"
-        current.listeners = {listener.name: listener.connected for listener in self._listeners}
+        current.listeners = {
+            listener.name: listener.connected for listener in self._listeners if listener is not self._witnesses
+        }
+        current.witnesses = dict(self._witnesses.states)
         current.uplink = None if self._uplink is None else self._uplink.connected
         current.counts.dropped_payloads = self._inbox.dropped.total() + self._pump.given_up
         current.counts.answers = self._courier.answers
@@ -300,6 +321,7 @@ class Service:
                 continue
             self._ingest.trust, self._ingest.judge = trust, scheme.judge
             self._upkeep.renew(trust, scheme)
+            self._witnesses.reload(config)
             _log.info("certificates, bindings, authorities and scheme are loaded anew")
 
     async def _call(self, function: Callable[..., Result], *arguments: Any) -> Result:

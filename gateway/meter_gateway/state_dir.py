@@ -20,6 +20,11 @@ def parameters_dir(config: GatewayConfig) -> Path:
     return config.gateway.state_dir / "parameters"
 
 
+def witness_dir(config: GatewayConfig) -> Path:
+    """How far the chains of witnessed meters were receipted, a note each (witness/chain.py)."""
+    return config.gateway.state_dir / "witness"
+
+
 def restored_path(config: GatewayConfig) -> Path:
     """Marks a store that came from a backup, until the meters have been asked for what it lacks (backup.py)."""
     return config.gateway.state_dir / "restored"

@@ -43,6 +43,8 @@ class Status:
     store: str = "opening"
     """"ok", or why nothing can be stored, in words."""
     listeners: dict[str, bool] = field(default_factory=dict)
+    witnesses: dict[str, str] = field(default_factory=dict)
+    """By name, in one word of texts.toml, below `witness.state.`."""
     uplink: bool | None = None
     """None without an uplink."""
     counts: Counts = field(default_factory=Counts)

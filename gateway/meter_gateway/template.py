@@ -32,6 +32,15 @@ port = 1883
 # port = "/dev/ttyUSB0"
 # baud = 115200
 
+# [[bus]]                      # a line to instruments that cannot sign, which the gateway reads itself
+# name = "bus0"
+# kind = "modbus"              # or "serial": DL/T 645, M-Bus, CJ/T 188
+# port = "/dev/ttyUSB1"        # or tcp = "192.168.1.20:502"
+
+# [[witness]]                  # its readings, sealed by a key of the gateway's own: carbonmeter witness add
+# name = "boiler 2, gas"
+# key = "keys/boiler-2.pem"
+
 # [uplink.mqtt]                # where verified readings and their verdicts go
 # host = "127.0.0.1"
 # port = 1883

@@ -188,6 +188,8 @@ def _state(term: Terminal, store: Store, meter: Meter) -> list[str]:
         for chain in store.archive.chains(meter.key.thumbprint)
         if chain.parked
     ]
+    if meter.is_witnessed:
+        states.append(say("meters.witnessed"))
     return states or [say("meters.ok")]
 
 

@@ -131,6 +131,11 @@ FINDINGS: dict[str, Meaning] = {
         "表计自称密钥位于安全芯片，但无制造商证书证明。",
         "WELMEC T5",
     ),
+    "gateway_witnessed": Meaning(
+        "The instrument cannot sign: the gateway read it over a line and sealed the reading with its own key.",
+        "仪表不能签名：读数由网关经通信线路读取，并以网关自有密钥封签。",
+        "WELMEC T3; WELMEC T5",
+    ),
     # parameters.py
     "parameters_missing": Meaning(
         "No parameter set is known for the chain, so the values have neither unit nor scale.",

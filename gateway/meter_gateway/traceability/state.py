@@ -62,7 +62,7 @@ class StateError(Exception):
 class ChainState:
     """One (meter, epoch). Attributes are for reading; `assess_group` and the methods change them."""
 
-    __slots__ = (*_STORED, "context", "plan", "planned_by", "standing")
+    __slots__ = (*_STORED, "context", "is_witnessed", "plan", "planned_by", "standing")
 
     def __init__(self, thumbprint: bytes) -> None:
         self.thumbprint = thumbprint
@@ -97,12 +97,17 @@ class ChainState:
         """What a channel's plausibility rules hold its next value against (plausibility.py)."""
 
         self.barred: set[str] = set()
+        self.is_witnessed = False
+        """Its key is the gateway's own: how it was enrolled says so, no message does. Never stored here."""
+
         self.context: bytes | None = None
         self.forget_plan()
 
     @classmethod
-    def new(cls, thumbprint: bytes) -> "ChainState":
-        return cls(thumbprint)
+    def new(cls, thumbprint: bytes, is_witnessed: bool = False) -> "ChainState":
+        state = cls(thumbprint)
+        state.is_witnessed = is_witnessed
+        return state
 
     def note_gap(self, next_sequence: int, head: bytes | None = None) -> None:
         """Messages up to `next_sequence` are attested to be lost; `head` is the last one's hash if known."""
