@@ -327,10 +327,8 @@ async def test_what_an_instrument_does_is_said_and_nothing_is_invented(gateway, 
     await site.start()
     await until(lambda: len(readings(gateway, thumbprint, f.KIND_OUTAGE)) == 2)
     outage = readings(gateway, thumbprint, f.KIND_OUTAGE)[-1]
-    assert outage[f.READINGS][1] == [
-        f.STATUS_GAP_BEFORE | f.STATUS_NO_RESPONSE | f.STATUS_MISSED_SAMPLES,
-        80 * 1005,
-    ]
+    assert outage[f.READINGS][1][0] & f.STATUS_GAP_BEFORE
+    assert outage[f.READINGS][1][1] == 80 * 1005
     # Nonsense, and another instrument.
     site.faults["meter"] = Fault(kind="nonsense")
     await until(lambda: bool(newest()[f.READINGS].get(1, [0])[0] & f.STATUS_BAD_RESPONSE))
