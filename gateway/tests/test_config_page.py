@@ -32,6 +32,8 @@ SECTIONS: dict[str, Models] = {
     "[clock]": (config.ClockSection,),
     'type = "mqtt"': (config.MqttListener,),
     'type = "serial"': (config.SerialListener,),
+    "[[bus]]": (config.BusSection,),
+    "[[witness]]": (config.WitnessSection,),
     "[uplink.mqtt]": (config.UplinkMqtt,),
     "[limits]": (config.LimitsSection,),
     "[parameters]": (config.ParametersSection,),
