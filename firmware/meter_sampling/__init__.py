@@ -9,6 +9,7 @@ here opens a line, keeps a byte or touches a key: buses, the chain and the ticks
     metering            indications -> readings of one interval; pure
     parameters          what a parameter set's parts must be to each other, and the channels that it makes
     clock               monotonic ticks, and UTC by signed challenge
+    seams               what the loop is given, as types
     meter               the sampling loop: intervals, outages, and what comes between
     overflow            what is said once a full journal takes messages again
     last_sealed         where a meter goes on after its boot; read_back opens what is there already

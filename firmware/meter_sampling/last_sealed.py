@@ -11,11 +11,9 @@ from meter_sampling import read_back
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Iterator, Protocol
+    from typing import Any
 
-    class Journal(Protocol):
-        def read(self, epoch: bytes, sequence: int) -> bytes | None: ...
-        def records(self, place: tuple[bytes, int] | None = None) -> Iterator[tuple[bytes, int, bytes]]: ...
+    from meter_sampling.seams import Journal
 
 
 class LastSealed:

@@ -20,33 +20,14 @@ from meter_sampling.overflow import Overflow
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Callable, Protocol
+    from typing import Any, Callable
 
     from meter_sampling.clock import MeterClock
-    from meter_sampling.last_sealed import LastSealed
     from meter_sampling.parameters import DriverClass
+    from meter_sampling.seams import Log, OpenedSet
 
     Channel = RegisterChannel | MeanChannel
     Correction = tuple[int, int, int]
-
-    class OpenedSet(Protocol):
-        """A parameter set that was verified: its fields, and the bytes that were signed with their hash."""
-
-        raw: bytes
-        fields: dict[int, Any]
-        hash: bytes
-
-    class Log(Protocol):
-        """The chain: it numbers, seals and keeps. JournalError("journal_full") leaves it unchanged."""
-
-        def last_sealed(self) -> LastSealed: ...
-        def append(self, typ: str, body: dict[int, Any], ticks: int, reserved: bool = False) -> bytes: ...
-        def event(self, code: int, details: dict[int, Any], ticks: int, reserved: bool = True) -> None: ...
-        def event_if_room(
-            self, code: int, details: dict[int, Any], ticks: int, reserved: bool = False
-        ) -> bool: ...
-        def apply_parameters(self, sealed_set: Any, ticks: int) -> None: ...
-        def last_receipt(self) -> bytes | None: ...
 
 
 CLOCK_WAIT_MS = 5000

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from meter_sampling.clock import MeterClock
     from meter_sampling.last_sealed import LastSealed
-    from meter_sampling.meter import Log
+    from meter_sampling.seams import Log
 
     Totals = dict[int, int | None]
 
