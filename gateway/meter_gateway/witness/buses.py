@@ -7,6 +7,7 @@ away comes back by itself, at growing distances; reads in between fail at once.
 
 import asyncio
 import logging
+import termios
 from collections.abc import Awaitable
 from typing import Any
 
@@ -108,7 +109,12 @@ class ModbusBus:
         if _now_s() < self._next_try_s:
             raise InstrumentError("not_connected")
         client = self._client = self._make()
-        if not await client.connect():
+        try:
+            is_open = await client.connect()
+        except (OSError, ValueError, termios.error):
+            # Of a port that is none, or cannot be set so; pyserial's own errors are OSErrors.
+            is_open = False
+        if not is_open:
             self.close()
             self._wait_s = min(max(2 * self._wait_s, BACKOFF_MIN_MS / 1000), BACKOFF_MAX_MS / 1000)
             self._next_try_s = _now_s() + self._wait_s
