@@ -231,22 +231,24 @@ def look_at_witnesses(config: GatewayConfig, last: dict[str, object] | None) -> 
 
 
 def _enrolment_of(store: Store, key: Path) -> str | None:
-    """What keeps a witness from being read; None: nothing."""
+    """The text for what keeps a witness from being read; None: nothing."""
     try:
         meter = store.registry.meter(load_sealer(key, t.ROLE_METER).thumbprint)
     except KeyFileError:
-        return "not_enrolled"
+        return "witness_not_enrolled"
     if meter is None or not meter.is_witnessed:
-        return "not_enrolled"
-    return None if meter.key.revoked_ms is None else "revoked"
+        return "witness_not_enrolled"
+    return None if meter.key.revoked_ms is None else "witness_revoked"
 
 
 def judge_witness(name: str, obstacle: str | None, said: str | None) -> Check:
     """`said` is the running gateway's word for its state."""
     if obstacle is not None:
-        return Check("witness", "problem", f"witness_{obstacle}", {"name": name})
-    if said in ("silent", "no_parameters"):
-        return Check("witness", "warning", f"witness_{said}", {"name": name})
+        return Check("witness", "problem", obstacle, {"name": name})
+    if said == "silent":
+        return Check("witness", "warning", "witness_silent", {"name": name})
+    if said == "no_parameters":
+        return Check("witness", "warning", "witness_no_parameters", {"name": name})
     return Check("witness", "ok", "witness_ok", {"name": name})
 
 

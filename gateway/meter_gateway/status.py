@@ -44,7 +44,7 @@ class Status:
     """"ok", or why nothing can be stored, in words."""
     listeners: dict[str, bool] = field(default_factory=dict)
     witnesses: dict[str, str] = field(default_factory=dict)
-    """By name, in one word of texts.toml, below `witness.state.`."""
+    """By name, one of witnessed_meter.State."""
     uplink: bool | None = None
     """None without an uplink."""
     counts: Counts = field(default_factory=Counts)

@@ -84,6 +84,7 @@ WITHOUT_TABLE: Models = (
 SAID_OTHERWISE = {
     ("scheme", '`"house"`'),
     ("source", '`"system"`'),
+    ("parity", '`"none"`'),
     ("utc_offset", '`"+00:00"`'),
     ("ca_file", "the system's"),
     ("minimum", "the lowest point"),

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from meter_gateway import doctor
 from meter_gateway.texts import Texts, entries, help_in_chinese, language_of
 from meter_gateway.traceability.certificate import Conformity, EndKind
+from meter_gateway.witness.witnessed_meter import State
 from meter_protocol import events, schema
 from meter_protocol import types as t
 from meter_protocol.quantities import QUANTITIES
@@ -63,7 +64,7 @@ def test_every_text_that_the_program_names_exists_and_every_text_is_named() -> N
 GENERATED = re.compile(
     r"(quantity|event|detail|store|type|maker)\.|doctor\.(topic|summary)_|verify\.(by|context)_|update\.state_"
     r"|provision\.(did|state)_|board\.(status|link|provisioning|flash)_|fact\.|wiring\.|trace\.fault\."
-    r"|certificate\.(end|conformity)_|compare\.(kind|outcome|reason|next|method)_"
+    r"|certificate\.(end|conformity)_|compare\.(kind|outcome|reason|next|method)_|witness\.state_"
 )
 """Keys that are put together from codes; the tests below hold them against those."""
 
@@ -75,6 +76,11 @@ def test_every_code_has_its_words() -> None:
     details = {name for code in events.NAMES for _, name, _ in schema.event_table(code)}
     assert {f"detail.{name}" for name in details} <= keys
     assert {"type." + typ.removeprefix(t.PREFIX) for typ in t.ROLE_OF_TYPE} <= keys
+
+
+def test_every_state_of_a_witness_has_its_words() -> None:
+    states = {f"witness.state_{state}" for state in (*get_args(State), "unknown")}
+    assert states == {key for key in entries() if key.startswith("witness.state_")}
 
 
 def test_every_word_of_a_board_description_has_its_words() -> None:

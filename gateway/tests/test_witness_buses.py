@@ -12,7 +12,7 @@ import pytest_asyncio
 
 from meter_gateway.config import BusSection
 from meter_gateway.register_map import find_register_map, load_register_map
-from meter_gateway.witness.buses import make_bus
+from meter_gateway.witness.buses import ModbusBus, make_bus
 from meter_gateway.witness.read_once import Indication, indications, read_instrument
 from meter_protocol import fields as f
 from meter_sampling.instrument_error import InstrumentError
@@ -134,6 +134,23 @@ async def test_a_fault_costs_its_own_reading_and_no_other(
         assert (await indications(bus, "energy64", 2, None, None))["active_energy_import"].value == 5
         faults.clear()
         assert (await indications(bus, "energy64", 1, None, None))["active_power"].value == -20_000_000
+
+
+async def test_a_late_reply_is_not_the_answer_to_the_next_question(start: Start) -> None:
+    """RTU frames have no number: unit, function and length of both replies are the same."""
+    faults: dict[str, Fault] = {}
+    meter = fixed("meter", "energy64", 1, active_energy_import=1, reactive_energy_lagging=2)
+    simulation = await start(meter, framing="rtu", faults=faults)
+    bus = make_bus(section(simulation, rtu=True, timeout_ms=SHORT_MS))
+    assert isinstance(bus, ModbusBus)
+    with closing(bus):
+        await bus.read_holding(1, 0, 4)
+        faults["meter"] = Fault(kind="slow", delay_ms=SHORT_MS + 60)
+        with pytest.raises(InstrumentError, match="no_response"):
+            await bus.read_holding(1, 0, 4)
+        # This one's own reply would come after the late one.
+        faults["meter"] = Fault(kind="slow", delay_ms=SHORT_MS - 50)
+        assert int.from_bytes(await bus.read_holding(1, 4, 4), "big") == 2
 
 
 @pytest.mark.parametrize("kind", ["silent", "slow", "nonsense", "truncated", "bad_crc"])

@@ -52,14 +52,14 @@ def _print(term: Terminal, store: Store, section: WitnessSection, said: str | No
     term.heading(section.name)
     meter = _meter(store, section)
     if meter is None:
-        term.line("state", term.say("witness.state.not_enrolled"))
+        term.line("state", term.say("witness.state_not_enrolled"))
         return
     term.line("thumbprint", meter.key.thumbprint.hex())
     for chain in store.archive.chains(meter.key.thumbprint)[-1:]:
         if chain.head_sequence is not None:
             term.line("sequence", str(chain.head_sequence))
-    revoked = meter.key.revoked_ms is not None
-    term.line("state", term.say("witness.state." + ("revoked" if revoked else said or "unknown")))
+    state = "revoked" if meter.key.revoked_ms is not None else said or "unknown"
+    term.line("state", term.say(f"witness.state_{state}"))
 
 
 def _meter(store: Store, section: WitnessSection) -> Meter | None:

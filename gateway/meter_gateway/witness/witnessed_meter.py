@@ -12,7 +12,7 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from meter_gateway.clock import TimeServer
 from meter_gateway.listener.inbox import Inbox
@@ -59,6 +59,10 @@ class HostTicks:
                     await wake.wait()
 
 
+State = Literal["measures", "silent", "no_parameters", "not_enrolled", "revoked", "no_key"]
+"""What becomes of a witness, in one word; `witness.state_…` of texts.toml says it in words."""
+
+
 @dataclass(frozen=True, slots=True)
 class Surroundings:
     """What a witnessed meter has of the gateway it is in."""
@@ -100,8 +104,7 @@ class WitnessedMeter:
         return self.chain.sealer.kid
 
     @property
-    def state(self) -> str:
-        """In one word of texts.toml, below `witness.state.`."""
+    def state(self) -> State:
         if self._meter is None or self._meter.parameters is None:
             return "no_parameters"
         return "silent" if self.chain.is_faulty else "measures"

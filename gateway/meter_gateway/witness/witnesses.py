@@ -21,7 +21,7 @@ from meter_gateway.store import Store, StoreUnavailable
 from meter_gateway.witness import enrolment
 from meter_gateway.witness.buses import Bus, make_bus
 from meter_gateway.witness.chain import Place, Stored, WitnessChain
-from meter_gateway.witness.witnessed_meter import Surroundings, WitnessedMeter
+from meter_gateway.witness.witnessed_meter import State, Surroundings, WitnessedMeter
 from meter_protocol import types as t
 from meter_sampling.clock import MeterClock
 
@@ -47,8 +47,8 @@ class Witnesses:
         self, config: GatewayConfig, store: Store, gateway: Surroundings, learn: Learn, notes: Path
     ) -> None:
         self.lost: Counter[str] = Counter()
-        self.states: dict[str, str] = {}
-        """Of each witness of the configuration, by name: in one word of texts.toml, below `witness.state.`."""
+        self.states: dict[str, State] = {}
+        """Of each witness of the configuration, by name."""
 
         self._config = config
         self._store = store
@@ -146,7 +146,8 @@ class Witnesses:
 
     def _wanted(self) -> dict[str, WitnessedMeter]:
         """In a thread: those whose key is there and enrolled as the gateway's own."""
-        wanted, states = {}, {}
+        wanted: dict[str, WitnessedMeter] = {}
+        states: dict[str, State] = {}
         for section in self._config.witness:
             try:
                 sealer = load_sealer(section.key, t.ROLE_METER)
