@@ -157,7 +157,10 @@ class Witnesses:
                     _log.error("witness %s: %s; carbonmeter witness add makes one", section.name, error)
                 continue
             meter = self._store.registry.meter(sealer.thumbprint)
-            if meter is None or not meter.is_witnessed:
+            if any(sealer.thumbprint == other.chain.sealer.thumbprint for other in wanted.values()):
+                # A copy of another's key: one chain has one meter.
+                states[section.name] = "no_key"
+            elif meter is None or not meter.is_witnessed:
                 states[section.name] = "not_enrolled"
             elif meter.key.revoked_ms is not None:
                 states[section.name] = "revoked"
