@@ -136,11 +136,12 @@ def test_messages_missing_below_the_newest_begin_a_new_epoch(bench: Bench) -> No
     again = bench.chain()
     assert again.sequence == -1
     again.boot(1)
-    assert event_codes(again) == [-1, ev.EPOCH_OPENED, ev.BOOT]
+    assert event_codes(again) == [-1, ev.EPOCH_OPENED, ev.BOOT, ev.RESEND_UNAVAILABLE]
     details = read_back.event_in(again.waiting[1].raw)[1]
     assert (details[ev.LAST_EPOCH], details[ev.LAST_SEQUENCE]) == (chain.epoch, 1)
     bench.take(again)
     assert bench.store.registry.forks() == []
+    assert [known.parked for known in bench.store.archive.chains()] == [0, 0], "what came behind it is judged"
 
 
 def test_a_new_epoch_that_was_cut_short_says_the_rest_at_the_next_start(bench: Bench) -> None:

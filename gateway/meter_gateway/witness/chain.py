@@ -147,6 +147,8 @@ class WitnessChain:
         self._software_id: bytes = identity[f.SOFTWARE_ID]
         self._receipt: bytes | None = None
         self._left: Place | None = None
+        self._missing: Place | None = None
+        """Behind it something is stored: the gateway is told not to wait for it."""
         self._unavailable: set[Place] = set()
         self._resume(learn)
 
@@ -166,6 +168,7 @@ class WitnessChain:
         state = known[0] if known else None
         if is_older or not is_whole or state is None or state.head is None or state.context is None:
             self._left = self.noted if is_older else newest
+            self._missing = None if is_whole else Place(newest.epoch, newest.sequence + 1)
             return
         self.epoch, self.sequence = newest
         self._previous, self._context = state.head, state.context
@@ -192,6 +195,8 @@ class WitnessChain:
         self.event(events.BOOT, details, ticks)
         self._software_id = self._identity[f.SOFTWARE_ID]
         self._renew_context()
+        if self._missing is not None:
+            self.say_unavailable(self._missing, ticks)
 
     def _say_epoch_opened(self, left: Place, ticks: int) -> None:
         lost = self._stored.read(*left)
@@ -283,11 +288,15 @@ class WitnessChain:
         return True
 
     def say_unavailable(self, place: Place, ticks: int) -> None:
-        """A restored gateway asks for what only the store had: said once, so that it waits no longer."""
-        if place in self._unavailable or len(self._unavailable) >= RESERVE or place.epoch == self.epoch:
+        """Of the epoch that was left, what only the store had is gone: said once, so that nobody waits for it."""
+        left = self._left
+        if left is None or place.epoch != left.epoch or place in self._unavailable:
+            return
+        if len(self._unavailable) >= RESERVE:
             return
         self._unavailable.add(place)
-        last = self._left.sequence if self._left is not None and self._left.epoch == place.epoch else None
+        # Without a last one: all up to the next that is stored.
+        last = left.sequence if left.sequence >= place.sequence else None
         details = {
             events.LAST_EPOCH: place.epoch,
             events.LAST_SEQUENCE: last,

@@ -131,6 +131,10 @@ class Witnesses:
         except (StoreUnavailable, OSError) as error:
             _log.debug("witnesses: %s", error)
             return
+        except Exception:  # noqa: BLE001 - logged
+            # A mistake of ours must cost the witnesses that show it, not the gateway.
+            _log.exception("witnesses could not be looked at")
+            return
         changed = self._changed_buses()
         await self._stop([name for name in self._running if name not in wanted or changed])
         if changed:
