@@ -78,7 +78,7 @@ def _choose(root: str) -> "tuple[str, bool, str]":
 def _let_go() -> None:
     """Of what the choice took of the golden copy: if that is what runs, it imports what it needs itself."""
     for name in list(sys.modules):
-        if name.partition(".")[0] in ("meter_firmware", "meter_protocol"):
+        if name.partition(".")[0] in ("meter_firmware", "meter_sampling", "meter_protocol"):
             del sys.modules[name]
     gc.collect()
 

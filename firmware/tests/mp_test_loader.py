@@ -111,6 +111,10 @@ def test_active_software_runs_from_its_own_modules_alone():
     assert start() == ([("a board", "a", 1)], "ImportError")
     Meter().update(Update(1, image("pass", helper=None)))
     assert start() == ([], "ImportError")
+    # Nor is one that the loader's own work has brought in from there.
+    assert "meter_sampling" in sys.modules
+    Meter().update(Update(1, image("import sys\n    assert 'meter_sampling' not in sys.modules")))
+    assert start() == ([("a board", "a", 1)], "end")
 
 
 def test_software_in_a_partition_runs_from_there():

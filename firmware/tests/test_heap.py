@@ -28,7 +28,7 @@ GROWTH_LIMIT = 1024
 def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("mpy")
     for base in (PROJECT / "protocol", PROJECT / "firmware", PROJECT / "firmware" / "tests"):
-        for package in ("meter_protocol", "meter_firmware", "heap_soak.py"):
+        for package in ("meter_protocol", "meter_sampling", "meter_firmware", "heap_soak.py"):
             found = base / package
             for source in [found] if found.is_file() else sorted(found.rglob("*.py")):
                 name = source.relative_to(base)

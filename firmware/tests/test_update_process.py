@@ -95,9 +95,12 @@ class UpdateSite(Site):
         await self.watch(lambda: len(self.details(events.BOOT)) > boots, "the boot")
 
 
+FIRMWARE = ("firmware/meter_sampling", "firmware/meter_firmware", "firmware/meter_loader")
+
+
 def copy_of_this_checkout(copy: Path) -> Path:
     """The golden copy does not change under a running test."""
-    for part in ("protocol/meter_protocol", "firmware/meter_firmware", "firmware/meter_loader", "boards/unix"):
+    for part in ("protocol/meter_protocol", *FIRMWARE, "boards/unix"):
         shutil.copytree(PROJECT / part, copy / part)
     return copy
 

@@ -38,7 +38,8 @@ def compiled(name: str, source: str) -> bytes:
 def sources() -> dict[str, str]:
     """Everything that an image of the unix board holds, by its name there."""
     found = {}
-    for package in (PROJECT / "protocol" / "meter_protocol", PROJECT / "firmware" / "meter_firmware"):
+    for part in ("protocol/meter_protocol", "firmware/meter_sampling", "firmware/meter_firmware"):
+        package = PROJECT / part
         for path in package.rglob("*.py"):
             found[path.relative_to(package.parent).as_posix()] = path.read_text()
     for path in (PROJECT / "boards" / "unix").glob("*.py"):
