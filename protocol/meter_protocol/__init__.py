@@ -15,4 +15,5 @@ into values or values into bytes. What each file is for, in the way of one readi
     topics       messages on MQTT
     first_contact, first_contact_schema    a new board and its maker
     merkle       one signature over many verdicts
+    budgets      by what a verdict states uncertainties
 """
