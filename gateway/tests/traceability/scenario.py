@@ -303,7 +303,8 @@ def assess(
 ) -> list[tuple[Finding, ...]]:
     """Findings of every message, received when the last of them was sealed."""
     received = group[-1].fields[f.TIME_MS] if received_ms is None else received_ms
-    return assess_group(state or ChainState.new(THUMBPRINT), group, trusted or trust(), received)
+    assessed = assess_group(state or ChainState.new(THUMBPRINT), group, trusted or trust(), received)
+    return [found.findings for found in assessed]
 
 
 def codes(findings: tuple[Finding, ...]) -> list[tuple[str, int | None]]:
