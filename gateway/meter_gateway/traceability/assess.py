@@ -6,7 +6,8 @@ Verified messages and what the chain has taught so far -> findings, and a state 
 2. clock: its status, a time in the future, overlapping intervals, and the span to judge (clock.py);
 3. standing: what holds for every message, such as key protection and the parameter set's authority;
 4. instruments: calibration in force over the span (calibration.py), prepared as a Piece (plan.py);
-5. readings: status, registers and operating points, in columns (columns.py).
+5. readings: status, registers and operating points, in columns (columns.py);
+6. uncertainty: what is stated of each reading, and what follows from it (stating.py).
 
 Readings come in runs between events, and almost every message of a run continues the one before it without
 anything to say. `_take_plain` recognises that with a few comparisons; all else goes to `_judge_header`.
@@ -17,8 +18,8 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Any, NamedTuple
 
-from meter_gateway.model import Assessed, Finding, Verified
-from meter_gateway.traceability import clock, columns, continuity, protection, software
+from meter_gateway.model import NO_UNCERTAINTY, Assessed, Finding, Verified
+from meter_gateway.traceability import clock, columns, continuity, protection, software, stating
 from meter_gateway.traceability.calibration import END_MS
 from meter_gateway.traceability.clock import Clocks, Interval, Span
 from meter_gateway.traceability.findings import finding, in_order
@@ -145,12 +146,18 @@ def _judge_rows(
 ) -> list[Assessed]:
     if not run:
         return []
+    uncertainties = [NO_UNCERTAINTY] * len(run)
     if piece is not UNJUDGED:
         rows = [message.fields[f.READINGS] for message in run]
         intervals = [_interval_of_row(message) for message in run]
+        # Before the readings are judged: that brings the totals up to the last row.
+        uncertainties = stating.state(piece, rows, intervals, state.totals, state.unsettled, found)
         columns.judge(piece, rows, intervals, state.totals, state.unsettled, found)
-    plain = piece.with_findings(standing)
-    return [Assessed(piece.with_findings((*standing, *own)) if own else plain) for own in found]
+    plain, budget = piece.with_findings(standing), piece.budget
+    return [
+        Assessed(piece.with_findings((*standing, *own)) if own else plain, budget, uncertainty)
+        for own, uncertainty in zip(found, uncertainties, strict=True)
+    ]
 
 
 def _interval_of_row(message: Verified) -> columns.Interval:

@@ -10,6 +10,7 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
+from meter_gateway.traceability.terms import NO_TERMS, Terms
 from meter_gateway.traceability.typed_values import AsTuple, Hex32, Instant, Text, milliseconds
 from meter_gateway.validated_toml import Table, problem, read
 
@@ -24,6 +25,7 @@ class Binding:
     certificates: tuple[str, ...]
     from_ms: int
     to_ms: int | None
+    terms: Terms = NO_TERMS
 
 
 class _Binding(Table):

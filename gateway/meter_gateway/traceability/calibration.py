@@ -22,9 +22,14 @@ from meter_gateway.traceability.certificate import (
     Result,
     VerificationResult,
 )
+from meter_gateway.traceability.terms import NO_TERMS, Terms
 from meter_protocol.quantities import Quantity
 
 DAY_MS = 86_400_000
+DRIFT_STEP_DAYS = 30
+"""What drifts is constant for so long."""
+
+_MAX_DRIFT_STEPS = 400
 BEGINNING_MS = -(1 << 62)
 END_MS = 1 << 62
 
@@ -48,6 +53,9 @@ class Bound:
     """Finding codes that hold at any time: a corrected report took its place (ISO/IEC 17025 7.8.8), or the
     parameters name another instrument than the binding."""
 
+    terms: Terms = NO_TERMS
+    """What its owner says about the instrument's uncertainty in its place."""
+
     def covers(self, start_ms: int, end_ms: int) -> bool:
         return self.bound_from_ms <= start_ms and end_ms <= self.bound_to_ms
 
@@ -68,6 +76,18 @@ class Bound:
         if self.due_ms is not None:
             yield self.due_ms
         yield from (at_ms for _, at_ms in self.ends)
+        if self.terms.drifts and self.due_ms is not None:
+            yield from range(self.calibrated_ms, self.due_ms, self._drift_step_days * DAY_MS)
+
+    def drift_days(self, end_ms: int) -> int:
+        """Days since the calibration at the end of the step in which `end_ms` lies."""
+        step_days = self._drift_step_days
+        return step_days * max(1, -(-(end_ms - self.calibrated_ms) // (step_days * DAY_MS)))
+
+    @property
+    def _drift_step_days(self) -> int:
+        days = 0 if self.due_ms is None else (self.due_ms - self.calibrated_ms) // DAY_MS
+        return max(DRIFT_STEP_DAYS, -(-days // _MAX_DRIFT_STEPS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +185,7 @@ class Register:
             due_ms=due_ms,
             ends=tuple(self._ends(certificate, binding.serial)),
             always=mismatch + replaced,
+            terms=binding.terms,
         )
 
     def _ends(self, certificate: Certificate, serial: str) -> Iterable[tuple[str, int]]:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from meter_gateway.config import GatewayConfig
 from meter_gateway.maker import Makers, load_makers
+from meter_gateway.metrology.conformity import SIMPLE_ACCEPTANCE, DecisionRule
 from meter_gateway.traceability import parameters
 from meter_gateway.traceability.authority import AuthorityKeys, load_authority_key
 from meter_gateway.traceability.binding import Binding, load_bindings
@@ -38,6 +39,7 @@ class Trust:
         update_authorities: AuthorityKeys | None = None,
         max_jitter_ms: int | None = None,
         makers: Makers | None = None,
+        rule: DecisionRule = SIMPLE_ACCEPTANCE,
     ) -> None:
         self.register = Register(certificates, utc_offset_minutes)
         self.utc_offset_minutes = utc_offset_minutes
@@ -48,6 +50,7 @@ class Trust:
         self.update_authorities = update_authorities or {}
         self.max_jitter_ms = max_jitter_ms
         self.makers = makers or Makers()
+        self.rule = rule
         self._by_meter: dict[bytes, list[Binding]] = defaultdict(list)
         for binding in self.bindings:
             self._by_meter[binding.thumbprint].append(binding)
@@ -76,7 +79,7 @@ class Trust:
         channels = known.channels if known is not None else ()
         bounds = {channel.id: self.bounds(thumbprint, channel) for channel in channels}
         codes = parameters.findings(parameter_set, thumbprint, self.authorities)
-        return MeterPlan(known, bounds, codes, self.max_jitter_ms)
+        return MeterPlan(known, bounds, codes, self.max_jitter_ms, self.rule)
 
 
 def load_trust(config: GatewayConfig) -> Trust:
