@@ -16,6 +16,7 @@ wider source of infinite ν raises ν_eff and may lower U, so that a worse instr
 does not.
 """
 
+import struct
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
@@ -27,9 +28,6 @@ from meter_gateway.metrology.quantiles import t_factor
 from meter_gateway.traceability.channel_budget import ChannelBudget, Source, Unstated
 from meter_gateway.traceability.terms import KnownError
 from meter_protocol import budgets as b
-
-Entry = list[int]
-"""[channel, common to it, random, resolution, then common to each certificate] (SPEC §8.2)."""
 
 Coefficients = tuple[float, float]
 """(r, a) of √((r·v)² + a²)."""
@@ -46,7 +44,21 @@ class ClosedForm:
     """Prepared once for each budget. Values are mantissas of the channel's exponent, without a sign; operating
     points are mantissas of `point_exponent`. Raises Unstated if the parts of no value fit an entry."""
 
-    __slots__ = ("_curve", "_errors", "_expanded", "_k", "_parts", "_relative", "_target", "budget", "largest")
+    __slots__ = (
+        "_curve",
+        "_errors",
+        "_expanded",
+        "_flat",
+        "_k",
+        "_layout",
+        "_parts",
+        "_relative",
+        "_target",
+        "budget",
+        "high",
+        "largest",
+        "low",
+    )
 
     def __init__(self, budget: ChannelBudget) -> None:
         self.budget = budget
@@ -67,35 +79,33 @@ class ClosedForm:
         self._errors = Curve(at, [float(point.error.scaleb(scale)) for point in budget.points])
         target = budget.target
         self._target = None if target is None else float(target.scaleb(self._scale(budget.target_relative)))
+        self._flat = self._flat_certificate()
+        """Coefficients of the own certificate's part, if u is the same at every point."""
+
+        self._layout = self._lay_out()
+        self.low, self.high = self._curve.low, self._curve.high
+        """The first and the last calibrated point; infinite where any point does."""
+
         self.largest = self._largest()
         """Beyond this value parts would not fit."""
-
-    @property
-    def low(self) -> float:
-        """The first calibrated point; -inf where any point does."""
-        return self._curve.low
-
-    @property
-    def high(self) -> float:
-        return self._curve.high
 
     @property
     def needs_point(self) -> bool:
         return bool(self._curve.at)
 
-    def entries(self, values: Sequence[int], points: Sequence[float]) -> list[Entry]:
-        """Of readings up to `largest`, at operating points from `low` to `high`; points may be none if not
-        needed."""
-        columns: list[Iterable[int]] = [_column(part, values) for part in self._parts]
-        if self._curve.at:
-            columns[_OWN_CERTIFICATE] = self._column_of_certificate(values, points)
-        return list(map(list, zip(repeat(self.budget.channel, len(values)), *columns, strict=False)))
+    def entries(self, values: Sequence[int], points: Sequence[float]) -> list[bytes]:
+        """Encoded entries of SPEC §8.2, key 17, of readings up to `largest` at points from `low` to `high`."""
+        columns = [
+            repeat(piece, len(values)) if isinstance(piece, bytes) else self._column(piece, values, points)
+            for piece in self._layout
+        ]
+        return list(map(b"".join, zip(*columns, strict=True)))
 
     def parts(self, value: int, point: float) -> list[float]:
         """In the order of an entry, in thousandths of the last digit, not rounded."""
         found = [_root(r * value, a) for r, a in self._parts]
         if self._curve.at:
-            found[_OWN_CERTIFICATE] = _root(self._calibration(value, point), found[_OWN_CERTIFICATE])
+            found[_OWN_CERTIFICATE] = self._of_certificate(value, point)
         return found
 
     def error(self, value: int, point: float) -> float:
@@ -126,28 +136,58 @@ class ClosedForm:
         u = self._curve.value(point)
         return u * value if self._relative else u
 
-    def _column_of_certificate(self, values: Sequence[int], points: Sequence[float]) -> Iterable[int]:
+    def _of_certificate(self, value: int, point: float) -> float:
+        if self._flat is not None:
+            r, a = self._flat
+            return _root(r * value, a)
         r, a = self._parts[_OWN_CERTIFICATE]
-        flat = self._curve.flat
-        if flat is not None and not r and not a:
-            return _column((flat, 0.0) if self._relative else (0.0, flat), values)
-        u_at = self._curve.value
-        if self._relative and not r and not a:
-            return [ceil(u_at(point) * value) for value, point in zip(values, points, strict=True)]
-        return [
-            ceil(_root(self._calibration(value, point), _root(r * value, a)))
-            for value, point in zip(values, points, strict=True)
-        ]
+        return _root(self._calibration(value, point), _root(r * value, a))
+
+    def _column(self, place: int, values: Sequence[int], points: Sequence[float]) -> list[bytes]:
+        """The part in that place of each entry, encoded."""
+        r, a = self._parts[place]
+        if place == _OWN_CERTIFICATE and self._curve.at:
+            if self._flat is None:
+                return [uint(ceil(self._of_certificate(*pair))) for pair in zip(values, points, strict=True)]
+            r, a = self._flat
+        if not a:
+            return [uint(ceil(r * value)) for value in values]
+        return [uint(ceil(_root(r * value, a))) for value in values]
+
+    # Made once
+
+    def _flat_certificate(self) -> Coefficients | None:
+        r, a = self._parts[_OWN_CERTIFICATE]
+        u = self._curve.flat
+        if u is None:
+            return None
+        return (_root(u, r), a) if self._relative else (r, _root(u, a))
+
+    def _lay_out(self) -> list[bytes | int]:
+        """An entry in pieces: what is the same in all, encoded, and the places of the parts that differ."""
+        head = bytes((0x81 + len(self._parts),)) + uint(self.budget.channel)
+        pieces: list[bytes | int] = [head]
+        for place, (r, a) in enumerate(self._parts):
+            if place == _OWN_CERTIFICATE and self._curve.at:
+                r, a = self._flat or (1.0, 0.0)
+            last = pieces[-1]
+            if r:
+                pieces.append(place)
+            elif isinstance(last, bytes):
+                pieces[-1] = last + uint(ceil(a))
+            else:
+                pieces.append(uint(ceil(a)))
+        return pieces
 
     def _coefficients(self, sources: Iterable[tuple[Source, float]]) -> Coefficients:
         """Of sources that are independent of each other, each times its factor."""
         relative = absolute = 0.0
         for source, factor in sources:
-            square = (factor * source.standard_uncertainty) * (factor * source.standard_uncertainty)
+            u = factor * source.standard_uncertainty
             if source.relative:
-                relative += square
+                relative += u * u
             else:
-                absolute += square
+                absolute += u * u
         one = Decimal(1)
         return (
             sqrt(relative) * float(one.scaleb(self._scale(relative=True))),
@@ -176,7 +216,8 @@ class Curve:
         self.at, self.ys = at, ys
         self.low, self.high = (at[0], at[-1]) if at else (-inf, inf)
         self.flat = ys[0] if len(set(ys)) == 1 else None
-        self._slopes = [(y_1 - y_0) / (x_1 - x_0) for (x_0, y_0), (x_1, y_1) in pairwise(zip(at, ys, strict=True))]
+        pairs = pairwise(zip(at, ys, strict=True))
+        self._slopes = [(y_1 - y_0) / (x_1 - x_0) for (x_0, y_0), (x_1, y_1) in pairs]
         # At the last point itself there is no line to follow.
         self._slopes.append(0.0)
 
@@ -190,13 +231,20 @@ def _k_of(source: Source, p: float) -> float:
     return t_factor(p, inf if nu is None else truncate(float(nu)))
 
 
-def _column(part: Coefficients, values: Sequence[int]) -> Iterable[int]:
-    r, a = part
-    if not r:
-        return repeat(ceil(a))
-    if not a:
-        return [ceil(r * value) for value in values]
-    return [ceil(_root(r * value, a)) for value in values]
+def uint(value: int) -> bytes:
+    """In CBOR's shortest form. cbor2 takes several times as long for ten entries of a few integers each."""
+    if value < 24:
+        return _pack_small(value)
+    if value < 0x100:
+        return _pack_1(0x18, value)
+    if value < 0x10000:
+        return _pack_2(0x19, value)
+    return _pack_4(0x1A, value) if value < 0x100000000 else _pack_8(0x1B, value)
+
+
+_pack_small, _pack_1, _pack_2, _pack_4, _pack_8 = (
+    struct.Struct(layout).pack for layout in (">B", ">BB", ">BH", ">BI", ">BQ")
+)
 
 
 def _root(one: float, other: float) -> float:

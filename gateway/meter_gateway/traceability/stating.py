@@ -13,10 +13,8 @@ from collections.abc import Iterator, Sequence
 from operator import sub
 from typing import Any, NamedTuple
 
-import cbor2
-
 from meter_gateway.model import NO_UNCERTAINTY
-from meter_gateway.traceability.closed_form import ClosedForm, Entry
+from meter_gateway.traceability.closed_form import ClosedForm
 from meter_gateway.traceability.columns import (
     REGISTER_MAX_LENGTH,
     Found,
@@ -66,7 +64,7 @@ def state(
     added."""
     if not piece.stated:
         return [NO_UNCERTAINTY] * len(rows)
-    columns: list[Sequence[Entry | None]] = []
+    columns: list[Sequence[bytes | None]] = []
     for stated in piece.stated:
         good = _good_column(stated, rows, intervals, totals, unsettled)
         if good is not None:
@@ -77,11 +75,17 @@ def state(
                     codes.extend(finding(code, stated.channel) for code in _codes(stated, value, point))
         else:
             columns.append(_state_each(stated, rows, intervals, totals, unsettled, found))
-    return [_encoded(entries) for entries in zip(*columns, strict=True)]
+    return [_array(entries) for entries in zip(*columns, strict=True)]
 
 
-def _encoded(entries: Sequence[Entry | None]) -> bytes:
-    return cbor2.dumps([entry for entry in entries if entry is not None] if None in entries else entries)
+def _array(entries: Sequence[bytes | None]) -> bytes:
+    """A CBOR array of encoded items, of which there are as many as channels at most."""
+    there = entries if None not in entries else [entry for entry in entries if entry is not None]
+    count = len(there)
+    return (_ARRAY_HEADS[count] if count < 24 else bytes((0x98, count))) + b"".join(there)  # type: ignore[arg-type]
+
+
+_ARRAY_HEADS = [bytes((0x80 + count,)) for count in range(24)]
 
 
 def _good_column(
@@ -97,9 +101,12 @@ def _good_column(
         elif channel in unsettled:
             return None
         else:
-            series = [reading[1] if not (reading := row[channel])[0] else None for row in rows]
+            series = [
+                None if (reading := row[channel])[0] or len(reading) > REGISTER_MAX_LENGTH else reading[1]
+                for row in rows
+            ]
             values = list(map(sub, series, (totals[channel], *series)))
-            if min(values) < 0 or any(len(row[channel]) > REGISTER_MAX_LENGTH for row in rows):
+            if min(values) < 0:
                 return None
         if stated.source == channel:
             points = means
@@ -125,9 +132,9 @@ def _state_each(
     totals: dict[int, int],
     unsettled: Unsettled,
     found: Found,
-) -> list[Entry | None]:
+) -> list[bytes | None]:
     ways = _increases(stated, rows, intervals, totals, unsettled) if stated.is_register else _own(stated, rows)
-    entries: list[Entry | None] = []
+    entries: list[bytes | None] = []
     for shown, codes in zip(ways, found, strict=True):
         point = None if shown.value is None else _calibrated(stated.form, shown)
         if shown.value is None or point is None:
