@@ -29,13 +29,12 @@ from meter_gateway.traceability import units
 from meter_gateway.traceability.calibration import Bound
 from meter_gateway.traceability.certificate import CalibrationResult, Result, VerificationResult
 from meter_gateway.traceability.parameters import Channel
-from meter_gateway.traceability.terms import Contribution, KnownError, Terms
+from meter_gateway.traceability.terms import CLASS, RESOLUTION, Contribution, KnownError, Terms
 from meter_protocol import budgets as b
 from meter_protocol import fields as f
 from meter_protocol.quantities import BY_CODE, Quantity
 from meter_protocol.schema import MAX_CERTIFICATES
 
-CALIBRATION, CLASS, RESOLUTION = "calibration", "class", "resolution"
 COVERAGE = Decimal("0.95")
 MAX_POINTS = 1000
 MAX_SOURCES = 64

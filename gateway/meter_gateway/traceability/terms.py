@@ -11,6 +11,9 @@ from enum import Enum
 
 from meter_gateway.metrology.budget import Distribution
 
+CALIBRATION, CLASS, RESOLUTION = "calibration", "class", "resolution"
+"""Sources that a budget has by itself."""
+
 
 class KnownError(Enum):
     """An error of indication that a certificate states is never taken out of what was signed."""

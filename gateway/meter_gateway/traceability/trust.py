@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from itertools import pairwise
 from pathlib import Path
 
-from meter_gateway.config import GatewayConfig
+from meter_gateway.config import GatewayConfig, TraceabilitySection
 from meter_gateway.maker import Makers, load_makers
 from meter_gateway.metrology.conformity import SIMPLE_ACCEPTANCE, DecisionRule
 from meter_gateway.traceability import parameters
@@ -106,7 +106,13 @@ def load_trust(config: GatewayConfig) -> Trust:
         update_authorities=update_authorities,
         max_jitter_ms=config.traceability.max_sampling_jitter_ms,
         makers=load_makers(config.makers.roots, config.makers.revocation_lists),
+        rule=decision_rule(config.traceability),
     )
+
+
+def decision_rule(section: TraceabilitySection) -> DecisionRule:
+    """By which calibrated errors are held against the limits of a class."""
+    return DecisionRule(section.guard_band, section.guard_multiplier_percent / 100, 1 / section.mpe_ratio)
 
 
 def certificate_files(config: GatewayConfig) -> tuple[Path, ...]:
