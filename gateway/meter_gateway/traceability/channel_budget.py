@@ -77,6 +77,11 @@ class Source:
         """In % of the reading if relative, else in the quantity's own unit, the sensitivity taken in."""
         return abs(float(self.value * self.sensitivity)) / _DIVISORS[_DISTRIBUTIONS[self.distribution]]
 
+    @property
+    def own_standard_uncertainty(self) -> float:
+        """Without the sensitivity."""
+        return abs(float(self.value)) / _DIVISORS[_DISTRIBUTIONS[self.distribution]]
+
 
 @dataclass(frozen=True, slots=True)
 class CalibratedPoint:

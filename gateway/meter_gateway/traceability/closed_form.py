@@ -11,9 +11,9 @@ machine. The parts are rounded up to integers. `metrology.budget` and GTC give t
 the tests.
 
 Held against a target is √Σ(t_p(ν_i)·u_i)², each source expanded by itself. It is k·u_c where no source has a
-finite ν, and never less than U = t_p(ν_eff)·u_c otherwise. U itself would not do: by Welch and Satterthwaite a
-wider source of infinite ν raises ν_eff and may lower U, so that a worse instrument could pass where a better one
-does not.
+finite ν, and else never less than U = t_p(ν_eff)·u_c. U itself would not do: by Welch and Satterthwaite a wider
+source of infinite ν raises ν_eff and may lower U, so that a worse instrument could pass where a better one does
+not.
 """
 
 import struct
@@ -82,12 +82,13 @@ class ClosedForm:
         self._flat = self._flat_certificate()
         """Coefficients of the own certificate's part, if u is the same at every point."""
 
-        self._layout = self._lay_out()
         self.low, self.high = self._curve.low, self._curve.high
         """The first and the last calibrated point; infinite where any point does."""
 
         self.largest = self._largest()
         """Beyond this value parts would not fit."""
+
+        self._layout = self._lay_out()
 
     @property
     def needs_point(self) -> bool:
