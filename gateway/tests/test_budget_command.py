@@ -86,7 +86,8 @@ def test_the_table_of_an_increase(budgeted) -> None:
     assert re.search(r"resolution +\S+ +triangular", said)
     assert "Error of indication at this point: " in said
     assert "temperature: data sheet, table 3" in said
-    assert "larger than the target" not in said
+    # 0.5 % is 23.6 of 4718 W.h, and the error of 0.1 % that nobody corrects counts as well.
+    assert "larger than the target" in said
     wide = budgeted.ask("budget", "SN-1", "1", *AT, "--probability", "0.99")
     assert float(re.search(r"k = ([\d.]+)", wide)[1]) == 2.58
     chinese = budgeted.command("--lang", "zh", "budget", "SN-1", "1", *AT, "--config", budgeted.config).stdout

@@ -13,6 +13,7 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from meter_gateway.metrology.conformity import SIMPLE_ACCEPTANCE, DecisionRule
 from meter_gateway.model import Finding, Verified
 from meter_gateway.signatures import p256_sign
 from meter_gateway.traceability import FINDINGS, ChainState, Trust, assess_group
@@ -281,6 +282,7 @@ def trust(
     utc_offset_minutes: int = 0,
     update_authorities: Iterable[Authority] = (),
     max_jitter_ms: int | None = None,
+    rule: DecisionRule = SIMPLE_ACCEPTANCE,
 ) -> Trust:
     known = [certificate()] if certificates is None else list(certificates)
     return Trust(
@@ -292,6 +294,7 @@ def trust(
         utc_offset_minutes,
         {authority.kid: authority.public for authority in update_authorities},
         max_jitter_ms,
+        rule=rule,
     )
 
 
