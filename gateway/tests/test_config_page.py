@@ -43,6 +43,10 @@ SECTIONS: dict[str, Models] = {
     "Digital certificate files": (dcc_file.DccFile,),
     "table": (dcc_file.AssignedTable,),
     "Binding files": (binding._Binding,),
+    "contribution": (binding._Contribution,),
+    "target": (binding._Target,),
+    "error_limits": (binding._ErrorLimits,),
+    "rated": (binding._Rated,),
     "Scheme files": (policy._SchemeFile,),
 }
 

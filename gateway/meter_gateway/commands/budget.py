@@ -212,7 +212,7 @@ def _print_documents(term: Terminal, known: ChannelBudget) -> None:
     term.print("")
     for source in stated:
         name = _source_text(term, source.name)
-        term.print("  " + term.say("budget.stated_by", source=name, stated_by=source.stated_by))
+        term.print("  " + term.say("layout.line", label=name, value=source.stated_by))
 
 
 def _print_trials(term: Terminal, whole: Budget, expanded: Expanded, value: float, unit: str) -> None:

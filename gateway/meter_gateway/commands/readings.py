@@ -5,6 +5,7 @@ import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from decimal import Decimal
 from itertools import islice
 from typing import Annotated, Literal, NamedTuple
 
@@ -14,11 +15,12 @@ from meter_gateway import report
 from meter_gateway.archive import StoredMessage
 from meter_gateway.commands.terminal import ConfigOption, Terminal, configured, existing_store, terminal
 from meter_gateway.history import ParameterHistory, walk
+from meter_gateway.metrology import budget_table
 from meter_gateway.model import Fields
 from meter_gateway.registry import Meter
 from meter_gateway.store import Store
 from meter_gateway.texts import Told
-from meter_gateway.values import has_scale, parse_time, time_text, utc_text
+from meter_gateway.values import decimal_text, has_scale, parse_time, time_text, utc_text
 from meter_protocol import fields as f
 from meter_protocol import types as t
 
@@ -61,6 +63,13 @@ class Record:
     scheme: str | None
     revision: int | None
     findings: str
+    u: str | None
+    """Of what it is made (SPEC §8.2): of the channel, random, resolution, of each certificate; all in `unit`."""
+
+    u_parts: str
+    """What it is made of (SPEC §8.2): common to the channel, random, resolution, and to each certificate."""
+
+    budget: str | None
 
 
 class _Found(NamedTuple):
@@ -136,6 +145,9 @@ def _record(found: _Found, serial: str) -> Record:
     message, fields, row = found
     verdict = message.verdict
     status = fields[f.CLOCK_STATUS]
+    entry, digest = report.entry_of(verdict, row.channel), None if verdict is None else verdict[f.VERDICT_BUDGET]
+    parts = [] if entry is None else entry[1:]
+    scale = row.exponent - report.THOUSANDTHS
     return Record(
         meter=message.thumbprint.hex(),
         serial=serial,
@@ -163,6 +175,9 @@ def _record(found: _Found, serial: str) -> Record:
         scheme=None if verdict is None else verdict[f.VERDICT_SCHEME],
         revision=None if verdict is None else verdict[f.VERDICT_REVISION],
         findings=" ".join(findings_of(verdict, row.channel)),
+        u=decimal_text(report.combined(parts), scale) if parts else None,
+        u_parts=" ".join(decimal_text(part, scale) for part in parts),
+        budget=digest.hex() if digest is not None and parts else None,
     )
 
 
@@ -208,7 +223,7 @@ def _print_table(
     if not rows:
         term.print(say("readings.none"))
         return
-    term.table(("time", "meter", "verdict", "channel", "quantity", "value", "findings"), rows)
+    term.table(("time", "meter", "verdict", "channel", "quantity", "value", "u", "findings"), rows)
     for code, number in notes.items():
         term.print(f"[{number}] {code}: {say.finding(code)}")
     if is_cut:
@@ -232,5 +247,15 @@ def _cells(found: _Found, serial: str, term: Terminal, notes: dict[str, int], is
         str(row.channel),
         "–" if row.quantity is None else report.quantity_text(row.quantity, say),
         "–" if row.value is None else f"{row.value} {row.unit or ''}".rstrip(),
+        _u_text(verdict, row),
         " ".join(map(str, numbers)),
     )
+
+
+def _u_text(verdict: Fields | None, row: report.Row) -> str:
+    """Two digits of the combined standard uncertainty, which is of the increase where the value is a total."""
+    entry = report.entry_of(verdict, row.channel)
+    if entry is None:
+        return "–"
+    u = Decimal(report.combined(entry[1:])).scaleb(row.exponent - report.THOUSANDTHS)
+    return budget_table.significant(float(u))
