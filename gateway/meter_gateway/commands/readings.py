@@ -64,7 +64,7 @@ class Record:
     revision: int | None
     findings: str
     u: str | None
-    """Of what it is made (SPEC §8.2): of the channel, random, resolution, of each certificate; all in `unit`."""
+    """Combined standard uncertainty, rounded up: of the mean, or of the increase since the total before."""
 
     u_parts: str
     """What it is made of (SPEC §8.2): common to the channel, random, resolution, and to each certificate."""
