@@ -1,6 +1,7 @@
 """`carbonmeter budget`: the table of a stored reading, in both languages, and what has to be corrected."""
 
 import hashlib
+import json
 import math
 import re
 from decimal import Decimal
@@ -109,6 +110,18 @@ def test_its_numbers_are_those_of_the_signed_verdict(budgeted, tmp_path) -> None
     assert [Decimal(part) * 1000 for part in parts] == entry[1:]
     u = float(re.search(r"u_c = ([\d.]+)", said)[1])
     assert math.hypot(*entry[1:]) / 1000 == pytest.approx(u, rel=0.06)
+
+
+def test_an_export_has_the_records_that_its_verdicts_name(budgeted, tmp_path) -> None:
+    rows = json.loads(budgeted.ask("readings", "--format", "json", "--budgets", tmp_path / "budgets"))
+    stated = [row for row in rows if row["u"] is not None]
+    assert {row["channel"] for row in stated} == {1}
+    assert {path.stem for path in (tmp_path / "budgets").iterdir()} == {row["budget"] for row in stated}
+    for row in stated:
+        parts = [Decimal(part) for part in row["u_parts"].split()]
+        assert Decimal(row["u"]) == pytest.approx(Decimal(math.hypot(*parts)), abs=Decimal("0.001"))
+    table = budgeted.ask("readings")
+    assert re.search(r"\bu\b", table.splitlines()[1])
 
 
 def test_the_monte_carlo_method_validates_it_or_says_by_how_much_not(budgeted) -> None:

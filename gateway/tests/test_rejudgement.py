@@ -12,6 +12,7 @@ from meter_gateway import basis
 from meter_gateway.config import SCHEMES
 from meter_gateway.metrology import sums
 from meter_gateway.metrology.budget import Distribution
+from meter_gateway.metrology.conformity import DecisionRule
 from meter_gateway.policy import load_scheme
 from meter_gateway.rejudgement import PAGE, Rejudgement, Tally
 from meter_gateway.store import StoreUnavailable
@@ -347,6 +348,26 @@ def test_the_basis_names_what_is_another(meters) -> None:
     assert told == [*sorted(told)]
     assert {each.rpartition(" ")[2] for each in told} == {"removed"}
     assert set(basis.changes(fewer, before)) == {each.replace("removed", "added") for each in told}
+
+
+def test_what_an_owner_says_of_uncertainty_is_part_of_the_basis(meters) -> None:
+    trust = trust_in(meters)
+    before = basis.basis_of(trust, HOUSE)
+    first, *others = trust.bindings
+
+    def with_(terms: Terms, rule: DecisionRule = trust.rule) -> Trust:
+        return Trust(
+            trust.register, [replace(first, terms=terms), *others], trust.authorities, trust.clocks,
+            trust.clock_trusted, makers=trust.makers, rule=rule,
+        )  # fmt: skip
+
+    named = f"binding of channel {first.channel} of {first.thumbprint.hex()[:16]} changed"
+    target = Terms(target=Target(Decimal("0.5"), "%"))
+    assert basis.changes(before, basis.basis_of(with_(target), HOUSE)) == [named]
+    guarded = basis.basis_of(with_(Terms(), DecisionRule("guarded")), HOUSE)
+    assert basis.changes(before, guarded) == ["decision rule changed"]
+    earlier = {name: digest for name, digest in before.items() if name != "rules of judgement"}
+    assert basis.changes(earlier, before) == ["rules of judgement added"]
 
 
 @pytest.mark.parametrize("count", [1, 2, 1000])

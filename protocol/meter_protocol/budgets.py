@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     Fields = dict[int, Any]
 
-MAX_BUDGET = 2097152
+MAX_BUDGET = 4194304
 
 # budget
 VERSION = 0

@@ -7,12 +7,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from decimal import Decimal
 from itertools import islice
+from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 
 import typer
 
 from meter_gateway import report
 from meter_gateway.archive import StoredMessage
+from meter_gateway.certificate_folder import replace_file
 from meter_gateway.commands.terminal import ConfigOption, Terminal, configured, existing_store, terminal
 from meter_gateway.history import ParameterHistory, walk
 from meter_gateway.metrology import budget_table
@@ -95,6 +97,10 @@ def readings(
     limit: Annotated[
         int | None, typer.Option("--limit", min=1, help=f"messages at most; a table shows {SHOWN}")
     ] = None,
+    budgets: Annotated[
+        Path | None,
+        typer.Option("--budgets", help="folder for the budget records that verdicts name", show_default=False),
+    ] = None,
     config: ConfigOption = None,
 ) -> None:
     """Show stored readings in exact decimals with their unit, verdict and findings."""
@@ -103,6 +109,8 @@ def readings(
     chosen = None if meter is None else find_meter(meters, meter).key.thumbprint
     from_ms, to_ms = (None if text is None else time_option(text) for text in (from_, to))
     stored = walk(store.archive, chosen, from_ms, to_ms, (t.READINGS,))
+    if budgets is not None:
+        stored = _with_budgets(stored, store, budgets)
     serials = {entry.key.thumbprint: entry.serial for entry in meters}
     if format_ == "table":
         _print_table(term, _rows(store, stored, channel), serials, limit or SHOWN)
@@ -110,6 +118,19 @@ def readings(
     found = _rows(store, islice(stored, limit), channel)
     records = (_record(entry, serials[entry.message.thumbprint]) for entry in found)
     (_print_csv if format_ == "csv" else _print_json)(records)
+
+
+def _with_budgets(stored: Iterable[StoredMessage], store: Store, folder: Path) -> Iterator[StoredMessage]:
+    """The same messages; what their verdicts name is written on the way, each record once, by its digest."""
+    folder.mkdir(parents=True, exist_ok=True)
+    written: set[bytes] = set()
+    for message in stored:
+        digest = None if message.verdict is None else message.verdict[f.VERDICT_BUDGET]
+        record = None if digest is None or digest in written else store.archive.budget(digest)
+        if digest is not None and record is not None:
+            replace_file(folder / f"{digest.hex()}.cbor", record)
+            written.add(digest)
+        yield message
 
 
 def find_meter(meters: Sequence[Meter], text: str) -> Meter:

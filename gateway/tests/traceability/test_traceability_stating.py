@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from datetime import date
 from decimal import Decimal
 
 import cbor2
@@ -24,6 +25,7 @@ from meter_gateway.traceability.error_conformity import ErrorConformity
 from meter_gateway.traceability.mpe import load_tables
 from meter_gateway.traceability.terms import Contribution, ErrorRequirement, KnownError, RatedRange, Target, Terms
 from meter_protocol import fields as f
+from meter_protocol.quantities import BY_NAME
 
 TABLES = load_tables()
 KW = 1000
@@ -189,6 +191,27 @@ def test_both_ways_state_the_same(plan: list) -> None:
         patch.setattr(stating, "_good_column", lambda *_: None)
         slow = assess_group(ChainState.new(THUMBPRINT), messages, TRUST, RECEIVED_MS)
     assert quick == slow
+
+
+def test_a_transformer_s_certificate_has_to_be_in_force_too() -> None:
+    ratio = Contribution("ratio", Distribution.RECTANGULAR, Decimal("0.2"), "%", "CT-1", certificate="CT-1")
+    current = calibration_result("current", c.Axis(BY_NAME["current"], "A", Decimal(0), Decimal(600)), "T-9")
+    meter = Meter()
+    messages = meter.start() + intervals(meter, 3)
+    bound = [replace(each, terms=Terms((ratio,))) for each in scenario.bindings("CAL-1")]
+
+    def found(**change: object) -> list[Assessed]:
+        transformer = certificate("CT-1", results=(current,), **change)
+        return assessed(messages, scenario.trust([certificate(), transformer], bound))
+
+    good = found()
+    assert good == assessed(messages, scenario.trust([certificate()], bound))
+    assert len(parts(good[4])[ENERGY]) == 5
+    expired = found(due_on=date(2025, 12, 31))
+    assert {each.code for each in expired[4].findings} - {each.code for each in good[4].findings} == {
+        "certificate_expired"
+    }
+    assert parts(expired[4]) == {}
 
 
 # Target
