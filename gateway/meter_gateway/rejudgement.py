@@ -19,7 +19,7 @@ from meter_gateway import records
 from meter_gateway.batch import Batch, Findings, Judge
 from meter_gateway.chains import verified_of
 from meter_gateway.ingest import FORK, LATE
-from meter_gateway.model import Assessed, Finding, GatewayTime, Verdict
+from meter_gateway.model import NO_UNCERTAINTY, Assessed, Finding, GatewayTime, Verdict
 from meter_gateway.sealing import Sealer
 from meter_gateway.store import JudgedRow, MessageRow, Store
 from meter_gateway.traceability import ChainState, Trust, assess_group
@@ -117,7 +117,8 @@ class Rejudgement:
         revisions = []
         for row, before, assessed in zip(rows, latest, found, strict=True):
             verdict = self._judge(assessed.findings)
-            if not _differs(before, verdict, assessed) and row.uncertainty == assessed.uncertainty:
+            same_parts = (row.uncertainty or NO_UNCERTAINTY) == assessed.uncertainty
+            if same_parts and not _differs(before, verdict, assessed):
                 continue
             self._count(before, verdict)
             revised = self._revision(verdict, row.revision + 1)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from meter_gateway import basis
+from meter_gateway import basis, records
 from meter_gateway.config import SCHEMES
 from meter_gateway.metrology import sums
 from meter_gateway.metrology.budget import Distribution
@@ -222,6 +222,40 @@ def test_another_uncertainty_alone_is_a_revision(gateway, meters) -> None:
     assert first[f.VERDICT_BUDGET] != second[f.VERDICT_BUDGET]
     assert gateway.store.archive.budget(second[f.VERDICT_BUDGET]) is not None
     assert judge_again(gateway, corrected).revised == 0
+
+
+def test_another_budget_with_the_same_parts_is_a_revision(gateway, meters) -> None:
+    """A target that every reading meets is stated too."""
+    trust = trust_in(meters)
+    first, *others = trust.bindings
+    met = replace(first, terms=Terms(target=Target(Decimal(90), "%")))
+    said = Trust(trust.register, [met, *others], trust.authorities, trust.clocks, trust.clock_trusted)
+    assert judge_again(gateway, said).revised == 40
+    before, after = verdicts(gateway, meters[0])[10]
+    assert before[f.VERDICT_UNCERTAINTY] == after[f.VERDICT_UNCERTAINTY]
+    assert before[f.VERDICT_BUDGET] != after[f.VERDICT_BUDGET]
+
+
+def test_verdicts_from_before_there_was_uncertainty_are_revised_where_there_is_something_to_state(
+    tmp_path,
+) -> None:
+    meter = SimulatedMeter("m1")
+    gateway = SimulatedGateway(tmp_path / "store.db", [meter])
+    begin = meter.begin()
+    gateway.enrol(begin[0])
+    gateway.receive(*begin, *(meter.readings() for _ in range(10)))
+    with gateway.store.database.transaction() as connection:
+        for number, encoded in connection.execute("SELECT id, encoded FROM opinion").fetchall():
+            fields = records.fields_of(bytes(32), bytes(8), 0, bytes(32), 0, encoded, b"\x80")
+            size = len(b"\x10\xf6\x11") if fields[f.VERDICT_BUDGET] is None else len(b"\x10\x58\x20\x11") + 32
+            connection.execute("UPDATE opinion SET encoded = ? WHERE id = ?", (encoded[:-size], number))
+        connection.execute("UPDATE verdict SET uncertainty = NULL")
+    gateway.restart()
+    assert judge_again(gateway, trust_in([meter])).revised == 10
+    found = verdicts(gateway, meter)
+    assert [len(found[n]) for n in range(4)] == [1, 1, 1, 2]
+    assert [len(each[f.VERDICT_UNCERTAINTY]) for each in found[5]] == [0, 10]
+    gateway.close()
 
 
 def test_what_ingest_states_under_it_is_what_judging_again_states(tmp_path, gateway, meters) -> None:

@@ -128,6 +128,32 @@ def test_an_increase_over_two_intervals_is_stated_at_its_own_rate() -> None:
     assert "uncertainty_unknown" not in [each.code for each in found[6].findings]
 
 
+def test_an_increase_over_two_intervals_whose_point_is_of_one_is_not_known() -> None:
+    voltage = 3
+    axis = c.Axis(BY_NAME["voltage"], "V", Decimal(200), Decimal(260))
+    points = tuple(c.Point(Decimal(volts), Decimal(0), Decimal("0.05"), Decimal(2)) for volts in (200, 260))
+    result = replace(calibration_result("active_energy_import", axis), points=points)
+    declared = scenario.parameter_set(
+        scenario.energy(operating_point=voltage), scenario.channel(voltage, "voltage", f.CHANNEL_MEAN)
+    )
+    meter = Meter()
+    messages = meter.start(scenario.AUTHORITY.seal(declared))
+    volts = [0, 900, 900, 230, 1]
+    for reading in (
+        [0, 1000],
+        [0, 26_000],
+        [f.STATUS_NO_RESPONSE, None, 26_000, 26_000],
+        [0, 76_000],
+        [0, 101_000],
+    ):
+        messages.append(meter.readings({ENERGY: reading, voltage: volts}))
+    known = certificate(results=(result,))
+    found = assessed(messages, scenario.trust([known], scenario.bindings("CAL-1", channels=(ENERGY,))))
+    assert [ENERGY in parts(each) for each in found[3:]] == [False, True, False, False, True]
+    unknown = [[each.code for each in of.findings if "uncertainty" in each.code] for of in found[3:]]
+    assert unknown == [[], [], [], ["uncertainty_unknown"], []]
+
+
 def test_between_the_stated_range_and_the_calibrated_points_nothing_is_known() -> None:
     assert codes_with(Terms(), at_power(0.7)) == [["uncertainty_unknown"]]
     assert codes_with(Terms(), at_power(0.4)) == [["outside_calibrated_range"]]
