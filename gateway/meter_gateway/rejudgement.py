@@ -176,12 +176,8 @@ class _Replay:
         codes = latest.codes
         sequence = row.message.sequence
         in_gap = any(first <= sequence and (last is None or sequence <= last) for first, last in self._gaps)
-        return _Reception(
-            row.message.received_ms,
-            _UNTRUSTED not in codes,
-            FORK in codes,
-            in_gap and latest.findings == LATE.findings,
-        )
+        is_late = in_gap and latest.findings == LATE.findings
+        return _Reception(row.message.received_ms, _UNTRUSTED not in codes, FORK in codes, is_late)
 
     def _assess(self, run: Sequence[MessageRow], reception: "_Reception") -> list[Assessed]:
         state = self.state

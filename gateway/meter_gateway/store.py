@@ -23,8 +23,8 @@ from meter_protocol import types as t
 
 __all__ = ["ChainRow", "Commit", "Limits", "MessageRow", "Store", "StoreError", "StoreUnavailable"]
 
-
 _MAX_HELD = 8192
+"""Opinions, and budget records, that are remembered to be in the store."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,7 +97,8 @@ def _take_good_row(
                 return False
         elif reading[1] < reading[2]:
             return False
-    for _, limits, *_ in piece.ranges:
+    for held in piece.ranges:
+        limits = held.limits
         extent = mean_extent(row.get(limits.source))
         if extent is None or extent[0] < limits.low or extent[1] > limits.high:
             return False
