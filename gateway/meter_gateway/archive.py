@@ -96,7 +96,7 @@ class Archive:
         return [verdict for row in rows if (verdict := _message(row).verdict) is not None]
 
     def budget(self, digest: bytes) -> bytes | None:
-        """The budget record that verdicts name by this SHA-256 (SPEC §8.6)."""
+        """The budget record that verdicts name by this SHA-256 (SPEC §8.7)."""
         rows = self._database.query("SELECT record FROM budget WHERE digest = ?", (digest,))
         return rows[0][0] if rows else None
 

@@ -1,4 +1,5 @@
-"""What verdicts rest on besides the messages: every certificate, binding, authority, limit, and the scheme.
+"""What verdicts rest on besides the messages: every certificate, binding, comparison, authority, limit, and the
+scheme.
 
 Each has a name and the SHA-256 of its content. The store keeps those under which all verdicts were last made, so
 that whatever changes them is recognised, in a running gateway or between two runs, and can be named as the cause
@@ -44,6 +45,11 @@ def basis_of(trust: Trust, scheme: Scheme) -> dict[str, bytes]:
     }
     for certificate in trust.register:
         entries[f"certificate {certificate.identifier}"] = certificate
+    for comparison in trust.comparisons:
+        entries[f"comparison {comparison.run}"] = comparison.hash
+    for plan in trust.plans.plans:
+        name = f"checks of channel {plan.channel} of {plan.meter.hex()[:16]}"
+        entries[name] = plan.model_dump_json(exclude={"meter"})
     bindings = defaultdict(list)
     for binding in trust.bindings:
         bindings[binding.thumbprint, binding.channel].append(binding)

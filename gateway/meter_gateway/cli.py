@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from meter_gateway.commands import certificate, gateway, meters, parameters, rejected, update, uplink
+from meter_gateway.commands import certificate, compare, gateway, meters, parameters, rejected, update, uplink
 from meter_gateway.commands.budget import budget
 from meter_gateway.commands.doctor import doctor
 from meter_gateway.commands.readings import readings
@@ -44,6 +44,7 @@ def choose_language(
 app.add_typer(gateway.app, name="gateway")
 app.add_typer(meters.app, name="meters")
 app.add_typer(certificate.app, name="certificate")
+app.add_typer(compare.app, name="compare")
 app.add_typer(parameters.app, name="parameters")
 app.add_typer(parameters.authority, name="authority")
 app.add_typer(update.app, name="update")

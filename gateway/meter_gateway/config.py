@@ -243,9 +243,41 @@ class CertificatesSection(Table):
     schemas: Annotated[Path, BeforeValidator(_folder)] | None = Field(default=None, examples=['"dcc-schemas"'])
 
 
+class ComparisonsSection(Table):
+    """Where comparison events are kept, and whose signatures on them count besides the gateway's own."""
+
+    folder: Annotated[Path, BeforeValidator(_folder)] | None = Field(default=None, examples=['"comparisons"'])
+    keys: Files = Field(default=(), examples=['["keys/verdict-2025.pub.pem"]'])
+
+
+class ReportsSection(Table):
+    """Who issues in-situ comparison reports. An accreditation is claimed only with its scope and by its
+    signers.
+    """
+
+    name: Name = Field(examples=['"Metering department, Plant 7"'])
+    country: Annotated[str, Field(pattern="^[A-Z]{2}$")] = Field(default="CN", examples=['"CN"'])
+    city: Name = Field(examples=['"Urumqi"'])
+    customer: Name = Field(examples=['"Plant 7"'])
+    accreditation: Name | None = Field(default=None, examples=['"CNAS L0000"'])
+    scope: Annotated[str, Field(min_length=1, max_length=200)] | None = Field(
+        default=None, examples=['"active power in situ, 1 kW to 700 kW"']
+    )
+    accredited_signers: Files = Field(default=(), examples=['["signers/li.crt"]'])
+
+    @model_validator(mode="after")
+    def _whole_claim(self) -> "ReportsSection":
+        claimed = (self.accreditation is not None, self.scope is not None, bool(self.accredited_signers))
+        if len(set(claimed)) > 1:
+            remedy = "give accreditation, scope and accredited_signers, or none of them"
+            raise problem("claims an accreditation by halves", remedy)
+        return self
+
+
 class TraceabilitySection(Table):
     certificates: Files = Field(default=(), examples=['["certificates/*.toml"]'])
     bindings: Files = Field(default=(), examples=['["bindings.toml"]'])
+    checks: Files = Field(default=(), examples=['["checks.toml"]'])
     utc_offset: Annotated[int, BeforeValidator(_utc_offset)] = Field(default=0, examples=['"+08:00"'])
     """Minutes; a certificate's dates begin at midnight there."""
 
@@ -277,6 +309,8 @@ class GatewayConfig(Table):
     updates: UpdatesSection = UpdatesSection()
     makers: MakersSection = MakersSection()
     certificates: CertificatesSection = CertificatesSection()
+    comparisons: ComparisonsSection = ComparisonsSection()
+    reports: ReportsSection | None = None
     traceability: TraceabilitySection = TraceabilitySection()
     _path: Path = PrivateAttr(default=Path())
 

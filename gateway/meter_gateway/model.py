@@ -38,7 +38,7 @@ class Finding:
 
 
 class BudgetRecord(NamedTuple):
-    """By what uncertainties were stated, constant over many messages: `encoded` is SPEC §8.6."""
+    """By what uncertainties were stated, constant over many messages: `encoded` is SPEC §8.7."""
 
     digest: bytes
     encoded: bytes

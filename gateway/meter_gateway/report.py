@@ -16,6 +16,7 @@ from meter_gateway.traceability import software
 from meter_gateway.traceability.parameters import Channel, ParameterSet
 from meter_gateway.traceability.status import CODES_OF_STATUS
 from meter_gateway.values import decimal_text, has_scale, time_text
+from meter_protocol import comparison as cm
 from meter_protocol import events as ev
 from meter_protocol import fields as f
 from meter_protocol import schema
@@ -262,6 +263,22 @@ def _verdict_batch(fields: Fields, _: ParameterSet | None, say: Texts) -> Iterat
     yield say("label.count"), str(fields[f.COUNT])
 
 
+def _comparison(fields: Fields, _: ParameterSet | None, say: Texts) -> Iterator[Line]:
+    reference = fields[cm.REFERENCE]
+    yield say("label.run"), fields[cm.RUN].hex()
+    yield say("label.kind"), say(f"compare.kind_{cm.KINDS[fields[cm.KIND]]}")
+    yield say("label.channel"), f"{fields[cm.CHANNEL]}, {_coded_quantity(fields[cm.QUANTITY], say)}"
+    yield say("label.instrument"), fields[cm.SERIAL]
+    yield say("label.reference"), f"{reference[cm.REFERENCE_NAME]}, {reference[cm.REFERENCE_SERIAL]}"
+    yield say("label.interval"), f"{time_text(fields[cm.START_MS])} – {time_text(fields[cm.END_MS])}"
+    yield say("label.person"), fields[cm.PERSON]
+    yield say("label.outcome"), say(f"compare.outcome_{_OUTCOMES[fields[cm.OUTCOME]]}")
+    yield say("label.reason"), ", ".join(fields[cm.REASONS]) or "–"
+    yield say("label.digest"), fields[cm.RAW_DIGEST].hex()
+
+
+_OUTCOMES = {cm.PASSED: "pass", cm.FAILED: "fail", cm.INCONCLUSIVE: "inconclusive"}
+
 _BODIES = {
     t.READINGS: _readings,
     t.EVENT: _event,
@@ -274,5 +291,6 @@ _BODIES = {
     t.UPDATE_MANIFEST: _update_manifest,
     t.IMAGE_REQUEST: _image_part,
     t.IMAGE_CHUNK: _image_part,
+    t.COMPARISON: _comparison,
     t.VERDICT_BATCH: _verdict_batch,
 }

@@ -26,6 +26,7 @@ from meter_gateway.config import MqttListener as MqttSection
 from meter_gateway.config import SerialListener as SerialSection
 from meter_gateway.courier import Courier
 from meter_gateway.delivery import Delivery
+from meter_gateway.in_situ.modbus_reference import References
 from meter_gateway.ingest import Ingest
 from meter_gateway.listener import Listener
 from meter_gateway.listener.inbox import Inbox
@@ -156,6 +157,8 @@ class Service:
         self._upkeep = Upkeep(
             store, sealers.verdict, clock.now, threads.ingest, self._wake_uplink, ingest.trust, scheme
         )
+        self._references = References(state_dir.comparisons_dir(config), self._call, self._now_ms)
+        self._comparisons_ns = _changed_ns(config.comparisons.folder)
         self._status = status.Status(started_ms=_host_ms())
         self._reload = asyncio.Event()
 
@@ -167,6 +170,7 @@ class Service:
         loop.add_signal_handler(signal.SIGHUP, self._reload.set)
         jobs = [listener.run() for listener in self._listeners]
         jobs += [self._pump.run(), self._do_chores(), self._reload_when_asked(), self._upkeep.run()]
+        jobs.append(self._references.run())
         if self._uplink is not None:
             jobs.append(self._uplink.run())
         tasks = [asyncio.create_task(job) for job in jobs]
@@ -228,6 +232,7 @@ class Service:
             try:
                 await self._call(self._look)
                 self._courier.push()
+                self._reload_for_comparisons()
             except (StoreUnavailable, OSError) as error:
                 _log.debug("chores: %s", error)
             await self._write_status()
@@ -238,6 +243,13 @@ class Service:
                 if news:
                     _log.warning("refused: %s", ", ".join(f"{count} {reason}" for reason, count in news.items()))
             await asyncio.sleep(CHORES_S)
+
+    def _reload_for_comparisons(self) -> None:
+        """A comparison that another process has sealed counts from now on, without anybody's asking."""
+        changed_ns = _changed_ns(self._config.comparisons.folder)
+        if changed_ns != self._comparisons_ns:
+            self._comparisons_ns = changed_ns
+            self._reload.set()
 
     def _look(self) -> None:
         """In the chores thread: what other processes left, and how far restored chains are."""
@@ -285,6 +297,10 @@ class Service:
 
     async def _call(self, function: Callable[..., Result], *arguments: Any) -> Result:
         return await asyncio.get_running_loop().run_in_executor(self._chores_thread, function, *arguments)
+
+
+def _changed_ns(folder: Path | None) -> int | None:
+    return None if folder is None else folder.stat().st_mtime_ns
 
 
 def _host_ms() -> int:

@@ -23,3 +23,8 @@ def parameters_dir(config: GatewayConfig) -> Path:
 def restored_path(config: GatewayConfig) -> Path:
     """Marks a store that came from a backup, until the meters have been asked for what it lacks (backup.py)."""
     return config.gateway.state_dir / "restored"
+
+
+def comparisons_dir(config: GatewayConfig) -> Path:
+    """Comparisons that are under way (in_situ.run_state); finished ones lie in the configured folder."""
+    return config.gateway.state_dir / "comparisons"

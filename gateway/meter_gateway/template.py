@@ -51,8 +51,12 @@ port = 1883
 # roots = ["laboratories/*.pem"]
 # timestamp_roots = ["timestamps/*.pem"]
 
+# [comparisons]                # comparisons in place: signed events, one file each
+# folder = "comparisons"
+
 # [traceability]               # certificates, and which instrument is behind which channel
 # certificates = ["certificates/*.toml"]
 # bindings = ["bindings.toml"]
+# checks = ["checks.toml"]
 # utc_offset = "+08:00"
 """

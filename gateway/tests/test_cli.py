@@ -84,6 +84,8 @@ def test_every_commented_setting_of_the_template_is_a_real_one(tmp_path: Path) -
         "mqtt.password",
         "broker-ca.pem",
         "bindings.toml",
+        "checks.toml",
+        "comparisons/one.comparison",
         "certificates/a.toml",
         "laboratories/root.pem",
         "timestamps/root.pem",

@@ -121,7 +121,7 @@ REPLACED = [
         MINIMAL,
         "[gateway]",
         "[x.gateway]",
-        "x: is not a known key; known here: certificates, clock, gateway, keys, limits",
+        "x: is not a known key; known here: certificates, clock, comparisons, gateway, keys, limits",
     ),
     (MINIMAL, "[keys]", "[gateway.keys]", "gateway.keys: is not a known key; known here: name, scheme, state"),
     (MINIMAL, MINIMAL, "", "gateway: is missing; add the table [gateway] (and 2 more to correct)"),

@@ -12,7 +12,7 @@ from pydantic.fields import FieldInfo
 from meter_gateway import config, policy
 from meter_gateway.config import GatewayConfig, load_config
 from meter_gateway.policy import load_scheme
-from meter_gateway.traceability import binding, certificate_file, dcc_file, load_trust
+from meter_gateway.traceability import binding, certificate_file, check_plan, dcc_file, load_trust
 
 PAGE = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text(encoding="utf-8")
 
@@ -30,6 +30,8 @@ SECTIONS: dict[str, Models] = {
     "[updates]": (config.UpdatesSection,),
     "[makers]": (config.MakersSection,),
     "[certificates]": (config.CertificatesSection,),
+    "[comparisons]": (config.ComparisonsSection,),
+    "[reports]": (config.ReportsSection,),
     "[traceability]": (config.TraceabilitySection,),
     "Certificate files": (certificate_file._CertificateFile,),
     "laboratory": (certificate_file._Laboratory,),
@@ -47,10 +49,13 @@ SECTIONS: dict[str, Models] = {
     "target": (binding._Target,),
     "error_limits": (binding._ErrorLimits,),
     "rated": (binding._Rated,),
+    "Check files": (check_plan.Plan,),
+    "drift": (check_plan.Drift,),
+    "zero_span": (check_plan.ZeroSpan,),
     "Scheme files": (policy._SchemeFile,),
 }
 
-WITHOUT_TABLE: Models = (GatewayConfig, config.UplinkSection, binding._BindingFile)
+WITHOUT_TABLE: Models = (GatewayConfig, config.UplinkSection, binding._BindingFile, check_plan._PlanFile)
 """Models whose keys are the headings of the page."""
 
 SAID_OTHERWISE = {
@@ -100,6 +105,7 @@ def test_no_table_is_left_out() -> None:
         certificate_file._CertificateFile,
         dcc_file.DccFile,
         binding._BindingFile,
+        check_plan._PlanFile,
         policy._SchemeFile,
     )
     reached = set[type[BaseModel]]().union(*map(models_in, files))
@@ -142,6 +148,8 @@ def test_the_page_s_examples_work_together(tmp_path: Path) -> None:
     (tmp_path / "gateway.toml").write_text(examples("gateway")[0], encoding="utf-8")
     trust = load_trust(load_config(tmp_path / "gateway.toml"))
     assert [entry.channel for entry in trust.bindings] == [1]
+    (tmp_path / "checks.toml").write_text(examples("checks")[0].replace("<thumbprint>", "ab" * 32))
+    assert [plan.method for plan in check_plan.load_plans([tmp_path / "checks.toml"]).plans] == ["en", "rata"]
     (tmp_path / "scheme.toml").write_text(examples("scheme")[0], encoding="utf-8")
     assert load_scheme(tmp_path / "scheme.toml").name == "plant-7"
 

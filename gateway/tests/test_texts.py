@@ -63,7 +63,7 @@ def test_every_text_that_the_program_names_exists_and_every_text_is_named() -> N
 GENERATED = re.compile(
     r"(quantity|event|detail|store|type|maker)\.|doctor\.(topic|summary)_|verify\.(by|context)_|update\.state_"
     r"|provision\.(did|state)_|board\.(status|link|provisioning|flash)_|fact\.|wiring\.|trace\.fault\."
-    r"|certificate\.(end|conformity)_"
+    r"|certificate\.(end|conformity)_|compare\.(kind|outcome|reason|next|method)_"
 )
 """Keys that are put together from codes; the tests below hold them against those."""
 

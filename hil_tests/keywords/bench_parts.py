@@ -67,7 +67,9 @@ class BenchParts:
             (self._gateway.update_authority.cose_key,),
             self._flash_share,
         )
-        return make_board(self._platform, self._folder, wiring)
+        board = make_board(self._platform, self._folder, wiring)
+        self._clock.lost_ms = board.lost_ms
+        return board
 
     def _wait(self, look: Callable[[], Found | None], what: str, timeout: timedelta) -> Found:
         seconds = timeout.total_seconds() * patience_of(self._platform)

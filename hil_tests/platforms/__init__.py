@@ -70,6 +70,9 @@ class Board(Protocol):
     def advance(self, milliseconds: int) -> None:
         """The board's own clock, with everything on it that waits, goes on by so much at once."""
 
+    def lost_ms(self) -> int:
+        """By how much the board's time has fallen behind real time, leaps apart; nothing where it keeps up."""
+
     def tear_flash_operation(self, number: int, size: int) -> None:
         """The power fails in this write or erase, counted from the next as 0, after so many bytes of it."""
 

@@ -8,7 +8,6 @@ and no verdict about the firmware. Time and what fails are driven as in QEMU, th
 """
 
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 from hil_tests.platforms import HOST, PlatformError, Wiring, qemu
@@ -44,9 +43,6 @@ CONTACTS = 4
 TURNS = "mp_hal_ticks_ms"
 """What the event loop calls in each of its turns, and no interrupt handler does."""
 
-CATCHING_UP = 3
-"""So often a board is put forward to real time, which a busy host may take from it again at once."""
-
 
 def prepare() -> None:
     """The image, built; PlatformError is one line with the remedy, also where Renode is missing."""
@@ -63,6 +59,7 @@ class Board(qemu.Board):
         self._exit_code = folder.resolve() / "exit_code"
         self._power_is_on = False
         self._progress: Progress | None = None
+        self._powered_on_us = self._lost_us = self._lost_before_us = 0
         super().__init__(folder.resolve(), wiring)
 
     def _make_meter(self, wiring: Wiring) -> None:
@@ -104,19 +101,21 @@ class Board(qemu.Board):
     def power_on(self, cut_at: tuple[int, int] | None = None) -> None:
         self._exit_code.unlink(missing_ok=True)
         self._console_start = self._console.stat().st_size
-        self._newest_us = None
         self._make_machine("" if cut_at is None else "cut={}:{}".format(*cut_at))
         self._do(f'sysbus.usart1 AppendToHostFile "{self._console}"')
         for number, name in enumerate(UARTS, FIRST_UART):
             if name in self._ports:
                 self._do(f'emulation CreateHostLine "{name}" "{HOST}" {self._ports[name]}')
                 self._do(f"connector Connect sysbus.{_peripheral(number)} {name}")
+        self._lost_before_us = self._lost_us
+        self._powered_on_us = _now_us()
         self._do("start")
         self._power_is_on = True
         self._progress = Progress(self._monitor)
 
     def cut_power(self) -> None:
         if self._power_is_on:
+            self.lost_ms()
             self._power_is_on = False
             self._do("pause", "Clear")
 
@@ -161,15 +160,24 @@ class Board(qemu.Board):
         elapsed_us = debugger.read(self._symbols["elapsed_us"], 8)
         debugger.write_and_go_on(self._symbols["elapsed_us"], elapsed_us + WATCHDOG_MS * 1000, 8)
 
-    def _leap(self, debugger: Debugger, ahead_us: int, halt: Callable[[Debugger], None]) -> None:
-        halt(debugger)
-        self._note_reset(debugger)
-        self._ahead_us += ahead_us
-        for _ in range(CATCHING_UP):
-            if self._has_caught_up(debugger):
-                return
-            halt(debugger)
-        debugger.go_on()
+    def advance(self, milliseconds: int) -> None:
+        with self._unless_power_fails():
+            debugger = self._debug_port
+            self._halt_when_idle(debugger)
+            for counter in ("watchdog_bites_us", "elapsed_us"):
+                address = self._symbols[counter]
+                debugger.write(address, debugger.read(address, 8) + milliseconds * 1000, 8)
+            debugger.go_on()
+
+    def lost_ms(self) -> int:
+        """Virtual time falls behind where the host is busy, and afterwards runs faster than real time."""
+        if self._power_is_on and self._ended_with is None:
+            self._lost_us = self._lost_before_us + _now_us() - self._powered_on_us - self._monitor.time_us()
+        return self._lost_us // 1000
+
+
+def _now_us() -> int:
+    return time.monotonic_ns() // 1000
 
 
 def _peripheral(number: int) -> str:

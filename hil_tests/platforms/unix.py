@@ -101,6 +101,9 @@ class Board:
         with self._ahead_file.open("r+b") as file:
             file.write(self._ahead_ms.to_bytes(8, "big"))
 
+    def lost_ms(self) -> int:
+        return 0
+
     def tear_flash_operation(self, number: int, size: int) -> None:
         raise PlatformError("the unix board tears no write")
 

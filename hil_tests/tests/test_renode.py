@@ -233,8 +233,8 @@ class Stopped(renode_monitor.Monitor):
     def __init__(self) -> None:
         pass
 
-    def time_ms(self) -> int:
-        return 1234
+    def time_us(self) -> int:
+        return 1_234_000
 
     def do(self, command: str) -> str:
         return "0x1000" if command == "sysbus.cpu PC" else ""
@@ -278,6 +278,42 @@ def test_a_firmware_that_never_rests_is_said_to(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(qemu, "IDLE_S", 0)
     with pytest.raises(AssertionError, match="never idle"):
         EndedBoard(tmp_path, None).advance(1000)
+
+
+class Slow(renode_monitor.Monitor):
+    """Its virtual time is what `virtual_us` says."""
+
+    def __init__(self) -> None:
+        self.virtual_us = 0
+
+    def time_us(self) -> int:
+        return self.virtual_us
+
+    def do(self, command: str) -> str:
+        return ""
+
+
+def test_the_bench_loses_the_time_that_renode_loses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now_ns = [5_000_000_000]
+    monkeypatch.setattr(time, "monotonic_ns", lambda: now_ns[0])
+    board = EndedBoard(tmp_path, None)
+    board._monitor = slow = Slow()
+    board._powered_on_us = now_ns[0] // 1000
+    board._lost_us = board._lost_before_us = 0
+    now_ns[0] += 3_000_000_000
+    slow.virtual_us = 2_200_000
+    assert board.lost_ms() == 800
+    slow.virtual_us = 2_900_000
+    assert board.lost_ms() == 100, "what it makes up for is not lost"
+    board.cut_power()
+    now_ns[0] += 9_000_000_000
+    assert board.lost_ms() == 100, "without power it loses nothing"
+
+
+def test_renode_says_its_virtual_time_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    monitor = Slow()
+    monkeypatch.setattr(monitor, "do", lambda _: "Elapsed Virtual Time: 01:02:03.456789000")
+    assert renode_monitor.Monitor.time_us(monitor) == 3_723_456_789
 
 
 def test_time_that_stands_still_is_the_emulators_failure(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,6 +14,7 @@ into values or values into bytes. What each file is for, in the way of one readi
     framing      messages on a serial line
     topics       messages on MQTT
     first_contact, first_contact_schema    a new board and its maker
+    comparison, comparison_schema          a channel compared with a reference
     merkle       one signature over many verdicts
     budgets      by what a verdict states uncertainties
 """

@@ -1,4 +1,4 @@
-"""What a budget record holds (SPEC §8.6): everything constant by which a gateway states uncertainties.
+"""What a budget record holds (SPEC §8.7): everything constant by which a gateway states uncertainties.
 
 A verdict names its record by SHA-256, so that whoever has the record and the message can compute again what the
 verdict says. Only gateways and their readers use this file; a board never loads it.

@@ -72,6 +72,10 @@ def table_of(typ: str) -> "Table":
         from meter_protocol.first_contact_schema import TABLES as FIRST_CONTACT_TABLES
 
         return FIRST_CONTACT_TABLES[typ]
+    if typ == t.COMPARISON:
+        from meter_protocol.comparison_schema import TABLE
+
+        return TABLE
     table = type_table(typ)
     if table is None:
         raise ProtocolError("unknown_type")

@@ -174,7 +174,6 @@ _TYPES: "tuple[tuple[str, str, Table], ...]" = (
             (12, "chunk", ("bytes", 1, 4096)),
         ),
     ),
-    ("application/vnd.carbonmeter.comparison", "common", ()),
     (
         "application/vnd.carbonmeter.verdict-batch",
         "common",

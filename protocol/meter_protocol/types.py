@@ -1,8 +1,7 @@
 """The message types of v1: the `typ` header (RFC 9596) of each and the role of the key that signs it.
 
 `typ` separates the domains: a receipt can never be taken for a reading, whoever signed it, because every
-consumer asks for one type and one role. The list is closed; one type is reserved for a later part of the
-product and carries only the common header until SPEC gives it a body.
+consumer asks for one type and one role. The list is closed.
 """
 
 PREFIX = "application/vnd.carbonmeter."
@@ -98,5 +97,3 @@ def max_size(typ: str) -> int:
 
 FIRST_CONTACT_TYPES = (HELLO, FACTORY_RECORD, FACTORY_COMMAND, FACTORY_ANSWER)
 """Spoken on the provisioning line only; `first_contact_schema` has their tables."""
-
-RESERVED_TYPES = (COMPARISON,)

@@ -8,6 +8,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from meter_protocol import budgets, chain, keys, messages, schema
+from meter_protocol import comparison_schema as cs
 from meter_protocol import events as ev
 from meter_protocol import fields as f
 from meter_protocol import first_contact_schema as fs
@@ -192,7 +193,65 @@ CHANNEL: dict[str, Strategy] = {
     "extremes": st.booleans(),
 }
 
+_COMPARISON_PARTS: dict[str, Strategy] = {
+    "kind": st.integers(0, 2),
+    "serial": texts(64),
+    "name": texts(64),
+    "id": texts(64),
+    "certificates": st.lists(st.deferred(lambda: fields_of(cs.CERTIFICATE, _COMPARISON_PARTS)), max_size=2),
+    "digest": or_null(exactly(32)),
+    "meter": or_null(exactly(32)),
+    "channel": or_null(channel_ids),
+    "unit": texts(32),
+    "exponent": st.integers(-18, 18),
+    "minimum": int64s,
+    "maximum": int64s,
+    "method": st.integers(0, 2),
+    "guard_band": texts(32),
+    "multiplier_ppm": counts,
+    "max_ratio_ppm": or_null(counts),
+    "en_limit_ppm": counts,
+    "limit_ppm": or_null(counts),
+    "reference": int64s,
+    "error": int64s,
+    "uncertainty": counts,
+    "mpe": counts,
+    "en_ppm": or_null(int64s),
+    "count": counts,
+    "deviation": or_null(counts),
+    "outcome": st.integers(0, 2),
+    "mean_difference": int64s,
+    "coefficient": counts,
+    "mean_reference": int64s,
+    "ppm": counts,
+    "runs": counts,
+    "basis": texts(64),
+}
+
+
+def _part(table: Any, **change: Strategy) -> Strategy:
+    return fields_of(table, {**_COMPARISON_PARTS, **change})
+
+
 BY_TYPE: dict[str, dict[str, Strategy]] = {
+    t.COMPARISON: {
+        "run": exactly(8),
+        "kind": st.integers(0, 4),
+        "quantity": st.integers(1, 65535),
+        "exponent": st.integers(-18, 18),
+        "start_ms": int64s,
+        "end_ms": int64s,
+        "reference": st.deferred(lambda: _part(cs.REFERENCE)),
+        "conditions": st.lists(st.deferred(lambda: _part(cs.CONDITION)), max_size=2),
+        "decision": st.deferred(lambda: _part(cs.DECISION)),
+        "person": texts(64),
+        "points": st.lists(st.deferred(lambda: _part(cs.POINT)), max_size=2),
+        "relative_accuracy": or_null(st.deferred(lambda: _part(cs.ACCURACY, deviation=counts))),
+        "outcome": st.integers(0, 2),
+        "reasons": st.lists(texts(64), max_size=3),
+        "raw_digest": exactly(32),
+        "raw": or_null(byte_strings(4096)),
+    },
     t.HELLO: {
         "serial": or_null(texts(64)),
         "epoch": or_null(exactly(8)),

@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from untidy_cbor import untidy_items
 
 from meter_protocol import budgets, cbor, cose, keys, messages, schema
+from meter_protocol import comparison as cm
+from meter_protocol import comparison_schema as cs
 from meter_protocol import events as ev
 from meter_protocol import fields as f
 from meter_protocol import first_contact as fc
@@ -25,11 +27,24 @@ ALIKE = {frozenset((t.TIME_REQUEST, t.TIME_REPLY))}
 
 INT64_MAX = 2**63 - 1
 TABLES = {typ: messages.table_of(typ) for typ in schema.types()}
+COMPARISON_TABLES = {
+    "": cs.TABLE[len(fs.ABOUT_METER) :],
+    "REFERENCE_": cs.REFERENCE,
+    "CERTIFICATE_": cs.CERTIFICATE,
+    "CONDITION_": cs.CONDITION,
+    "DECISION_": cs.DECISION,
+    "POINT_": cs.POINT,
+    "ACCURACY_": cs.ACCURACY,
+    "RAW_": cs.RAW,
+    "READING_": cs.READING,
+    "PAIR_": cs.PAIR,
+    "SETTING_": cs.SETTING,
+}
 EVENT_TABLES = {code: schema.event_table(code) for code in ev.NAMES}
 
 
 def test_every_type_has_a_table_and_a_role() -> None:
-    assert set(TABLES) | set(fs.TABLES) == set(t.ROLE_OF_TYPE)
+    assert set(TABLES) | set(fs.TABLES) | {t.COMPARISON} == set(t.ROLE_OF_TYPE)
     assert set(fs.TABLES) == set(t.FIRST_CONTACT_TYPES)
     assert set(ev.NAMES) == set(range(1, len(ev.NAMES) + 1))
     assert len(schema._EVENTS) == len(ev.NAMES)
@@ -40,6 +55,7 @@ def test_tables_name_each_key_once() -> None:
         *TABLES.values(),
         *fs.TABLES.values(),
         fs.LINK,
+        *COMPARISON_TABLES.values(),
         *EVENT_TABLES.values(),
         schema.VERDICT,
         schema.ENVELOPE,
@@ -83,6 +99,9 @@ def test_keys_are_those_of_the_constants_of_their_name() -> None:
             assert key == getattr(budgets, name.upper()), name
     for key, name, _ in fs.LINK:
         assert key == getattr(fc, "LINK_" + name.upper()), name
+    for prefix, table in COMPARISON_TABLES.items():
+        for key, name, _ in table:
+            assert key == getattr(cm, prefix + name.upper()), name
 
 
 def test_limits_are_those_of_the_constants() -> None:

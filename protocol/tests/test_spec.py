@@ -10,6 +10,8 @@ import pytest
 from spec_tables import SPEC, first_table, section, tables
 
 from meter_protocol import budgets, cbor, cose, errors, framing, keys, messages, rules, schema, topics
+from meter_protocol import comparison as cm
+from meter_protocol import comparison_schema as cs
 from meter_protocol import events as ev
 from meter_protocol import fields as f
 from meter_protocol import first_contact as fc
@@ -20,7 +22,7 @@ from meter_protocol.quantities import QUANTITIES
 PROJECT = Path(__file__).parents[2]
 TABLES = tables()
 
-COMMON = messages.table_of(t.COMPARISON)
+COMMON = schema.with_header("common", ())
 CHAIN = messages.table_of(t.READINGS)[len(COMMON) : len(COMMON) + 5]
 ABOUT_METER = messages.table_of(t.RECEIPT)[len(COMMON) : len(COMMON) + 1]
 EVENT_TABLES = {code: schema.event_table(code) for code in ev.NAMES}
@@ -38,7 +40,7 @@ FIELD_TABLES = {
     "common": COMMON,
     "chain": CHAIN,
     "about meter": ABOUT_METER,
-    **{typ.removeprefix(t.PREFIX): own_rows(typ) for typ in t.ROLE_OF_TYPE if typ not in t.RESERVED_TYPES},
+    **{typ.removeprefix(t.PREFIX): own_rows(typ) for typ in t.ROLE_OF_TYPE},
     "details": tuple(DETAILS[key] for key in sorted(DETAILS)),
     "instrument": schema.INSTRUMENT,
     "channel": schema.CHANNEL,
@@ -48,6 +50,16 @@ FIELD_TABLES = {
     "channel budget": budgets.CHANNEL_BUDGET,
     "source": budgets.SOURCE,
     "link": fs.LINK,
+    "comparison reference": cs.REFERENCE,
+    "comparison certificate": cs.CERTIFICATE,
+    "comparison condition": cs.CONDITION,
+    "comparison decision": cs.DECISION,
+    "comparison point": cs.POINT,
+    "comparison accuracy": cs.ACCURACY,
+    "comparison raw": cs.RAW,
+    "comparison reading": cs.READING,
+    "comparison pair": cs.PAIR,
+    "comparison setting": cs.SETTING,
 }
 
 
@@ -138,6 +150,21 @@ def names_of(prefix: str, but: tuple[str, ...] = ()) -> dict[int, str]:
         ("command", {fc.EXPORT: "export", fc.DROP: "drop"}),
         ("distribution", dict(enumerate(("normal", "rectangular", "triangular", "u_shaped")))),
         ("known error", {budgets.CARRIED: "carried", budgets.CORRECTED: "corrected"}),
+        ("comparison kind", dict(enumerate(cm.KINDS))),
+        ("outcome", {cm.PASSED: "passed", cm.FAILED: "failed", cm.INCONCLUSIVE: "inconclusive"}),
+        (
+            "reference kind",
+            {
+                cm.ENROLLED_METER: "enrolled_meter",
+                cm.READ_BY_GATEWAY: "read_by_gateway",
+                cm.TYPED_IN: "typed_in",
+            },
+        ),
+        (
+            "decision method",
+            {cm.NORMALISED_ERROR: "normalised_error", cm.RATA: "rata", cm.DIFFERENCE: "difference"},
+        ),
+        ("pair use", {cm.USED: "used", cm.UNSETTLED: "unsettled", cm.NOT_COVERED: "not_covered"}),
     ],
 )
 def test_enumerations(table: str, names: dict[int, str]) -> None:
@@ -245,6 +272,8 @@ def test_topics() -> None:
         f"at most {cose.MAX_MESSAGES} messages",
         f"at most {messages.MAX_SET_OBJECTS} strings, arrays and maps",
         f"at most {framing.MAX_PAYLOAD} bytes; a meter",
+        f"a plain map of at most {cs.MAX_RAW} bytes",
+        f"they take at most {cs.MAX_RAW_INSIDE} bytes they are inside",
         f"at most {framing.MAX_PAYLOAD} bytes a publish",
         f"the first {cose.KID_SIZE} bytes of the key's thumbprint",
     ],

@@ -161,7 +161,7 @@ def revoke(
     serials = {result.instrument.serial for result in known.results}
     if serial is not None and serial not in serials:
         raise Told("certificate.not_about", id=certificate, serial=serial, known=", ".join(sorted(serials)))
-    when = _now() if at is None else _moment(at)
+    when = _now() if at is None else moment_of(at)
     add_end(path, settings, {"kind": kind, "at": when, "reason": reason, "serial": serial})
     term.print(
         term.say("certificate.did_revoke", id=certificate, kind=term.say(f"certificate.end_{kind}"), path=path)
@@ -191,8 +191,8 @@ def bind(
         "channel": channel,
         "serial": serial,
         "certificates": certificates,
-        "from": _moment(start),
-        "to": None if end is None else _moment(end),
+        "from": moment_of(start),
+        "to": None if end is None else moment_of(end),
     }
     ended = add_binding(path, settings, binding)
     if ended is not None:
@@ -213,7 +213,7 @@ def _thumbprint(settings: GatewayConfig, meter: str) -> bytes:
     return find_meter(existing_store(settings).registry.meters(), meter).key.thumbprint
 
 
-def _moment(text: str) -> datetime:
+def moment_of(text: str) -> datetime:
     try:
         found = datetime.fromisoformat(text)
     except ValueError:

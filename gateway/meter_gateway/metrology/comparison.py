@@ -32,23 +32,26 @@ class Difference:
 
     `reference_uncertainty` U_X is the comparison's own: the reference's certificate and drift, repeatability,
     resolution, synchronisation. `covariance` is u(x, X) of the two estimates, not 0 if both go back to one
-    standard.
+    standard. `channel_error` is what the channel's own certificate says of its indication: an error that is known
+    is explained, so E_n leaves it out; the MPE holds for the indication as it is.
     """
 
     value: float
     channel_uncertainty: float
     reference_uncertainty: float
     covariance: float = 0.0
+    channel_error: float = 0.0
 
     def __post_init__(self) -> None:
         finite(self.value, "the difference")
         not_negative(self.channel_uncertainty, "U of the channel")
         not_negative(self.reference_uncertainty, "U of the reference")
         finite(self.covariance, "the covariance")
+        finite(self.channel_error, "the channel's known error")
 
 
 def normalised_error(difference: Difference, k: float = 2.0) -> float:
-    """E_n = (x - X)/√(U_x² + U_X² - 2·k²·u(x, X)).
+    """E_n = (x - e - X)/√(U_x² + U_X² - 2·k²·u(x, X)), e being the channel's known error.
 
     Raises MetrologyError if the claims leave no uncertainty, or their covariance is larger than they allow.
     """
@@ -61,7 +64,7 @@ def normalised_error(difference: Difference, k: float = 2.0) -> float:
     # A remainder of rounding is no uncertainty.
     if radicand <= 1e-12 * separate:
         raise MetrologyError("E_n is undefined: the two uncertainties leave nothing to divide by")
-    return difference.value / math.sqrt(radicand)
+    return (difference.value - difference.channel_error) / math.sqrt(radicand)
 
 
 @dataclass(frozen=True, slots=True)

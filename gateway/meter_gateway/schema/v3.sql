@@ -4,5 +4,5 @@
 -- signed before there were such: their records end with the opinion.
 ALTER TABLE verdict ADD COLUMN uncertainty BLOB;
 
--- The preimages of the digests in opinions (SPEC §8.6).
+-- The preimages of the digests in opinions (SPEC §8.7).
 CREATE TABLE budget (digest BLOB PRIMARY KEY, record BLOB NOT NULL) STRICT;

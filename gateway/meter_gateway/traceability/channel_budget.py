@@ -1,4 +1,4 @@
-"""The uncertainty budget of one channel as long as its calibration is constant, as a record holds it (SPEC §8.6).
+"""The uncertainty budget of one channel as long as its calibration is constant, as a record holds it (SPEC §8.7).
 
 Sources, and what each is common to (metrology.sums says why that matters):
 
@@ -128,7 +128,7 @@ def of_channel(
     if quantity is None:
         raise Unstated
     certificates = _certificates(bound, terms)
-    points, points_relative = _points(result)
+    points, points_relative = points_of(result)
     sources = [*_of_class(result), *_of_terms(bound, quantity, certificates, end_ms)]
     sources.append(_resolution(channel))
     if len(sources) > MAX_SOURCES:
@@ -163,7 +163,8 @@ def _certificates(bound: Bound, terms: Terms) -> tuple[str, ...]:
     return found
 
 
-def _points(result: Result) -> tuple[tuple[CalibratedPoint, ...], bool]:
+def points_of(result: Result) -> tuple[tuple[CalibratedPoint, ...], bool]:
+    """In ascending order, and whether errors are in % of the value; none of a verification. Raises Unstated."""
     if isinstance(result, VerificationResult):
         return (), True
     scale = units.factor(result.axis.unit, result.axis.quantity)

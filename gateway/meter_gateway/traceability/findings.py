@@ -357,6 +357,47 @@ FINDINGS: dict[str, Meaning] = {
         "证书仅给出准确度等级，不确定度由等级得出（MPE/√3，矩形分布）。",
         "GUM 4.3.7",
     ),
+    # comparison_facts.py
+    "comparison_missing": Meaning(
+        "The channel's plan asks for comparisons with a reference in place, and none has come to a result yet.",
+        "通道计划要求现场比对，但尚无有结论的比对。",
+        "ISO/IEC 17025:2017, 7.7.1",
+    ),
+    "comparison_overdue": Meaning(
+        "The interval since the last passed comparison with a reference is over.",
+        "距最近一次合格比对已超过规定间隔。",
+        "ILAC-G24 / OIML D 10:2022",
+    ),
+    "comparison_failed": Meaning(
+        "The channel failed its last comparison with a reference.",
+        "通道最近一次与标准的比对不合格。",
+        "ISO 13528; JCGM 106:2012, 8.2",
+    ),
+    "suspect_since_comparison": Meaning(
+        "A later comparison found the instrument out of its limits, at some time since the last one that passed.",
+        "此后的比对发现仪表超差，起始时间不明，但不早于上一次合格比对。",
+        "ISO/IEC 17025:2017, 6.4.9, 7.10",
+    ),
+    "comparison_inconclusive": Meaning(
+        "The channel's last comparison proved nothing either way.",
+        "通道最近一次比对无法得出结论。",
+        "JCGM 106:2012, 8.2.3",
+    ),
+    "drift_detected": Meaning(
+        "The control chart of the channel's comparisons is out of its limits since the one before.",
+        "通道比对控制图自前一次比对后超出控制限。",
+        "VIM 4.21",
+    ),
+    "zero_span_failed": Meaning(
+        "The analyser's last check with zero or span gas failed, or its chart is out of its limits.",
+        "分析仪最近一次零点或量程检查不合格，或控制图超限。",
+        "EN 14181, QAL3",
+    ),
+    "zero_span_overdue": Meaning(
+        "The interval since the last check with zero or span gas is over.",
+        "距最近一次零点或量程检查已超过规定间隔。",
+        "EN 14181, QAL3",
+    ),
     # operating_point.py
     "outside_calibrated_range": Meaning(
         "The operating point left the range that the certificate covers.",

@@ -23,7 +23,7 @@ from meter_protocol.quantities import BY_NAME, Quantity
 
 MS_PER_HOUR = 3_600_000
 
-_RATE_PER_HOUR = {
+RATE_PER_HOUR = {
     "active_energy_import": "active_power",
     "active_energy_export": "active_power",
     "reactive_energy_lagging": "reactive_power",
@@ -102,7 +102,7 @@ def range_check(
 
 def own_rate(channel: Channel, axis: Quantity) -> bool:
     """Whether the register's mean rate is a value of that quantity."""
-    return channel.quantity is not None and BY_NAME.get(_RATE_PER_HOUR.get(channel.quantity.name, "")) is axis
+    return channel.quantity is not None and BY_NAME.get(RATE_PER_HOUR.get(channel.quantity.name, "")) is axis
 
 
 def rated_limits(source: Channel | None, minimum: Decimal, maximum: Decimal) -> Limits | None:

@@ -5,9 +5,9 @@ calibration.py changes. Between two such moments a Piece holds the answer: the f
 has, and the integers with which its readings are compared.
 """
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from decimal import Decimal
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from meter_gateway.metrology.conformity import SIMPLE_ACCEPTANCE, DecisionRule
 from meter_gateway.model import Finding
@@ -34,6 +34,14 @@ REGISTER_LENGTH = 2
 OUTSIDE_RATED, RATED_UNKNOWN = "outside_rated_conditions", "rated_conditions_unknown"
 _MAX_MERGED = 1024
 _NO_LIMIT = 1 << 63
+
+
+class Fact(Protocol):
+    """Something known about a channel that is constant between moments, such as what its comparisons found."""
+
+    def changes(self) -> Iterable[int]: ...
+
+    def codes(self, start_ms: int, end_ms: int) -> Sequence[str]: ...
 
 
 class Column(NamedTuple):
@@ -128,8 +136,9 @@ class MeterPlan:
         codes: Sequence[str],
         max_jitter_ms: int | None = None,
         rule: DecisionRule = SIMPLE_ACCEPTANCE,
+        facts: Mapping[int, Sequence[Fact]] | None = None,
     ) -> None:
-        """`bounds` by channel; `codes` are the findings about the parameter set itself.
+        """`bounds` and `facts` by channel; `codes` are the findings about the parameter set itself.
 
         `rule` decides whether calibrated errors are within the limits of a class.
         A sample later than its period stands in another's place; `max_jitter_ms` may ask for more than that.
@@ -142,7 +151,9 @@ class MeterPlan:
         self.channels = {channel.id: channel for channel in channels}
         self._bounds = bounds
         self._rule = rule
-        self._changes = sorted({at_ms for group in bounds.values() for b in group for at_ms in b.changes()})
+        self._facts = facts or {}
+        timed = [*bounds.values(), *self._facts.values()]
+        self._changes = sorted({at_ms for group in timed for each in group for at_ms in each.changes()})
         self._pieces: dict[int, Piece] = {}
         self.timeless = self._make(None, self.channels)
         """For readings without a time: they are compared with each other, and no certificate can be asked."""
@@ -175,6 +186,10 @@ class MeterPlan:
                 continue
             found = _NOTHING_KNOWN if span is None else self._judge(channel, span, is_outage)
             findings.extend(finding(code, channel.id) for code in found.codes)
+            if span is not None:
+                facts = self._facts.get(channel.id, ())
+                known = [code for fact in facts for code in fact.codes(span.start_ms, span.end_ms)]
+                findings.extend(finding(code, channel.id) for code in known)
             ranges.extend(found.ranges)
             if found.stated is not None:
                 stated.append(found.stated)

@@ -9,15 +9,20 @@ from itertools import pairwise
 from pathlib import Path
 
 from meter_gateway.config import GatewayConfig, TraceabilitySection
+from meter_gateway.key_files import public_path
 from meter_gateway.maker import Makers, load_makers
 from meter_gateway.metrology.conformity import SIMPLE_ACCEPTANCE, DecisionRule
+from meter_gateway.sealing import load_sealer
 from meter_gateway.traceability import parameters
 from meter_gateway.traceability.authority import AuthorityKeys, load_authority_key
 from meter_gateway.traceability.binding import Binding, load_bindings
 from meter_gateway.traceability.calibration import END_MS, Bound, Register
 from meter_gateway.traceability.certificate import Certificate
 from meter_gateway.traceability.certificate_file import load_certificate
+from meter_gateway.traceability.check_plan import Plans, load_plans
 from meter_gateway.traceability.clock import Clocks
+from meter_gateway.traceability.comparison import Comparison, in_order, load_comparisons
+from meter_gateway.traceability.comparison_facts import Period, periods
 from meter_gateway.traceability.dcc_file import is_dcc_file, load_anchors, load_dcc
 from meter_gateway.traceability.mpe import load_tables
 from meter_gateway.traceability.plan import MeterPlan
@@ -25,6 +30,8 @@ from meter_gateway.validated_toml import ConfigError
 from meter_protocol import types as t
 
 _MAX_PLANS = 4096
+
+NO_PLANS = Plans()
 
 
 class Trust:
@@ -40,6 +47,8 @@ class Trust:
         max_jitter_ms: int | None = None,
         makers: Makers | None = None,
         rule: DecisionRule = SIMPLE_ACCEPTANCE,
+        comparisons: Iterable[Comparison] = (),
+        plans: Plans = NO_PLANS,
     ) -> None:
         self.register = Register(certificates, utc_offset_minutes)
         self.utc_offset_minutes = utc_offset_minutes
@@ -51,6 +60,8 @@ class Trust:
         self.max_jitter_ms = max_jitter_ms
         self.makers = makers or Makers()
         self.rule = rule
+        self.comparisons = in_order(comparisons)
+        self.plans = plans
         self._by_meter: dict[bytes, list[Binding]] = defaultdict(list)
         for binding in self.bindings:
             self._by_meter[binding.thumbprint].append(binding)
@@ -66,6 +77,21 @@ class Trust:
             for bound in self.register.bound(binding, quantity, channel.serial)
         ]
 
+    def facts(self, thumbprint: bytes, channel: int) -> list[Period]:
+        """What comparisons and checks say about the channel, for each instrument that was behind it."""
+        plan = self.plans.of(thumbprint, channel)
+        return [
+            period
+            for binding in self._by_meter.get(thumbprint, ())
+            if binding.channel == channel
+            for period in periods(
+                [each for each in self.comparisons if each.is_about(thumbprint, channel, binding.serial)],
+                plan,
+                binding.from_ms,
+                END_MS if binding.to_ms is None else binding.to_ms,
+            )
+        ]
+
     def plan(self, thumbprint: bytes, parameter_set: bytes) -> MeterPlan:
         plan = self._plans.get((thumbprint, parameter_set))
         if plan is None:
@@ -79,7 +105,8 @@ class Trust:
         channels = known.channels if known is not None else ()
         bounds = {channel.id: self.bounds(thumbprint, channel) for channel in channels}
         codes = parameters.findings(parameter_set, thumbprint, self.authorities)
-        return MeterPlan(known, bounds, codes, self.max_jitter_ms, self.rule)
+        facts = {channel.id: self.facts(thumbprint, channel.id) for channel in channels}
+        return MeterPlan(known, bounds, codes, self.max_jitter_ms, self.rule, facts)
 
 
 def load_trust(config: GatewayConfig) -> Trust:
@@ -107,12 +134,30 @@ def load_trust(config: GatewayConfig) -> Trust:
         max_jitter_ms=config.traceability.max_sampling_jitter_ms,
         makers=load_makers(config.makers.roots, config.makers.revocation_lists),
         rule=decision_rule(config.traceability),
+        comparisons=load_events(config),
+        plans=load_plans(config.traceability.checks),
     )
 
 
 def decision_rule(section: TraceabilitySection) -> DecisionRule:
     """By which calibrated errors are held against the limits of a class."""
     return DecisionRule(section.guard_band, section.guard_multiplier_percent / 100, 1 / section.mpe_ratio)
+
+
+def load_events(config: GatewayConfig) -> list[Comparison]:
+    folder = config.comparisons.folder
+    return [] if folder is None else load_comparisons(folder, comparison_keys(config))
+
+
+def comparison_keys(config: GatewayConfig) -> AuthorityKeys:
+    """The gateway's own verdict key, and those that the configuration names besides."""
+    own = public_path(config.keys.verdict)
+    if own.exists():
+        kid, key = load_authority_key(own, t.ROLE_VERDICT)
+    else:
+        sealer = load_sealer(config.keys.verdict, t.ROLE_VERDICT)
+        kid, key = sealer.kid, sealer.public_key
+    return {**_authorities(config.comparisons.keys, t.ROLE_VERDICT), kid: key}
 
 
 def certificate_files(config: GatewayConfig) -> tuple[Path, ...]:

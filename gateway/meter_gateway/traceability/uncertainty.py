@@ -15,7 +15,15 @@ from typing import Any
 
 from meter_gateway.metrology.budget import Component, Distribution
 from meter_gateway.metrology.error_curve import ErrorCurve, ErrorPoint
-from meter_gateway.traceability.channel_budget import ChannelBudget, Source
+from meter_gateway.metrology.errors import MetrologyError
+from meter_gateway.traceability.certificate import Result, VerificationResult
+from meter_gateway.traceability.channel_budget import (
+    CalibratedPoint,
+    ChannelBudget,
+    Source,
+    Unstated,
+    points_of,
+)
 from meter_gateway.traceability.operating_point import MS_PER_HOUR
 from meter_gateway.traceability.terms import CALIBRATION
 from meter_protocol import fields as f
@@ -76,6 +84,22 @@ def components(budget: ChannelBudget, of: Shown) -> list[Component]:
     return list(_components(budget, of))
 
 
+def of_certificate(result: Result, value: float, point: float) -> tuple[float, float]:
+    """(error, u) that the certificate alone states of a value at an operating point, all in own units.
+
+    OutsideCalibratedRange beyond the calibrated points; MetrologyError where its units are not the quantity's.
+    """
+    if isinstance(result, VerificationResult):
+        return 0.0, float(result.contribution.half_width_percent) / 100 * abs(value) / math.sqrt(3)
+    try:
+        points, relative = points_of(result)
+    except Unstated:
+        raise MetrologyError("the certificate's units are not the quantity's") from None
+    at = _curve(points).at(point)
+    scale = abs(value) / 100 if relative else 1.0
+    return at.error * scale, at.standard_uncertainty * scale
+
+
 def value_of(budget: ChannelBudget, of: Shown) -> float:
     """In the quantity's own unit."""
     return of.value * float(Decimal(1).scaleb(budget.exponent))
@@ -84,17 +108,18 @@ def value_of(budget: ChannelBudget, of: Shown) -> float:
 def _components(budget: ChannelBudget, of: Shown) -> Iterator[Component]:
     percent = value_of(budget, of) / 100
     if budget.points:
-        curve = ErrorCurve(
-            [
-                ErrorPoint(float(each.reference), float(each.error), float(each.standard_uncertainty))
-                for each in budget.points
-            ]
-        )
+        curve = _curve(budget.points)
         point = curve.at(of.point * float(Decimal(1).scaleb(budget.point_exponent)))
         sensitivity = percent if budget.points_relative else 1.0
         yield Component(CALIBRATION, point.error, point.standard_uncertainty, sensitivity=sensitivity)
     for source in budget.sources:
         yield _of_source(source, percent)
+
+
+def _curve(points: Sequence[CalibratedPoint]) -> ErrorCurve:
+    return ErrorCurve(
+        [ErrorPoint(float(each.reference), float(each.error), float(each.standard_uncertainty)) for each in points]
+    )
 
 
 def _of_source(source: Source, percent: float) -> Component:

@@ -314,8 +314,8 @@ def test_parameter_set_that_was_signed_for_another_meter() -> None:
 
 
 def test_what_is_no_parameter_set() -> None:
-    body = {key: scenario.parameter_set()[key] for key in (0, 6, 7, 8)}
-    raw = AUTHORITY.seal(body, t.COMPARISON)
+    body = {key: scenario.parameter_set()[key] for key in (0, 6, 7, 8)} | {f.ROOT: bytes(32), f.COUNT: 1}
+    raw = AUTHORITY.seal(body, t.VERDICT_BATCH)
     assert parameter_findings(raw) == ["parameters_invalid", "parameters_unauthorised"]
 
 

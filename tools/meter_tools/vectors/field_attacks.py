@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from meter_protocol import cbor, messages
+from meter_protocol import comparison as cm
 from meter_protocol import events as ev
 from meter_protocol import fields as f
 from meter_protocol import first_contact as fc
@@ -18,7 +19,7 @@ def payload_attacks(scenario: Scenario) -> Iterator[Attack]:
     good = scenario.by_name["readings"]
     identity, boot = scenario.by_name["identity"], scenario.by_name["event boot"]
     parameters, manifest = scenario.by_name["parameter-set"], scenario.by_name["update-manifest"]
-    chunk = scenario.by_name["image-chunk"]
+    chunk, compared = scenario.by_name["image-chunk"], scenario.by_name["comparison"]
     hello, record = scenario.by_name["hello"], scenario.by_name["factory-record"]
     command, answer = scenario.by_name["factory-command, drop"], scenario.by_name["factory-answer"]
 
@@ -122,6 +123,11 @@ def payload_attacks(scenario: Scenario) -> Iterator[Attack]:
         ("chunk 128", chunk, {f.CHUNK_INDEX: 128}, "field_value"),
         ("chunk of 4097", chunk, {f.CHUNK: bytes(4097)}, "field_value"),
         ("empty chunk", chunk, {f.CHUNK: b""}, "field_value"),
+        ("a comparison without its person", compared, {cm.PERSON: ...}, "field_missing"),
+        ("a comparison of kind 5", compared, {cm.KIND: 5}, "field_value"),
+        ("33 points", compared, {cm.POINTS: compared.fields[cm.POINTS] * 33}, "field_value"),
+        ("a reference without a serial number", compared, {cm.REFERENCE: {}}, "field_value"),
+        ("raw data of 4097", compared, {cm.RAW: bytes(4097)}, "field_value"),
         ("nonce of 15 bytes", hello, {fc.HELLO_NONCE: bytes(15)}, "field_value"),
         ("hello without its key", hello, {fc.HELLO_PUBLIC_KEY: b"\xa0"}, "field_value"),
         ("request of 1025", hello, {fc.HELLO_REQUEST: bytes(1025)}, "field_value"),

@@ -4,6 +4,8 @@ import uuid
 from typing import Any
 
 from meter_protocol import cbor, chain, cose, merkle, messages
+from meter_protocol import comparison as cm
+from meter_protocol import comparison_schema as cs
 from meter_protocol import events as ev
 from meter_protocol import fields as f
 from meter_protocol import first_contact as fc
@@ -66,7 +68,7 @@ def build() -> Scenario:
     epoch = first_epoch(scenario)
     gateway_answers(scenario, epoch)
     second_epoch(scenario, epoch)
-    scenario.seal("comparison", t.COMPARISON, "verdict", clock(START_MS, f.CLOCK_UNKNOWN))
+    scenario.seal("comparison", t.COMPARISON, "verdict", comparison(scenario))
     other_meter = Epoch(scenario, "meter, ed25519", "of the Ed25519 meter")
     other_meter.seal("identity, ed25519", t.IDENTITY, identity(scenario.key("meter, ed25519")))
     return scenario
@@ -127,6 +129,101 @@ def parameter_set(scenario: Scenario) -> Fields:
         ],
         f.RECEIPT_KEYS: [scenario.key("receipt").cose_key],
         f.CLOCK_KEYS: [scenario.key("clock").cose_key],
+    }
+
+
+def comparison(scenario: Scenario) -> Fields:
+    """Active power against a portable standard, at one point."""
+    raw = cs.encode_raw(
+        {
+            cm.RAW_VERSION: f.PROTOCOL_VERSION,
+            cm.RAW_CHANNEL_EXPONENT: -1,
+            cm.RAW_CHANNEL: [
+                _compared(index, 101_250 + index, named_bytes(f"reading {index}", 32)) for index in (0, 1)
+            ],
+            cm.RAW_REFERENCE_EXPONENT: 0,
+            cm.RAW_REFERENCE: [_compared(index, 10_120, None) for index in (0, 1)],
+            cm.RAW_PAIRS: [
+                {
+                    cm.PAIR_START_MS: START_MS + index * INTERVAL_MS,
+                    cm.PAIR_END_MS: START_MS + (index + 1) * INTERVAL_MS,
+                    cm.PAIR_CHANNEL: 10_125_000 + 100 * index,
+                    cm.PAIR_REFERENCE: 10_120_000,
+                    cm.PAIR_CORRECTION: -500,
+                    cm.PAIR_UNCERTAINTY: 300,
+                    cm.PAIR_USE: cm.USED,
+                }
+                for index in (0, 1)
+            ],
+            cm.RAW_SETTINGS: [{cm.SETTING_NAME: "settled_within", cm.SETTING_VALUE: "0.02"}],
+        }
+    )
+    return {
+        **synchronised(START_MS + 3 * INTERVAL_MS),
+        f.METER: scenario.key("meter").thumbprint,
+        cm.RUN: named_bytes("run", 8),
+        cm.KIND: cm.AS_FOUND,
+        cm.CHANNEL: 3,
+        cm.SERIAL: "E-7001",
+        cm.QUANTITY: 10,
+        cm.EXPONENT: -3,
+        cm.START_MS: START_MS,
+        cm.END_MS: START_MS + 2 * INTERVAL_MS,
+        cm.REFERENCE: {
+            cm.REFERENCE_KIND: cm.TYPED_IN,
+            cm.REFERENCE_SERIAL: "RS-44",
+            cm.REFERENCE_NAME: "便携式标准表",
+            cm.REFERENCE_CERTIFICATES: [
+                {cm.CERTIFICATE_ID: "NIM-2025-0077", cm.CERTIFICATE_DIGEST: named_bytes("certificate", 32)}
+            ],
+            cm.REFERENCE_METER: None,
+            cm.REFERENCE_CHANNEL: None,
+        },
+        cm.CONDITIONS: [
+            {
+                cm.CONDITION_NAME: "ambient temperature",
+                cm.CONDITION_UNIT: "Cel",
+                cm.CONDITION_EXPONENT: -1,
+                cm.CONDITION_MINIMUM: 215,
+                cm.CONDITION_MAXIMUM: 222,
+            }
+        ],
+        cm.DECISION: {
+            cm.DECISION_METHOD: cm.NORMALISED_ERROR,
+            cm.DECISION_GUARD_BAND: "simple",
+            cm.DECISION_MULTIPLIER_PPM: 1_000_000,
+            cm.DECISION_MAX_RATIO_PPM: 333_333,
+            cm.DECISION_EN_LIMIT_PPM: 1_000_000,
+            cm.DECISION_LIMIT_PPM: None,
+        },
+        cm.PERSON: "N. N.",
+        cm.POINTS: [
+            {
+                cm.POINT_REFERENCE: 10_119_500,
+                cm.POINT_ERROR: 5_550,
+                cm.POINT_UNCERTAINTY: 8_000,
+                cm.POINT_MPE: 101_195,
+                cm.POINT_EN_PPM: 620_000,
+                cm.POINT_COUNT: 2,
+                cm.POINT_DEVIATION: 71,
+                cm.POINT_OUTCOME: cm.PASSED,
+            }
+        ],
+        cm.RELATIVE_ACCURACY: None,
+        cm.OUTCOME: cm.PASSED,
+        cm.REASONS: [],
+        cm.RAW_DIGEST: sha256(raw),
+        cm.RAW: raw,
+    }
+
+
+def _compared(index: int, value: int, message_hash: bytes | None) -> Fields:
+    return {
+        cm.READING_START_MS: START_MS + index * INTERVAL_MS,
+        cm.READING_END_MS: START_MS + (index + 1) * INTERVAL_MS,
+        cm.READING_VALUE: value,
+        cm.READING_SPREAD: None,
+        cm.READING_HASH: message_hash,
     }
 
 

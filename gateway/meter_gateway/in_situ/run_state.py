@@ -1,0 +1,162 @@
+"""Runs that are under way, in the state directory: one file each, and one for the reference's readings.
+
+The readings' file only grows, line by line, and each line is on the disk before anything else happens; a line
+that a power cut left torn is the last one and is passed over. So whatever interrupts a run, it goes on with what
+it has.
+"""
+
+import json
+import os
+from collections.abc import Iterable
+from decimal import Decimal
+from pathlib import Path
+from typing import Literal
+
+from pydantic import ValidationError
+
+from meter_gateway.in_situ.series import Reading
+from meter_gateway.texts import Told
+from meter_gateway.validated_toml import Table
+
+MAX_READINGS = 8192
+"""SPEC §8.6: as many as the raw data may have."""
+
+MAX_EXPONENT, MIN_EXPONENT = 0, -12
+
+
+class ModbusState(Table):
+    host: str
+    port: int
+    unit: int
+    map: str
+    indication: str
+    period_ms: int
+
+
+class ReferenceState(Table):
+    kind: Literal["meter", "modbus", "readings"]
+    serial: str
+    name: str
+    certificates: tuple[str, ...]
+    meter: str | None = None
+    channel: int | None = None
+    modbus: ModbusState | None = None
+
+
+class ConditionState(Table):
+    name: str
+    unit: str
+    minimum: str
+    maximum: str
+
+
+class RunState(Table):
+    """What `carbonmeter compare start` was told. Thumbprints and the run's name are hexadecimal."""
+
+    run: str
+    kind: Literal["as_found", "as_left", "routine"]
+    meter: str
+    channel: int
+    person: str
+    started_ms: int
+    reference: ReferenceState
+    conditions: tuple[ConditionState, ...] = ()
+    mpe_percent: str | None = None
+    mpe: str | None = None
+    basis: str | None = None
+    drift_percent_per_year: str | None = None
+
+
+class Runs:
+    """The folder of runs under way."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def all(self) -> list[RunState]:
+        """By their start; what is no run is passed over."""
+        found = [run for path in self._folder.glob("*.json") if (run := self._load(path)) is not None]
+        return sorted(found, key=lambda run: (run.started_ms, run.run))
+
+    def find(self, name: str | None) -> RunState:
+        """The one whose name begins so, or the only one. Told otherwise."""
+        runs = [run for run in self.all() if run.run.startswith((name or "").lower())]
+        if not runs:
+            raise Told("compare.no_run" if name is None else "compare.unknown_run", run=name)
+        if len(runs) > 1:
+            raise Told("compare.several_runs", known=", ".join(run.run for run in runs))
+        return runs[0]
+
+    def start(self, state: RunState) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        path = self._folder / f"{state.run}.json"
+        trial = path.with_suffix(".new")
+        with trial.open("wb") as file:
+            file.write(state.model_dump_json(indent=1).encode())
+            file.flush()
+            os.fsync(file.fileno())
+        trial.replace(path)
+
+    def append(self, run: RunState, readings: Iterable[tuple[int, int, Decimal]]) -> None:
+        """Durable when it returns: (start_ms, end_ms, value in the quantity's unit). Nothing once the run has
+        ended.
+        """
+        if not (self._folder / f"{run.run}.json").exists():
+            return
+        lines = [json.dumps([start_ms, end_ms, str(value)]) + "\n" for start_ms, end_ms, value in readings]
+        with self._readings(run).open("ab+") as file:
+            # What a power cut left of a line must not become the beginning of this one.
+            size = file.seek(0, os.SEEK_END)
+            if size:
+                file.seek(size - 1)
+                if file.read(1) != b"\n":
+                    lines.insert(0, "\n")
+            file.write("".join(lines).encode())
+            file.flush()
+            os.fsync(file.fileno())
+
+    def readings(self, run: RunState) -> list[tuple[int, int, Decimal]]:
+        """In the order of time, each moment once: the last that was said of it."""
+        try:
+            lines = self._readings(run).read_text("utf-8").splitlines()
+        except FileNotFoundError:
+            return []
+        found = {}
+        for line in lines:
+            try:
+                start_ms, end_ms, text = json.loads(line)
+                found[start_ms, end_ms] = Decimal(text)
+            except (ValueError, TypeError, ArithmeticError):
+                continue
+        return [(start_ms, end_ms, found[start_ms, end_ms]) for start_ms, end_ms in sorted(found)][:MAX_READINGS]
+
+    def end(self, run: RunState) -> None:
+        """The run is sealed, or given up."""
+        (self._folder / f"{run.run}.json").unlink(missing_ok=True)
+        self._readings(run).unlink(missing_ok=True)
+
+    def _readings(self, run: RunState) -> Path:
+        return self._folder / f"{run.run}.readings"
+
+    @staticmethod
+    def _load(path: Path) -> RunState | None:
+        try:
+            return RunState.model_validate_json(path.read_bytes())
+        except (OSError, ValidationError):
+            return None
+
+
+def as_integers(readings: Iterable[tuple[int, int, Decimal]]) -> tuple[int, tuple[Reading, ...]]:
+    """The exponent of the finest of them, and all in units of 10^exponent."""
+    taken = list(readings)
+    exponent = min((_exponent(value) for _, _, value in taken), default=0)
+    unit = Decimal(1).scaleb(exponent)
+    return exponent, tuple(
+        Reading(start, end, int((value / unit).to_integral_value())) for start, end, value in taken
+    )
+
+
+def _exponent(value: Decimal) -> int:
+    """Digits as they were written: 50.00 was read to hundredths."""
+    exponent = value.as_tuple().exponent
+    return min(MAX_EXPONENT, max(MIN_EXPONENT, exponent)) if isinstance(exponent, int) else 0

@@ -1,0 +1,228 @@
+"""`carbonmeter compare` as a field engineer uses it: real store, signed readings, sealed events."""
+
+import hashlib
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from plant import ENERGY, POWER, Plant
+
+from meter_gateway.config import load_config
+from meter_gateway.in_situ.run_state import Runs
+from meter_gateway.metrology.conformity import Outcome
+from meter_gateway.traceability.comparison import load_comparison, open_raw
+from meter_gateway.traceability.trust import comparison_keys
+from meter_gateway.validated_toml import ConfigError
+from meter_protocol import comparison as cm
+from meter_protocol import fields as f
+from meter_tools.simulated_meter import INTERVAL_MS, START_MS
+
+
+def test_a_meter_beside_a_reference_meter_passes(plant: Plant) -> None:
+    plant.measure(20, shift_mw=2000)
+    event = plant.compare()
+    fields = event.fields
+    assert event.outcome is Outcome.PASSED
+    assert fields[cm.REASONS] == []
+    assert (fields[cm.SERIAL], fields[cm.CHANNEL], fields[f.METER]) == ("M-1 power", POWER, plant.meter.thumbprint)
+    reference = fields[cm.REFERENCE]
+    assert reference[cm.REFERENCE_METER] == plant.reference.thumbprint
+    assert [each[cm.CERTIFICATE_ID] for each in reference[cm.REFERENCE_CERTIFICATES]] == ["REF"]
+    (point,) = fields[cm.POINTS]
+    unit = 10.0 ** fields[cm.EXPONENT]
+    assert point[cm.POINT_ERROR] * unit == pytest.approx(200, abs=5)
+    assert point[cm.POINT_MPE] * unit == pytest.approx(1000, rel=0.001)
+    # U of the reference is 0.05 %, 50 W; clocks and repeatability add little at a steady load.
+    assert 50 <= point[cm.POINT_UNCERTAINTY] * unit < 60
+    # The first pair has nothing before it that shows that it is settled.
+    assert point[cm.POINT_COUNT] == 19
+    assert (fields[cm.START_MS], fields[cm.END_MS]) == (START_MS - 20, START_MS + 20 * INTERVAL_MS + 20)
+
+
+def test_the_event_holds_the_signed_readings_that_it_rests_on(plant: Plant) -> None:
+    plant.measure(60)
+    event = plant.compare()
+    folder = plant.gateway.folder / "comparisons"
+    raw = open_raw(event, folder)
+    assert event.fields[cm.RAW] is None, "sixty pairs of signed readings do not fit into a message"
+    assert len(raw[cm.RAW_CHANNEL]) == len(raw[cm.RAW_REFERENCE]) == len(raw[cm.RAW_PAIRS]) == 60
+    store_hashes = {bytes(each[cm.READING_HASH]) for each in raw[cm.RAW_CHANNEL]}
+    assert len(store_hashes) == 60
+    (beside,) = folder.glob("*.comparison-raw")
+    assert hashlib.sha256(beside.read_bytes()).hexdigest() == beside.name.partition(".")[0]
+    beside.write_bytes(beside.read_bytes()[:-1] + b"\0")
+    with pytest.raises(ConfigError, match="is not the raw data"):
+        plant.events()
+
+
+def test_a_shifted_instrument_fails(plant: Plant) -> None:
+    plant.measure(20, shift_mw=15_000)
+    event = plant.compare()
+    assert event.outcome is Outcome.FAILED
+    assert event.fields[cm.REASONS] == ["en_exceeded", "mpe_exceeded"]
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"U": 2}, "uncertainty_too_large"),
+        ({"due": "2025-12-31"}, "reference_not_in_force"),
+    ],
+)
+def test_a_poor_reference_proves_nothing(plant: Plant, change: dict[str, object], reason: str) -> None:
+    plant.certify("REF", "R-1 power", **change)
+    plant.measure(20)
+    named = ("--reference-meter", "R-1", "--reference-channel", "1", "--certificate", "REF")
+    event = plant.compare(*named)
+    assert event.outcome is Outcome.INCONCLUSIVE
+    assert event.fields[cm.REASONS] == [reason]
+
+
+def test_registers_are_compared_by_their_increases(plant: Plant) -> None:
+    plant.plan(channel=ENERGY)
+    plant.measure(30, shift_mw=1200)
+    plant.ask(
+        "compare", "start", "M-1", str(ENERGY), "--person", "N. N.", "--from", "2026-01-01T00:00:00Z",
+        "--reference-meter", "R-1", "--reference-channel", str(ENERGY),
+    )  # fmt: skip
+    plant.ask("compare", "finish")
+    (event,) = plant.events()
+    (point,) = event.fields[cm.POINTS]
+    unit = 10.0 ** event.fields[cm.EXPONENT]
+    assert point[cm.POINT_REFERENCE] * unit == pytest.approx(1666, abs=1)
+    assert point[cm.POINT_ERROR] * unit == pytest.approx(2, abs=1)
+    # One step of each register in 1666 of them: more than a third of 1 %? No; but much of it.
+    assert point[cm.POINT_UNCERTAINTY] * unit > 2 * (2 / 6) ** 0.5
+
+
+def table(plant: Plant, rows: list[tuple[int, int, float]]) -> Path:
+    path = plant.gateway.folder / "readings.csv"
+
+    def told(ms: int) -> str:
+        return datetime.fromtimestamp(ms / 1000, UTC).isoformat()
+
+    path.write_text("start,end,value\n" + "".join(f"{told(a)},{told(b)},{value:.2f}\n" for a, b, value in rows))
+    return path
+
+
+def test_typed_in_readings_of_a_portable_standard(plant: Plant) -> None:
+    """Five minutes each: the meter's minutes are averaged over them."""
+    plant.measure(30)
+    spans = [(START_MS + five * 5 * INTERVAL_MS, START_MS + (five + 1) * 5 * INTERVAL_MS) for five in range(6)]
+    path = table(plant, [(begin, end, 100_005.0 - 100) for begin, end in spans])
+    event = plant.compare(
+        "--readings", str(path), "--certificate", "PORTABLE", "--condition", "ambient temperature,Cel,21.5,22.25"
+    )  # fmt: skip
+    assert event.fields[cm.REFERENCE][cm.REFERENCE_SERIAL] == "PS-9"
+    (condition,) = event.fields[cm.CONDITIONS]
+    assert (condition[cm.CONDITION_EXPONENT], condition[cm.CONDITION_MINIMUM]) == (-2, 2150)
+    (point,) = event.fields[cm.POINTS]
+    assert point[cm.POINT_COUNT] == 6
+    assert point[cm.POINT_ERROR] * 10.0 ** event.fields[cm.EXPONENT] == pytest.approx(100, abs=3)
+
+
+def test_a_run_goes_on_where_it_was(plant: Plant) -> None:
+    """Each value is on the disk when the command returns, a torn line at the end of the file costs only itself."""
+    plant.measure(10)
+    plant.ask(
+        "compare",
+        "start",
+        "M-1",
+        "1",
+        "--person",
+        "N. N.",
+        "--from",
+        "2026-01-01T00:00:00Z",
+        "--certificate",
+        "REF",
+    )
+    (file,) = (plant.gateway.state / "comparisons").glob("*.json")
+    readings = file.with_suffix(".readings")
+    moments = [datetime.fromtimestamp((START_MS + minute * INTERVAL_MS) / 1000, UTC) for minute in range(11)]
+    plant.ask("compare", "read", "100005.0", "--at", moments[0].isoformat())
+    with readings.open("a") as torn:
+        torn.write("[1767225")
+    rest = plant.gateway.folder / "rest.csv"
+    rest.write_text("".join(f"{moment.isoformat()},100005.0\n" for moment in moments[1:]))
+    plant.ask("compare", "read", "--readings", str(rest))
+    assert len(Runs(file.parent).readings(Runs(file.parent).find(None))) == 11
+    said = plant.ask("compare", "status")
+    assert re.search(r"9 pairs used, 0 not settled, [01] not covered", said) or "10 pairs used" in said
+    assert "passed" in said
+    chinese = plant.gateway.command("--lang", "zh", "compare", "status", "--config", plant.gateway.config).stdout
+    assert "结论：合格" in chinese
+    plant.ask("compare", "finish")
+    assert not list((plant.gateway.state / "comparisons").iterdir())
+
+
+def test_an_auditor_verifies_an_event_with_the_verdict_key_alone(plant: Plant) -> None:
+    plant.measure(20)
+    event = plant.compare()
+    (path,) = (plant.gateway.folder / "comparisons").glob("*.comparison")
+    key = plant.gateway.folder / "keys" / "verdict.pub.pem"
+    done = plant.gateway.command("verify", path, "--key", key)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert event.run in done.stdout
+    assert "M-1 power" in done.stdout
+    assert "passed" in done.stdout
+    chinese = plant.gateway.command("--lang", "zh", "verify", path, "--key", key).stdout
+    assert "合格" in chinese
+
+
+def test_an_event_that_was_changed_is_refused(plant: Plant) -> None:
+    plant.measure(20)
+    event = plant.compare()
+    (path,) = (plant.gateway.folder / "comparisons").glob("*.comparison")
+    good = path.read_bytes()
+    keys = comparison_keys(load_config(plant.gateway.config))
+    assert load_comparison(path, keys) == event
+    for place in range(0, len(good), 97):
+        path.write_bytes(good[:place] + bytes([good[place] ^ 4]) + good[place + 1 :])
+        with pytest.raises(ConfigError, match="is no comparison of this gateway"):
+            load_comparison(path, keys)
+
+
+def test_a_zero_check_of_an_analyser(plant: Plant) -> None:
+    plant.plan("zero_span = { interval_days = 7, limit = 500 }\n")
+    check = ("compare", "check", "M-1", "1", "zero", "--person", "N. N.", "--cylinder", "G-1")
+    assert "passed" in plant.ask(*check, "120.5")
+    failed = plant.gateway.command(*check, "--config", plant.gateway.config, "501")
+    assert failed.returncode == 1
+    assert "[limit_exceeded]" in failed.stdout
+    assert [each.outcome for each in plant.events()] == [Outcome.PASSED, Outcome.FAILED]
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("start", "M-1", "9", "--person", "x"), "the meter has no channel 9"),
+        (("start", "M-1", "1", "--person", "x", "--certificate", "NO"), "no certificate NO is held"),
+        (("start", "M-1", "1", "--person", "x"), "give --reference-serial"),
+        (("start", "M-1", "1", "--person", "x", "--modbus", "here"), "needs --map and --indication"),
+        (
+            ("start", "M-1", "1", "--person", "x", "--modbus", "here", "--map", "fox_ft3", "--indication", "x"),
+            "write host:port/unit",
+        ),
+        (("start", "M-1", "2", "--person", "x", "--certificate", "REF"), "give --mpe-percent or --mpe"),
+        (("start", "M-1", "1", "--person", "", "--certificate", "REF"), "is empty or longer than 64 bytes"),
+        (("status",), "no comparison is under way"),
+        (("finish", "--run", "ab"), "no comparison begins with ab"),
+        (("check", "M-1", "1", "zero", "1", "--person", "x", "--cylinder", "G"), "has no plan with zero_span"),
+    ],
+)
+def test_what_has_to_be_corrected_is_one_line(plant: Plant, words: tuple[str, ...], told: str) -> None:
+    done = plant.gateway.command("compare", *words, "--config", plant.gateway.config)
+    assert done.returncode == 2, done.stdout
+    assert told in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("line", ["x", "2026-01-01T00:00:00,1", "2026-01-01T00:00:00Z,one", "a,b,c,d"])
+def test_a_line_that_is_no_reading_is_named(plant: Plant, line: str) -> None:
+    path = plant.gateway.folder / "readings.csv"
+    path.write_text(f"time,value\n2026-01-01T00:00:00Z,100000\n{line}\n")
+    words = ("start", "M-1", "1", "--person", "x", "--certificate", "REF", "--readings", str(path))
+    done = plant.gateway.command("compare", *words, "--config", plant.gateway.config)
+    assert "line 3 is neither" in done.stderr
+    assert not (plant.gateway.state / "comparisons").exists()

@@ -1,0 +1,166 @@
+"""What comparisons say about readings, as periods: one changed fact at a time."""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from meter_gateway.traceability.calibration import END_MS
+from meter_gateway.traceability.check_plan import DAY_MS, Drift, Plan, ZeroSpan
+from meter_gateway.traceability.comparison import Comparison
+from meter_gateway.traceability.comparison_facts import Period, periods
+from meter_protocol import comparison as cm
+
+FROM = 1_767_225_600_000
+PASSED, FAILED, INCONCLUSIVE = cm.PASSED, cm.FAILED, cm.INCONCLUSIVE
+
+
+def day(number: float) -> int:
+    return FROM + round(number * DAY_MS)
+
+
+def run(at_day: float, outcome: int = PASSED, kind: int = cm.ROUTINE, error: int = 0) -> Comparison:
+    """`error` in hundredths of the MPE."""
+    point = {cm.POINT_ERROR: error, cm.POINT_MPE: 100}
+    fields = {
+        cm.RUN: round(at_day * 100).to_bytes(8, "big"),
+        cm.KIND: kind,
+        cm.END_MS: day(at_day),
+        cm.OUTCOME: outcome,
+        cm.POINTS: [point],
+        cm.EXPONENT: 0,
+    }
+    return Comparison(bytes(32), fields)
+
+
+def plan(**said: Any) -> Plan:
+    start = datetime.fromtimestamp(FROM / 1000, UTC)
+    return Plan.model_validate(
+        {"meter": "ab" * 32, "channel": 1, "from": start, "mpe_percent": Decimal(1), **said},
+    )
+
+
+def found(runs: Iterable[Comparison], asked: Plan | None = None) -> set[tuple[str, float, float]]:
+    """In days since the instrument was put in place; infinity for what lasts."""
+    return {
+        (code, (from_ms - FROM) / DAY_MS, float("inf") if to_ms == END_MS else (to_ms - FROM) / DAY_MS)
+        for code, from_ms, to_ms in periods(list(runs), asked, FROM, END_MS)
+    }
+
+
+LAST = float("inf")
+
+
+@pytest.mark.parametrize(
+    ("runs", "expected"),
+    [
+        ([], set()),
+        ([run(10)], set()),
+        (
+            [run(10), run(20, FAILED, cm.AS_FOUND)],
+            {("suspect_since_comparison", 10, 20), ("comparison_failed", 20, LAST)},
+        ),
+        (
+            [run(10), run(20, FAILED, cm.AS_FOUND), run(21, PASSED, cm.AS_LEFT)],
+            {("suspect_since_comparison", 10, 20), ("comparison_failed", 20, 21)},
+        ),
+        # Never compared before: since it was put in place.
+        ([run(20, FAILED)], {("suspect_since_comparison", 0, 20), ("comparison_failed", 20, LAST)}),
+        # After an adjustment a failure says nothing about the time before.
+        ([run(10), run(20, FAILED, cm.AS_LEFT)], {("comparison_failed", 20, LAST)}),
+        ([run(10), run(20, INCONCLUSIVE)], {("comparison_inconclusive", 20, LAST)}),
+        ([run(10), run(20, INCONCLUSIVE), run(30)], {("comparison_inconclusive", 20, 30)}),
+        # An inconclusive run is no pass: the doubt reaches back beyond it.
+        (
+            [run(10), run(20, INCONCLUSIVE), run(30, FAILED)],
+            {
+                ("comparison_inconclusive", 20, 30),
+                ("suspect_since_comparison", 10, 30),
+                ("comparison_failed", 30, LAST),
+            },
+        ),
+        # A check with gas is no comparison.
+        ([run(10, FAILED, cm.ZERO)], set()),
+    ],
+)
+def test_outcomes(runs: list[Comparison], expected: set[tuple[str, float, float]]) -> None:
+    assert found(runs) == expected
+
+
+@pytest.mark.parametrize(
+    ("runs", "expected"),
+    [
+        ([], {("comparison_missing", 0, LAST)}),
+        ([run(10)], {("comparison_missing", 0, 10), ("comparison_overdue", 40, LAST)}),
+        ([run(10), run(35)], {("comparison_missing", 0, 10), ("comparison_overdue", 65, LAST)}),
+        (
+            [run(10), run(50)],
+            {("comparison_missing", 0, 10), ("comparison_overdue", 40, 50), ("comparison_overdue", 80, LAST)},
+        ),
+    ],
+)
+def test_intervals(runs: list[Comparison], expected: set[tuple[str, float, float]]) -> None:
+    assert found(runs, plan(interval_days=30)) == expected
+    assert found(runs, plan()) == set()
+
+
+DRIFTING = [run(10, error=0), run(20, error=40), run(30, error=60), run(40, error=60)]
+
+
+@pytest.mark.parametrize(
+    ("drift", "since"),
+    [
+        # Σ: 0, 0.35, 0.9 > 0.5: within the limits for the last time at day 20.
+        (Drift(chart="cusum", sigma=Decimal("0.1")), 20),
+        # z: 0, 0.12, 0.264 > 0.3·√(0.3/1.7) = 0.126: the second is within by a little.
+        (Drift(chart="ewma", sigma=Decimal("0.1")), 20),
+        (Drift(chart="individuals", sigma=Decimal("0.1")), 10),
+    ],
+)
+def test_drift_counts_from_the_last_run_within_the_limits(drift: Drift, since: int) -> None:
+    assert found(DRIFTING, plan(drift=drift)) == {("drift_detected", since, LAST)}
+    adjusted = [*DRIFTING, run(41, kind=cm.AS_LEFT)]
+    assert found(adjusted, plan(drift=drift)) == {("drift_detected", since, 41)}
+    assert found([run(at, error=5) for at in range(10, 60, 10)], plan(drift=drift)) == set()
+
+
+def checks(*errors: int, failed: tuple[int, ...] = ()) -> list[Comparison]:
+    return [
+        run(place + 1, FAILED if place in failed else PASSED, cm.ZERO, error) for place, error in enumerate(errors)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("events", "asked", "expected"),
+    [
+        (checks(0, 9, 0, failed=(1,)), {}, {("zero_span_failed", 2, 3)}),
+        (checks(0, 9, failed=(1,)), {}, {("zero_span_failed", 2, LAST)}),
+        # Within the limit each, and drifting all the same: Σ of 2 - 0.501 passes 2.85 at the second.
+        (checks(2, 2, 0), {"s_ams": Decimal(1)}, {("zero_span_failed", 2, 3)}),
+        (checks(1, 1, 1), {"s_ams": Decimal(1)}, set()),
+        (
+            checks(0),
+            {"interval_days": 7},
+            {("zero_span_overdue", 8, LAST), ("zero_span_overdue", 7, LAST)},
+        ),
+    ],
+)
+def test_zero_and_span_checks(
+    events: list[Comparison], asked: dict[str, Any], expected: set[tuple[str, float, float]]
+) -> None:
+    """The last: one of both was never made, and the other a day after the beginning."""
+    assert found(events, plan(zero_span=ZeroSpan(limit=Decimal(5), **asked))) == expected
+
+
+def test_a_period_touches_what_is_partly_in_it() -> None:
+    period = Period("x", 10, 20)
+    assert [bool(period.codes(*span)) for span in ((0, 10), (0, 11), (12, 13), (19, 30), (20, 30))] == [
+        False, True, True, True, False,
+    ]  # fmt: skip
+
+
+def test_nothing_is_said_about_a_time_in_which_another_instrument_was_there() -> None:
+    runs = [run(10), run(20, FAILED)]
+    assert periods(runs, None, day(12), day(15)) == (Period("suspect_since_comparison", day(12), day(15)),)

@@ -1,0 +1,200 @@
+"""A reference instrument on Modbus: a real pymodbus server, read by the running gateway while a run lasts."""
+
+import asyncio
+import struct
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from plant import POWER, Plant, channels
+from pymodbus.server import ModbusTcpServer
+from pymodbus.simulator import DataType, SimData, SimDevice
+
+from meter_gateway.in_situ.modbus_reference import Poller, modbus_of, value_of
+from meter_gateway.in_situ.run_state import ReferenceState, RunState
+from meter_gateway.metrology.conformity import Outcome
+from meter_gateway.register_map import Register
+from meter_gateway.texts import Told
+from meter_protocol import comparison as cm
+from meter_tools.simulated_meter import INTERVAL_MS
+
+MAP = """
+title = "Portable standard"
+maker = "x"
+model = "y"
+source = "this test"
+checked = "by this test"
+[[register]]
+name = "power"
+quantity = "active_power"
+function = "holding"
+address = 0
+type = "float32"
+unit = "kW"
+exponent = -1
+range = [0, 1000]
+[[condition]]
+function = "holding"
+address = 4
+type = "uint16"
+value = 0
+meaning = "no error is active"
+[serial]
+function = "holding"
+address = 10
+type = "text2"
+"""
+SECOND_MS = 1000
+UNIT = 7
+
+
+def registers(kilowatts: float, serial: str = "PS-9", error: int = 0) -> list[int]:
+    high, low = struct.unpack(">HH", struct.pack(">f", kilowatts))
+    text = struct.unpack(">HH", serial.encode())
+    return [high, low, 0, 0, error, 0, 0, 0, 0, 0, *text]
+
+
+Serve = Callable[[list[int]], Awaitable[int]]
+
+
+@pytest.fixture
+async def serve(free_port: Callable[[], int]) -> AsyncIterator[Serve]:
+    servers: list[ModbusTcpServer] = []
+
+    async def start(values: list[int]) -> int:
+        port = free_port()
+        device = SimDevice(UNIT, [SimData(0, values=values, datatype=DataType.REGISTERS)])
+        server = ModbusTcpServer(device, address=("127.0.0.1", port))
+        servers.append(server)
+        await server.serve_forever(background=True)
+        return port
+
+    yield start
+    for server in servers:
+        await server.shutdown()
+
+
+async def test_a_reference_that_the_gateway_reads(
+    plant: Plant,
+    serve: Serve,
+    connect: Callable[[Any], Awaitable[Any]],
+    until: Callable[[Callable[[], bool]], Awaitable[None]],
+) -> None:
+    """The meter shows 0.2 % more than one standard, 2 % more than the other; the third has a poor certificate."""
+    good, low = await serve(registers(100.0)), await serve(registers(98.0))
+    (plant.gateway.folder / "standard.toml").write_text(MAP)
+    plant.certify("POOR", "PS-9", U=3)
+    text = plant.gateway.config.read_text()
+    plant.gateway.config.write_text(text.replace("'PORTABLE.toml'", "'PORTABLE.toml', 'POOR.toml'"))
+    plant.plan(interval_days=None, min_pairs=3)
+    plant.gateway.start()
+    line = await connect(plant.gateway)
+    for port, certificate in ((good, "PORTABLE"), (low, "PORTABLE"), (good, "POOR")):
+        await asyncio.to_thread(
+            plant.ask, "compare", "start", "M-1", str(POWER), "--person", "N. N.", "--kind", "as-found",
+            "--modbus", f"127.0.0.1:{port}/{UNIT}", "--map", str(plant.gateway.folder / "standard.toml"),
+            "--indication", "power", "--period-ms", "100", "--certificate", certificate,
+        )  # fmt: skip
+    folder = plant.gateway.state / "comparisons"
+    first_ms = time.time_ns() // 1_000_000 + 2 * SECOND_MS
+
+    def read_for_seven_seconds() -> bool:
+        files = list(folder.glob("*.readings"))
+        return len(files) == 3 and time.time_ns() // 1_000_000 > first_ms + 7 * SECOND_MS
+
+    await until(read_for_seven_seconds)
+    plant.meter.channels = channels(2000)
+    for second in range(6):
+        plant.meter.time_ms = first_ms + (second + 1) * SECOND_MS - INTERVAL_MS
+        line.send(plant.meter.readings(DURATION_MS=SECOND_MS))
+    await until(lambda: plant.gateway.status()["counts"]["stored"] >= 6)
+    runs = [path.stem for path in sorted(folder.glob("*.json"), key=lambda path: path.stat().st_mtime_ns)]
+    for run in runs:
+        await asyncio.to_thread(plant.ask, "compare", "finish", "--run", run)
+    line.close()
+    outcomes = {event.run: event for event in plant.events()}
+    assert [outcomes[run].outcome for run in runs] == [Outcome.PASSED, Outcome.FAILED, Outcome.INCONCLUSIVE]
+    assert outcomes[runs[1]].fields[cm.REASONS] == ["en_exceeded", "mpe_exceeded"]
+    assert outcomes[runs[2]].fields[cm.REASONS] == ["uncertainty_too_large"]
+    passed = outcomes[runs[0]].fields
+    assert passed[cm.REFERENCE][cm.REFERENCE_KIND] == cm.READ_BY_GATEWAY
+    (point,) = passed[cm.POINTS]
+    assert point[cm.POINT_ERROR] * 10.0 ** passed[cm.EXPONENT] == pytest.approx(200, abs=10)
+    assert plant.gateway.stop() == 0
+
+
+def run_with(port: int, where: Path) -> RunState:
+    path = where / "standard.toml"
+    path.write_text(MAP)
+    said = modbus_of(f"127.0.0.1:{port}/{UNIT}", str(path), "power", 100)
+    return RunState(
+        run="00" * 8,
+        kind="routine",
+        meter="00" * 32,
+        channel=1,
+        person="N. N.",
+        started_ms=0,
+        reference=ReferenceState(kind="modbus", serial="PS-9", name="x", certificates=(), modbus=said),
+    )
+
+
+@pytest.mark.parametrize(
+    ("values", "taken"),
+    [
+        (registers(100.0), True),
+        (registers(100.0, serial="PS-8"), False),
+        (registers(100.0, error=3), False),
+        (registers(float("nan")), False),
+        (registers(1001.0), False),
+        (registers(100.0)[:11], False),
+    ],
+)
+async def test_what_gives_no_reading(values: list[int], taken: bool, serve: Serve, tmp_path: Path) -> None:
+    """Another instrument, an error, no number, a number out of range, registers that are not there."""
+    found: list[Decimal] = []
+
+    async def append(_run: RunState, value: Decimal, _at_ms: int) -> None:
+        found.append(value)
+
+    poller = Poller(run_with(await serve(values), tmp_path), append, lambda: 5)
+    task = asyncio.create_task(poller.poll())
+    await asyncio.sleep(1.0)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert bool(found) == taken
+    assert set(found) <= {Decimal("100000.0")}
+
+
+@pytest.mark.parametrize("text", ["", "host", "host:502", "host:x/1", "host:502/256", ":502/1", "host:70000/1"])
+def test_what_is_no_place_of_an_instrument(text: str) -> None:
+    with pytest.raises(Told):
+        modbus_of(text, "fox_ft3", "mass_flow", 1000)
+
+
+@pytest.mark.parametrize(
+    ("kind", "order", "words", "expected"),
+    [
+        ("uint16", "high", [65535], "65535"),
+        ("int16", "high", [65535], None),
+        ("uint32", "high", [1, 2], "65538"),
+        ("uint32", "low", [2, 1], "65538"),
+        ("bcd32", "high", [0x0012, 0x3456], "123456"),
+        ("bcd32", "high", [0x0012, 0x345A], None),
+        ("float32", "high", [0x4366, 0x3334], "230"),
+        ("float32", "low", [0x3334, 0x4366], "230"),
+        ("float64", "high", [0x405E, 0xDD2F, 0x1A9F, 0xBE77], "123"),
+    ],
+)
+def test_numbers_of_registers(kind: str, order: str, words: list[int], expected: str | None) -> None:
+    """The SDM630's published answer 4366 3334 is 230.2 V; steps here are of one."""
+    register = Register.model_validate(
+        {
+            "name": "x", "quantity": "voltage", "function": "input", "address": 0, "type": kind, "unit": "V",
+            "exponent": 0, "range": [Decimal(0), Decimal(10**6)], "word_order": order,
+        }
+    )  # fmt: skip
+    value = value_of(register, words)
+    assert value == (None if expected is None else Decimal(expected))
