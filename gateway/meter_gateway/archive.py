@@ -59,23 +59,26 @@ class Archive:
         newest_first: bool = False,
     ) -> list[StoredMessage]:
         """Messages by time (from inclusive, to exclusive), of one meter or of all."""
-        wanted = ",".join(str(t.CHAIN_TYPES.index(typ)) for typ in types)
-        conditions, arguments = [f"message.type IN ({wanted})"], list[int | bytes]()
-        for condition, argument in (
-            ("meter.thumbprint = ?", thumbprint),
-            ("message.time_ms >= ?", from_ms),
-            ("message.time_ms < ?", to_ms),
-        ):
-            if argument is not None:
-                conditions.append(condition)
-                arguments.append(argument)
+        conditions, arguments = _conditions(thumbprint, from_ms, to_ms, types)
         order = "DESC" if newest_first else "ASC"
         rows = self._database.query(
-            f"{_MESSAGES} {_LATEST_VERDICT} WHERE {' AND '.join(conditions)}"
+            f"{_MESSAGES} {_LATEST_VERDICT} WHERE {conditions}"
             f" ORDER BY message.time_ms {order}, message.id {order} LIMIT ?",
             (*arguments, limit),
         )
         return [_message(row) for row in rows]
+
+    def count(
+        self,
+        thumbprint: bytes | None = None,
+        from_ms: int | None = None,
+        to_ms: int | None = None,
+        types: tuple[str, ...] = t.CHAIN_TYPES,
+    ) -> int:
+        """How many `messages` there are, without a limit."""
+        conditions, arguments = _conditions(thumbprint, from_ms, to_ms, types)
+        ((count,),) = self._database.query(f"{_COUNT} WHERE {conditions}", arguments)
+        return int(count)
 
     def message(self, thumbprint: bytes, epoch: bytes, sequence: int) -> StoredMessage | None:
         """The one message at this place in a meter's chain."""
@@ -123,6 +126,23 @@ class Archive:
         return dict(
             self._database.query("SELECT name, value FROM counter WHERE name <> 'registry_version' ORDER BY name")
         )
+
+
+_COUNT = "SELECT count(*) FROM message JOIN chain ON chain.id = message.chain JOIN meter ON meter.id = chain.meter"
+
+
+def _conditions(
+    thumbprint: bytes | None, from_ms: int | None, to_ms: int | None, types: tuple[str, ...]
+) -> tuple[str, tuple[int | bytes, ...]]:
+    """SQL and its arguments."""
+    wanted = ",".join(str(t.CHAIN_TYPES.index(typ)) for typ in types)
+    asked = {
+        "meter.thumbprint = ?": thumbprint,
+        "message.time_ms >= ?": from_ms,
+        "message.time_ms < ?": to_ms,
+    }
+    given = {condition: argument for condition, argument in asked.items() if argument is not None}
+    return " AND ".join([f"message.type IN ({wanted})", *given]), tuple(given.values())
 
 
 _MESSAGES = (

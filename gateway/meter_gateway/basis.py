@@ -16,6 +16,8 @@ from decimal import Decimal
 from enum import Enum
 from typing import Any
 
+from pydantic import BaseModel
+
 from meter_gateway.database import Database
 from meter_gateway.policy import Scheme
 from meter_gateway.traceability.trust import Trust
@@ -33,6 +35,7 @@ MAX_CAUSE_BYTES = MAX_TEXT
 
 
 def basis_of(trust: Trust, scheme: Scheme) -> dict[str, bytes]:
+    numbers = trust.thresholds
     entries: dict[str, Any] = {
         "clock limits": (*trust.clocks, trust.clock_trusted, trust.max_jitter_ms),
         "offset from UTC": trust.utc_offset_minutes,
@@ -41,8 +44,18 @@ def basis_of(trust: Trust, scheme: Scheme) -> dict[str, bytes]:
         "rules of judgement": RULES,
         "decision rule": trust.rule,
         "makers": trust.makers.fingerprints(),
-        "scheme": (scheme.name, sorted(scheme.refuse), sorted(scheme.inform)),
+        "scheme": (
+            scheme.name,
+            sorted(scheme.refuse),
+            sorted(scheme.inform),
+            numbers.data_validity,
+            sorted((each.name, percent) for each, percent in numbers.uncertainty_targets().items()),
+        ),
     }
+    for limit in trust.plausible.limits:
+        entries[f"limit of channel {limit.channel} of {limit.meter.hex()[:16]}"] = limit
+    for balance in trust.plausible.balances:
+        entries[f"balance {balance.name} of {balance.meter.hex()[:16]}"] = balance
     for certificate in trust.register:
         entries[f"certificate {certificate.identifier}"] = certificate
     for comparison in trust.comparisons:
@@ -99,6 +112,8 @@ def _plain(value: Any) -> Any:
         return value.hex()
     if isinstance(value, Decimal | date):
         return str(value)
+    if isinstance(value, BaseModel):
+        return [_plain(each) for _, each in value]
     if is_dataclass(value):
         return [_plain(getattr(value, each.name)) for each in fields(value)]
     if isinstance(value, list | tuple):

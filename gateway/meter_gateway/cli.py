@@ -8,6 +8,7 @@ import typer
 from meter_gateway.commands import certificate, compare, gateway, meters, parameters, rejected, update, uplink
 from meter_gateway.commands.budget import budget
 from meter_gateway.commands.doctor import doctor
+from meter_gateway.commands.quality import quality
 from meter_gateway.commands.readings import readings
 from meter_gateway.commands.rejudge import history, rejudge
 from meter_gateway.commands.terminal import Commands, new_terminal
@@ -51,6 +52,7 @@ app.add_typer(update.app, name="update")
 app.add_typer(uplink.app, name="uplink")
 app.add_typer(rejected.app, name="rejected")
 app.command()(readings)
+app.command()(quality)
 app.command()(history)
 app.command()(rejudge)
 app.command()(trace)

@@ -91,7 +91,7 @@ def _scheme(value: Any, info: ValidationInfo) -> Any:
         return _file(value, info)
     names = sorted(path.stem for path in SCHEMES.glob("*.toml"))
     if value not in names:
-        raise problem("is not a scheme", f"write {' or '.join(names)}, or the path of a .toml file")
+        raise problem("is not a scheme", f"write one of {', '.join(names)}, or the path of a .toml file")
     return SCHEMES / f"{value}.toml"
 
 
@@ -278,6 +278,7 @@ class TraceabilitySection(Table):
     certificates: Files = Field(default=(), examples=['["certificates/*.toml"]'])
     bindings: Files = Field(default=(), examples=['["bindings.toml"]'])
     checks: Files = Field(default=(), examples=['["checks.toml"]'])
+    plausibility: Files = Field(default=(), examples=['["plausibility.toml"]'])
     utc_offset: Annotated[int, BeforeValidator(_utc_offset)] = Field(default=0, examples=['"+08:00"'])
     """Minutes; a certificate's dates begin at midnight there."""
 

@@ -10,17 +10,18 @@ from decimal import Decimal
 from itertools import pairwise
 from xml.sax.saxutils import escape
 
+from meter_gateway import svg
 from meter_gateway.traceability.certificate import CalibrationResult, ErrorLimits
 
 _WIDTH, _HEIGHT = 760, 420
 _LEFT, _RIGHT, _TOP, _BOTTOM = 90, 20, 50, 60
 _TICKS = 5
-_FONT = "font-family='DejaVu Sans, Noto Sans CJK SC, sans-serif' font-size='12'"
-_STYLE = """<style>
+_STYLE = """
 .frame,.grid{fill:none;stroke:#bbb}.grid{stroke-dasharray:2 3}.zero{stroke:#555}
 .bar{stroke:#1f5fa8;stroke-width:2}.point{fill:#1f5fa8}.curve{fill:none;stroke:#1f5fa8;stroke-opacity:.4}
 .acceptance{stroke:#c0392b;stroke-width:1.5}.tolerance{stroke:#c0392b;stroke-dasharray:6 4}
-</style>"""
+.title{font-size:15px}
+"""
 
 
 def draw(result: CalibrationResult, title: str, axis_label: str, error_label: str) -> str:
@@ -43,12 +44,9 @@ def draw(result: CalibrationResult, title: str, axis_label: str, error_label: st
     middle = (_LEFT + _WIDTH - _RIGHT) / 2
     turned = f"translate(18 {(_TOP + _HEIGHT - _BOTTOM) / 2:.0f}) rotate(-90)"
     parts = [
-        f"<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 {_WIDTH} {_HEIGHT}' {_FONT}>",
-        _STYLE,
-        f"<rect width='{_WIDTH}' height='{_HEIGHT}' fill='white'/>",
-        f"<text x='{_WIDTH / 2:.0f}' y='24' text-anchor='middle' font-size='15'>{escape(title)}</text>",
+        svg.text(_WIDTH / 2, 24, title, "class='title' text-anchor='middle'"),
         *_grid(horizontal, vertical),
-        f"<text x='{middle:.0f}' y='{_HEIGHT - 16}' text-anchor='middle'>{escape(axis_label)}</text>",
+        svg.text(middle, _HEIGHT - 16, axis_label, "text-anchor='middle'"),
         f"<text transform='{turned}' text-anchor='middle'>{escape(error_label)}</text>",
     ]
     for name in ("tolerance", "acceptance"):
@@ -65,7 +63,7 @@ def draw(result: CalibrationResult, title: str, axis_label: str, error_label: st
             f"<g><title>{escape(told)}</title><path class='bar' d='{bar}'/>"
             f"<circle class='point' cx='{at:.1f}' cy='{vertical(error):.1f}' r='4'/></g>"
         )
-    return "\n".join([*parts, "</svg>\n"])
+    return svg.document(_WIDTH, _HEIGHT, _STYLE, parts)
 
 
 class _Scale:

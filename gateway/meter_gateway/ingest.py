@@ -83,6 +83,10 @@ class Ingest:
         self._forked: set[bytes] = set()
         self._registry_version = -1
 
+    def forget(self) -> None:
+        """What the chains taught is read from the store when it is next needed."""
+        self._chains.forget()
+
     def process(self, group: Sequence[Received], now: GatewayTime) -> Outcome:
         return self.finish(self.begin(group), now)
 

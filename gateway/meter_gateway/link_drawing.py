@@ -1,19 +1,16 @@
 """A traceability chain as a drawing: boxes from the instrument at the bottom up to the national institutes."""
 
 from collections.abc import Callable
-from html import escape
 
+from meter_gateway import svg
 from meter_gateway.traceability.hierarchy import Link
 
 LINE = 18
 PAD = 10
 GAP = 36
-LETTER = 7.2
-WIDE_LETTER = 13.5
-"""Widths of 12 px letters, Latin and Chinese, in px."""
 
 _STYLE = (
-    "text{font:12px sans-serif;fill:#1a1a1a}.name{font-weight:bold}rect{fill:#fff;stroke:#356;stroke-width:1.5}"
+    ".name{font-weight:bold}rect{fill:#fff;stroke:#356;stroke-width:1.5}"
     ".faulty rect{stroke:#b00020;stroke-width:2.5;fill:#fff4f4}.weakest rect{stroke-dasharray:6 3}"
     "path{stroke:#356;stroke-width:1.5;fill:none}"
 )
@@ -25,11 +22,7 @@ def draw(instrument: Link, weakest: Link | None, lines_of: Callable[[Link], list
     parts: list[str] = []
     box.draw(parts, PAD, PAD + box.rise, weakest)
     width, height = box.span + 2 * PAD, box.rise + box.height + 2 * PAD
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{height:.0f}" '
-        f'viewBox="0 0 {width:.0f} {height:.0f}"><style>{_STYLE}</style>'
-        f'<rect width="100%" height="100%" style="fill:#fff;stroke:none"/>{"".join(parts)}</svg>\n'
-    )
+    return svg.document(width, height, _STYLE, parts)
 
 
 class _Box:
@@ -39,7 +32,7 @@ class _Box:
         self.link = link
         self.lines = lines_of(link)
         self.above: list[_Box] = [_Box(standard, lines_of) for standard in link.standards]
-        self.width: float = max(map(_width, self.lines)) + 2 * PAD
+        self.width: float = max(map(svg.text_width, self.lines)) + 2 * PAD
         self.height: float = LINE * len(self.lines) + PAD
         self.span: float = max(self.width, sum(box.span for box in self.above) + PAD * max(0, len(self.above) - 1))
         self.rise: float = max((box.rise + box.height + GAP for box in self.above), default=0)
@@ -61,11 +54,6 @@ class _Box:
         parts.append(f'<g class="{classes}"><rect x="{x:.1f}" y="{top:.1f}" ')
         parts.append(f'width="{self.width:.1f}" height="{self.height:.1f}" rx="4"/>')
         for number, line in enumerate(self.lines, start=1):
-            name = ' class="name"' if number == 1 else ""
-            parts.append(f'<text{name} x="{x + PAD:.1f}" y="{top + LINE * number:.1f}">{escape(line)}</text>')
+            parts.append(svg.text(x + PAD, top + LINE * number, line, 'class="name"' if number == 1 else ""))
         parts.append("</g>")
         return middle
-
-
-def _width(line: str) -> float:
-    return sum(LETTER if ord(letter) < 0x1100 else WIDE_LETTER for letter in line)

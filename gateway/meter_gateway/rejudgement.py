@@ -7,6 +7,9 @@ whether the meter was barred, and that a message came after its meter had attest
 
 A page is read, judged, and recorded in one transaction with its signed batch. Whatever interrupts the work,
 another run goes on with the verdicts that still differ.
+
+What a chain has taught depends on the limits too (plausibility.py). So at the end of a chain, where the replay has
+come as far as ingest, its state takes the place of the stored one: `keep_states`.
 """
 
 from collections import Counter
@@ -84,6 +87,7 @@ class Rejudgement:
         self._cause = cause
         self._latest: dict[int, _Latest] = {}
         self._revised: dict[tuple[Verdict, int], Verdict] = {}
+        self._ended: list[tuple[int, ChainState]] = []
         # Each chain's state is made when its turn comes.
         self._pages = self._walk(
             _Replay(chain, ChainState.new(thumbprint), epoch, store, trust)
@@ -103,6 +107,15 @@ class Rejudgement:
         batch.seal(sealer)
         self._store.commit(commit)
 
+    def keep_states(self) -> bool:
+        """Store what the chains that have come to their end taught; True if ingest has to forget what it knew.
+
+        To be called after each page by whoever records, before anything else is judged.
+        """
+        ended, self._ended = self._ended, []
+        renewed = [self._store.renew_state(chain, state.next_sequence, state.dumps()) for chain, state in ended]
+        return any(renewed)
+
     def _walk(self, replays: "Iterable[_Replay]") -> Iterator[list[Revision]]:
         for replay in replays:
             first = 0
@@ -110,6 +123,8 @@ class Rejudgement:
                 first = rows[-1].message.sequence + 1
                 latest = [self._latest_of(row) for row in rows]
                 yield self._compare(replay, rows, latest, replay.findings(rows, latest))
+            self._ended.append((replay.chain, replay.state))
+            yield []
 
     def _compare(
         self, replay: "_Replay", rows: Sequence[JudgedRow], latest: Sequence[_Latest], found: Sequence[Assessed]

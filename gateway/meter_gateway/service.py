@@ -155,7 +155,14 @@ class Service:
         )
         self._pump = Pump(self._inbox, ingest, clock.now, threads.ingest, self._take)
         self._upkeep = Upkeep(
-            store, sealers.verdict, clock.now, threads.ingest, self._wake_uplink, ingest.trust, scheme
+            store,
+            sealers.verdict,
+            clock.now,
+            threads.ingest,
+            self._wake_uplink,
+            ingest.trust,
+            scheme,
+            ingest.forget,
         )
         self._references = References(state_dir.comparisons_dir(config), self._call, self._now_ms)
         self._comparisons_ns = _changed_ns(config.comparisons.folder)

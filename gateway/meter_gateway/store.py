@@ -266,6 +266,15 @@ class Store:
             self._hold_opinion(encoded, number)
         self._hold_budgets(change.budgets)
 
+    def renew_state(self, chain: int, next_sequence: int, state: bytes) -> bool:
+        """Whether the chain is where this state is, and its own was another."""
+        with self.database.transaction() as connection:
+            done = connection.execute(
+                "UPDATE chain SET state = ? WHERE id = ? AND head_sequence + 1 = ? AND state IS NOT ?",
+                (state, chain, next_sequence, state),
+            )
+            return done.rowcount > 0
+
     def _add_exceptions(self, connection: sqlite3.Connection, change: Commit) -> None:
         """What is empty in nearly every group."""
         connection.executemany("INSERT OR REPLACE INTO attested_gap VALUES (?, ?, ?)", change.gaps)

@@ -26,7 +26,8 @@ _log = logging.getLogger(__name__)
 
 
 class Upkeep:
-    """`thread` is ingest's; `revised` is told that there is something new in the outbox."""
+    """`thread` is ingest's; `revised` is told that there is something new in the outbox, and `forget` makes ingest
+    read the states of its chains again."""
 
     def __init__(
         self,
@@ -37,12 +38,14 @@ class Upkeep:
         revised: Callable[[], None],
         trust: Trust,
         scheme: Scheme,
+        forget: Callable[[], None],
     ) -> None:
         self._store = store
         self._sealer = sealer
         self._now = now
         self._thread = thread
         self._revised = revised
+        self._forget = forget
         self._renewed = asyncio.Event()
         self.renew(trust, scheme)
         self.revisions = 0
@@ -100,6 +103,8 @@ class Upkeep:
         revisions = work.next_page()
         if revisions:
             work.record(revisions, self._sealer, self._now())
+        if work.keep_states():
+            self._forget()
         return None if revisions is None else len(revisions)
 
     async def _call(self, function: Callable[[], Result]) -> Result:

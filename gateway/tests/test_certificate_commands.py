@@ -346,3 +346,40 @@ def test_without_a_folder_or_a_binding_file_the_remedy_is_told(site: Site) -> No
     )
     assert 'add folder = "certificates"' in site.run("import", given)[1]
     assert 'add bindings = ["bindings.toml"]' in bind(site, "x", "y", "2026-09-01T08:00+08:00")[1]
+
+
+def test_a_reference_gas_is_imported_listed_shown_and_ended(site: Site) -> None:
+    site.run("import", site.file(GAS, "gas.toml"))
+    assert site.kept() == ["GBW-E-2026-0815.toml"]
+    code, told = site.run("list")
+    assert code == 0
+    assert re.search(r"GBW-E-2026-0815 .* D123456 .* co2_fraction .* 2027-03-01", told)
+    code, told = site.run("show", "GBW-E-2026-0815", lang="zh")
+    assert re.search(r"D123456 .* 12.03 % .* 0.06 % .* nitrogen .* 1000 kPa", told)
+    assert "标准气体" in told
+    assert site.run("show", "GBW-E-2026-0815", "--plot", site.folder / "x.png")[0] == 2
+    code, _ = site.run("revoke", "GBW-E-2026-0815", "--kind", "withdrawn", "--reason", "leak")
+    assert code == 0
+    (gas,) = site.trust().register
+    assert [end.kind.value for end in gas.ends] == ["withdrawn"]
+
+
+GAS = """
+id = "GBW-E-2026-0815"
+calibrated = 2026-03-02
+due = 2027-03-01
+due_source = "producer"
+[laboratory]
+name = "Gas Reference Materials Ltd."
+accreditation = "ISO 17034, CNAS RM0000"
+[[result]]
+type = "reference_gas"
+cylinder = "D123456"
+quantity = "co2_fraction"
+unit = "%"
+amount_fraction = 12.03
+U = 0.06
+k = 2
+balance_gas = "nitrogen"
+minimum_pressure_kpa = 1000
+"""

@@ -138,7 +138,7 @@ REPLACED = [
         MINIMAL,
         '"state"',
         '"s"\nscheme = "hous"',
-        "gateway.scheme: is not a scheme; write development or house, or",
+        "gateway.scheme: is not a scheme; write one of development, eu-mrr,",
     ),
     (MINIMAL, '"state"', '"s"\nscheme = "x.toml"', "gateway.scheme: FOLDER/x.toml is not a file; correct"),
     (MINIMAL, HOST, f'{HOST}\nport = "1883"', 'listener[0].port: must be an integer, not "1883"; write for'),

@@ -12,7 +12,15 @@ from pydantic.fields import FieldInfo
 from meter_gateway import config, policy
 from meter_gateway.config import GatewayConfig, load_config
 from meter_gateway.policy import load_scheme
-from meter_gateway.traceability import binding, certificate_file, check_plan, dcc_file, load_trust
+from meter_gateway.traceability import (
+    binding,
+    certificate_file,
+    check_plan,
+    dcc_file,
+    load_trust,
+    plausibility_file,
+    thresholds,
+)
 
 PAGE = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text(encoding="utf-8")
 
@@ -35,7 +43,11 @@ SECTIONS: dict[str, Models] = {
     "[traceability]": (config.TraceabilitySection,),
     "Certificate files": (certificate_file._CertificateFile,),
     "laboratory": (certificate_file._Laboratory,),
-    "result": (certificate_file._CalibrationResult, certificate_file._VerificationResult),
+    "result": (
+        certificate_file._CalibrationResult,
+        certificate_file._VerificationResult,
+        certificate_file._ReferenceGasResult,
+    ),
     "instrument": (certificate_file._Instrument,),
     "axis": (certificate_file._Axis,),
     "point": (certificate_file._Point,),
@@ -52,10 +64,23 @@ SECTIONS: dict[str, Models] = {
     "Check files": (check_plan.Plan,),
     "drift": (check_plan.Drift,),
     "zero_span": (check_plan.ZeroSpan,),
+    "limit": (plausibility_file.ChannelLimits,),
+    "balance": (plausibility_file.Balance,),
+    "plant_balance": (plausibility_file.PlantBalance,),
+    "Each of total and parts": (plausibility_file.MeterTerm,),
     "Scheme files": (policy._SchemeFile,),
+    "data_validity": (thresholds.DataValidity,),
+    "uncertainty_target": (thresholds.UncertaintyTarget,),
+    "quality": (thresholds.QualityTargets,),
 }
 
-WITHOUT_TABLE: Models = (GatewayConfig, config.UplinkSection, binding._BindingFile, check_plan._PlanFile)
+WITHOUT_TABLE: Models = (
+    GatewayConfig,
+    config.UplinkSection,
+    binding._BindingFile,
+    check_plan._PlanFile,
+    plausibility_file._PlausibilityFile,
+)
 """Models whose keys are the headings of the page."""
 
 SAID_OTHERWISE = {
@@ -106,6 +131,7 @@ def test_no_table_is_left_out() -> None:
         dcc_file.DccFile,
         binding._BindingFile,
         check_plan._PlanFile,
+        plausibility_file._PlausibilityFile,
         policy._SchemeFile,
     )
     reached = set[type[BaseModel]]().union(*map(models_in, files))
@@ -150,8 +176,15 @@ def test_the_page_s_examples_work_together(tmp_path: Path) -> None:
     assert [entry.channel for entry in trust.bindings] == [1]
     (tmp_path / "checks.toml").write_text(examples("checks")[0].replace("<thumbprint>", "ab" * 32))
     assert [plan.method for plan in check_plan.load_plans([tmp_path / "checks.toml"]).plans] == ["en", "rata"]
+    text = examples("plausibility")[0].replace("<thumbprint>", "ab" * 32).replace("<other thumbprint>", "cd" * 32)
+    (tmp_path / "plausibility.toml").write_text(text)
+    limits = plausibility_file.load_plausibility(tmp_path / "gateway.toml", [tmp_path / "plausibility.toml"])
+    assert (len(limits.limits), len(limits.balances), len(limits.plant_balances)) == (1, 1, 1)
     (tmp_path / "scheme.toml").write_text(examples("scheme")[0], encoding="utf-8")
-    assert load_scheme(tmp_path / "scheme.toml").name == "plant-7"
+    scheme = load_scheme(tmp_path / "scheme.toml")
+    assert scheme.name == "plant-7"
+    targets = {each.name: percent for each, percent in scheme.thresholds.uncertainty_targets().items()}
+    assert targets == {"volume": 5, "mass": 5}
 
 
 AUTHORITY = """-----BEGIN PUBLIC KEY-----

@@ -1,5 +1,6 @@
 """Schemes: which findings refuse, and that everything which was not thought of refuses too."""
 
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from meter_gateway.config import SCHEMES
 from meter_gateway.model import Finding
 from meter_gateway.policy import NEVER_WAIVED, Scheme, judge, load_scheme
+from meter_gateway.traceability.thresholds import Thresholds, load_thresholds
 from meter_gateway.validated_toml import ConfigError
 
 HOUSE = load_scheme(SCHEMES / "house.toml")
@@ -98,7 +100,11 @@ def test_the_same_findings_give_the_same_verdict_again() -> None:
         ("key_native", "chain_broken", "chain_broken cannot be waived"),
         ("key_native", "context_mismatch", "context_mismatch cannot be waived"),
         ("inform", "ignore", "ignore: is not a known key; did you mean inform?"),
-        ("inform", "waive", "waive: is not a known key; known here: inform, name, refuse, title, title_zh"),
+        (
+            "inform",
+            "waive",
+            "waive: is not a known key; known here: data_validity, inform, name,",
+        ),
         ('name = "mine"', "", "name: is missing"),
     ],
 )
@@ -108,3 +114,110 @@ def test_wrong_schemes(old: str, new: str, told: str, tmp_path: Path) -> None:
         scheme_of(tmp_path, FILE.replace(old, new, 1))
     assert str(error.value).startswith(f"{tmp_path / 'scheme.toml'}: {told}")
     assert "\n" not in str(error.value)
+
+
+# The numbers of a scheme
+
+NUMBERS = """
+tier = 2
+[data_validity]
+samples_per_minute = 12
+clause = "HJ 212-2017, Annex D"
+tag = "S"
+[[uncertainty_target]]
+quantities = ["volume", "mass"]
+tier = 2
+percent = 5
+clause = "plan"
+tag = "M"
+[[uncertainty_target]]
+quantities = ["volume"]
+tier = 1
+percent = 7.5
+clause = "plan"
+tag = "M"
+[[uncertainty_target]]
+quantities = ["mass", "heat"]
+percent = 9
+clause = "plan"
+tag = "M"
+[quality]
+timeliness_percent = 90
+timely_within_s = 60
+clause = "plan"
+tag = "M"
+"""
+
+
+def targets(scheme: Scheme) -> dict[str, Decimal]:
+    return {quantity.name: percent for quantity, percent in scheme.thresholds.uncertainty_targets().items()}
+
+
+def test_targets_are_those_of_the_chosen_tier_and_those_without_one(tmp_path: Path) -> None:
+    scheme = scheme_of(tmp_path, FILE + NUMBERS)
+    assert targets(scheme) == {"volume": 5, "mass": 5, "heat": 9}
+    other = scheme_of(tmp_path, FILE + NUMBERS.replace("tier = 2", "tier = 1", 1))
+    assert targets(other) == {"volume": Decimal("7.5"), "mass": 9, "heat": 9}
+    assert targets(scheme_of(tmp_path, FILE)) == {}
+
+
+def test_the_numbers_alone_are_those_of_the_whole_file(tmp_path: Path) -> None:
+    scheme = scheme_of(tmp_path, FILE + NUMBERS)
+    alone = load_thresholds(tmp_path / "scheme.toml")
+    assert alone == Thresholds(**{name: getattr(scheme.thresholds, name) for name in Thresholds.model_fields})
+    assert alone.data_validity is not None
+    assert alone.data_validity.samples_per_minute == 12
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("tier = 2\n[data", "[data", "uncertainty targets name tiers, and no tier is chosen; add tier ="),
+        ('["volume"]\ntier = 1', '["volume"]\ntier = 2', "volume has two uncertainty targets; give it one for"),
+        (
+            '["mass", "heat"]',
+            '["mas"]',
+            "uncertainty_target[2].quantities[0]: 'mas' is not a quantity; choose one",
+        ),
+        (
+            "timely_within_s = 60\n",
+            "",
+            "quality: timeliness_percent and timely_within_s belong together; give both",
+        ),
+        ("percent = 7.5", "percent = 0", "uncertainty_target[1].percent: must be more than 0, not 0; write for"),
+        ('clause = "HJ 212-2017, Annex D"\n', "", "data_validity.clause: is missing; add clause ="),
+        ('tag = "S"', 'tag = "X"', "data_validity.tag: must be 'S', 'C' or 'M', not"),
+        (
+            "samples_per_minute",
+            "sample_per_minute",
+            "data_validity.sample_per_minute: is not a known key; did you",
+        ),
+    ],
+)
+def test_wrong_numbers(old: str, new: str, told: str, tmp_path: Path) -> None:
+    assert old in NUMBERS
+    with pytest.raises(ConfigError) as error:
+        scheme_of(tmp_path, FILE + NUMBERS.replace(old, new, 1))
+    assert str(error.value).startswith(f"{tmp_path / 'scheme.toml'}: {told}")
+
+
+@pytest.mark.parametrize("name", ["hj75", "eu-mrr", "necc"])
+def test_a_scheme_of_somebody_else_says_whose_it_is(name: str) -> None:
+    scheme = load_scheme(SCHEMES / f"{name}.toml")
+    assert scheme.sources
+    assert "certificate_expired" in scheme.refuse
+    assert "key_software" in scheme.refuse
+
+
+def test_what_the_packaged_schemes_ask() -> None:
+    hj, mrr, necc, house = (
+        load_scheme(SCHEMES / f"{name}.toml").thresholds for name in ("hj75", "eu-mrr", "necc", "house")
+    )
+    assert hj.data_validity is not None
+    assert (hj.data_validity.samples_per_minute, hj.data_validity.minutes_per_hour) == (12, 45)
+    assert (hj.data_validity.hours_per_day, hj.data_validity.tag) == (20, "S")
+    assert {str(percent) for percent in mrr.uncertainty_targets().values()} == {"2.5", "5", "1.5"}
+    assert {target.tier for target in mrr.uncertainty_target} == {1, 2, 3, 4}
+    assert necc.quality is not None
+    assert necc.quality.completeness_percent == 90
+    assert (house.data_validity, house.uncertainty_target, house.quality) == (None, (), None)

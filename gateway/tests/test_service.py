@@ -20,7 +20,7 @@ from meter_gateway.store import Store
 from meter_protocol import fields as f
 from meter_protocol import topics
 from meter_protocol import types as t
-from meter_tools.simulated_meter import SimulatedMeter
+from meter_tools.simulated_meter import CHANNELS, SimulatedMeter
 
 PATIENCE_S = 60
 """On a busy computer; nothing takes so long by itself."""
@@ -270,6 +270,33 @@ async def test_sighup_reads_the_scheme_again_and_keeps_the_old_one_if_it_is_wron
     assert [entry["scheme"] for entry in json.loads(shown)[:: len(meter.channels)]] == ["house", "house"]
     first = gateway.ask("history", "SN-1/3")
     assert first.index("under scheme development, revision 0") < first.index("under scheme house, revision 1")
+
+
+async def test_limits_that_are_reloaded_reach_back_and_go_on_from_what_was_stored(gateway, connect, until) -> None:
+    """The frequency stands still from the first reading on; that it may not is said only after four."""
+    meter = SimulatedMeter("SN-1", [channel._replace(least=50_000, most=50_000) for channel in CHANNELS[6:7]])
+    limit = f'[[limit]]\nmeter = "{meter.thumbprint.hex()}"\nchannel = 1\nunit = "Hz"\nstuck_minutes = 5\n'
+    limits = gateway.folder / "plausible.toml"
+    limits.write_text("")
+    with gateway.config.open("a") as file:
+        file.write('\n[traceability]\nplausibility = ["plausible.toml"]\n')
+    gateway.enrol(meter)
+    gateway.start()
+    line = await connect(gateway)
+    line.send(*meter.begin(), *(meter.readings() for _ in range(4)))
+    await line.receipt(6)
+    limits.write_text(limit)
+    assert gateway.process
+    gateway.process.send_signal(signal.SIGHUP)
+    await until(lambda: "messages are judged again" in gateway.log.read_text())
+    await until(lambda: "0 verdicts revised" in gateway.log.read_text())
+    # One after another: each is judged by what those before it taught, in the running gateway.
+    for sequence in (7, 8, 9):
+        line.send(meter.readings())
+        await line.receipt(sequence)
+    shown = json.loads(gateway.ask("readings", "--format", "json"))
+    assert ["value_stuck" in entry["findings"] for entry in shown] == [False] * 5 + [True, True]
+    assert {entry["revision"] for entry in shown} == {0}
 
 
 async def _saved(folder: Path, raw: bytes, line) -> Path:

@@ -10,10 +10,12 @@ from meter_gateway import enrolment
 from meter_gateway.bounded import read_bounded
 from meter_gateway.certificate_folder import add_binding, add_end, file_of, import_dcc, import_paper
 from meter_gateway.commands.certificate_view import due_text, plot_curve, print_certificate
+from meter_gateway.commands.picture import PlotOption, check
 from meter_gateway.commands.readings import find_meter
 from meter_gateway.commands.terminal import ConfigOption, configured, existing_store, terminal
 from meter_gateway.config import GatewayConfig
 from meter_gateway.texts import Told
+from meter_gateway.traceability.certificate import serials_of
 from meter_gateway.traceability.dcc_file import (
     AssignedTable,
     DccFile,
@@ -108,8 +110,8 @@ def list_certificates(ctx: typer.Context, config: ConfigOption = None) -> None:
         (
             found.identifier,
             found.laboratory.name,
-            ", ".join(sorted({result.instrument.serial for result in found.results})),
-            ", ".join(sorted({result.quantity.name for result in found.results})),
+            ", ".join(sorted(serials_of(found))),
+            ", ".join(sorted({result.quantity.name for result in (*found.results, *found.reference_gases)})),
             str(found.calibrated_on),
             due_text(term, found),
             ", ".join((*(end.kind.value for end in found.ends), *found.findings)),
@@ -123,12 +125,11 @@ def list_certificates(ctx: typer.Context, config: ConfigOption = None) -> None:
 def show(
     ctx: typer.Context,
     certificate: Annotated[str, typer.Argument(help="its identifier")],
-    plot: Annotated[
-        Path | None, typer.Option("--plot", help="write the error curve as SVG", show_default=False)
-    ] = None,
+    plot: PlotOption = None,
     config: ConfigOption = None,
 ) -> None:
     """Show one certificate: results, limits, conditions, equipment, and the signer with the chain above."""
+    check(plot)
     term, settings = terminal(ctx), configured(config)
     path, known = file_of(settings, certificate)
     found = load_dcc(path, load_anchors(settings.certificates)) if is_dcc_file(path) else None
@@ -158,7 +159,7 @@ def revoke(
     """End a certificate before it is due. A running gateway judges the readings concerned anew after a reload."""
     term, settings = terminal(ctx), configured(config)
     path, known = file_of(settings, certificate)
-    serials = {result.instrument.serial for result in known.results}
+    serials = serials_of(known)
     if serial is not None and serial not in serials:
         raise Told("certificate.not_about", id=certificate, serial=serial, known=", ".join(sorted(serials)))
     when = _now() if at is None else moment_of(at)

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from meter_gateway import curve_drawing
-from meter_gateway.certificate_folder import replace_file
+from meter_gateway.commands.picture import save
 from meter_gateway.commands.terminal import Terminal
 from meter_gateway.texts import Told
 from meter_gateway.traceability.certificate import (
@@ -49,6 +49,7 @@ def print_certificate(term: Terminal, certificate: Certificate, found: Imported 
         _print_origin(term, found)
     for result in certificate.results:
         _print_result(term, result, "certificate.result")
+    _print_gases(term, certificate)
     for result in certificate.as_found:
         _print_result(term, result, "certificate.as_found")
     _print_equipment(term, certificate)
@@ -112,6 +113,25 @@ def _print_result(term: Terminal, result: Result, heading: str) -> None:
         term.line("condition", f"{condition.name}: {value} {condition.unit}")
 
 
+def _print_gases(term: Terminal, certificate: Certificate) -> None:
+    if not certificate.reference_gases:
+        return
+    rows = [
+        (
+            gas.cylinder,
+            term.say(f"quantity.{gas.quantity.name}"),
+            f"{gas.amount_fraction} {gas.unit}",
+            f"{gas.expanded_uncertainty} {gas.unit}",
+            str(gas.k),
+            gas.balance_gas,
+            "" if gas.minimum_pressure_kpa is None else f"{gas.minimum_pressure_kpa} kPa",
+        )
+        for gas in certificate.reference_gases
+    ]
+    term.print(term.say("certificate.gas"))
+    term.table(("cylinder", "component", "fraction", "uncertainty", "k", "balance_gas", "least_pressure"), rows)
+
+
 def _conformity(term: Terminal, conformity: Conformity | None) -> str:
     return "" if conformity is None else term.say(f"certificate.conformity_{conformity.name.lower()}")
 
@@ -144,5 +164,4 @@ def plot_curve(term: Terminal, certificate: Certificate, path: Path) -> None:
         axis = f"{term.say(f'quantity.{result.axis.quantity.name}')} ({result.axis.unit})"
         error = f"{term.say('label.error')} ({result.error_unit})"
         target = path if number == 1 else path.with_stem(f"{path.stem}-{number}")
-        replace_file(target, curve_drawing.draw(result, title, axis, error).encode())
-        term.print(term.say("certificate.did_plot", path=target))
+        save(term, target, curve_drawing.draw(result, title, axis, error), "certificate.did_plot")

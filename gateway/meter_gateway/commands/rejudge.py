@@ -1,6 +1,6 @@
 """`carbonmeter rejudge` and `carbonmeter history`: verdicts anew, and every revision of one."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated
 
 import typer
@@ -89,14 +89,20 @@ def _cause(given: str | None, store: Store, after: basis.Basis) -> str:
     return given
 
 
-Record = Callable[[list[Revision]], None]
+Record = Callable[[Sequence[Revision]], None]
 
 
 def _recorder(settings: GatewayConfig, work: Rejudgement) -> Record:
     keys = settings.keys
     sealer = load_sealers(keys.receipt, keys.verdict, keys.clock).verdict
     clock = make_clock(settings)
-    return lambda revisions: work.record(revisions, sealer, clock.now())
+
+    def record(revisions: Sequence[Revision]) -> None:
+        if revisions:
+            work.record(revisions, sealer, clock.now())
+        work.keep_states()
+
+    return record
 
 
 def _work_through(term: Terminal, work: Rejudgement, record: Record | None) -> bool:
@@ -106,7 +112,7 @@ def _work_through(term: Terminal, work: Rejudgement, record: Record | None) -> b
         task = progress.add_task("", total=work.total)
         try:
             while (revisions := work.next_page()) is not None:
-                if record is not None and revisions:
+                if record is not None:
                     record(revisions)
                 progress.update(task, completed=work.tally.looked_at)
         except KeyboardInterrupt:

@@ -1,15 +1,12 @@
 """`carbonmeter trace`: the chain from a channel's instrument up to a national institute, link by link."""
 
-from pathlib import Path
-from typing import Annotated
-
 import typer
 from rich.text import Text
 from rich.tree import Tree
 
 from meter_gateway import link_drawing
-from meter_gateway.certificate_folder import replace_file
 from meter_gateway.commands.channel_at import AtOption, ChannelArgument, MeterArgument, ask, declared
+from meter_gateway.commands.picture import PlotOption, check, save
 from meter_gateway.commands.terminal import NEGATIVE, ConfigOption, configured, terminal
 from meter_gateway.report import quantity_text
 from meter_gateway.texts import Texts, plain
@@ -24,12 +21,13 @@ def trace(
     meter: MeterArgument,
     channel: ChannelArgument,
     at: AtOption = None,
-    plot: Annotated[Path | None, typer.Option("--plot", help="draw it as SVG", show_default=False)] = None,
+    plot: PlotOption = None,
     config: ConfigOption = None,
 ) -> None:
     """Show a channel's traceability chain, each link as it was when it was used. Exit code 1 if it is broken."""
     term, settings = terminal(ctx), configured(config)
     say = term.say
+    check(plot)
     asked = ask(settings, meter, at)
     latest = next(iter(asked.messages(t.CHAIN_TYPES, limit=1)), None)
     known, quantity = declared(asked.parameters(latest), channel)
@@ -44,8 +42,7 @@ def trace(
     if worst is not None:
         term.print(say("trace.weakest", name=worst.name))
     if plot is not None:
-        replace_file(plot, link_drawing.draw(instrument, worst, lambda link: _lines(link, say)).encode())
-        term.print(say("trace.drawn", path=plot))
+        save(term, plot, link_drawing.draw(instrument, worst, lambda link: _lines(link, say)), "trace.drawn")
     if any(link.faults for link in instrument.walk()):
         raise typer.Exit(NEGATIVE)
 

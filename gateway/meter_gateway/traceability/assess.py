@@ -6,7 +6,8 @@ Verified messages and what the chain has taught so far -> findings, and a state 
 2. clock: its status, a time in the future, overlapping intervals, and the span to judge (clock.py);
 3. standing: what holds for every message, such as key protection and the parameter set's authority;
 4. instruments: calibration in force over the span (calibration.py), prepared as a Piece (plan.py);
-5. readings: status, registers and operating points, in columns (columns.py);
+5. readings: status, registers and operating points, in columns (columns.py), and what the operator's limits and
+   the scheme's numbers say of them (row_rules.py). An outage's readings are held against no such limit;
 6. uncertainty: what is stated of each reading, and what follows from it (stating.py).
 
 Readings come in runs between events, and almost every message of a run continues the one before it without
@@ -24,6 +25,8 @@ from meter_gateway.traceability.calibration import END_MS
 from meter_gateway.traceability.clock import Clocks, Interval, Span
 from meter_gateway.traceability.findings import finding, in_order
 from meter_gateway.traceability.plan import UNJUDGED, MeterPlan, Piece
+from meter_gateway.traceability.row_rules import RowRule
+from meter_gateway.traceability.rows import Interval as RowInterval
 from meter_gateway.traceability.state import ChainState
 from meter_gateway.traceability.trust import Trust
 from meter_protocol import events as ev
@@ -124,6 +127,7 @@ def _assess_run(state: ChainState, run: Sequence[Verified], trust: Trust, recept
     found: list[list[Finding]] = []
     results: list[Assessed] = []
     piece, first = plan.recent if plan is not None else UNJUDGED, 0
+    rules = plan.rules if plan is not None else ()
     for index, message in enumerate(run):
         if _take_plain(state, message, piece, trust.clocks, reception):
             found.append([])
@@ -131,10 +135,10 @@ def _assess_run(state: ChainState, run: Sequence[Verified], trust: Trust, recept
         codes, span = _judge_header(state, message, trust, reception)
         next_piece = UNJUDGED if plan is None else plan.piece(span)
         if next_piece is not piece:
-            results += _judge_rows(state, run[first:index], piece, found, standing)
+            results += _judge_rows(state, run[first:index], piece, found, standing, rules)
             piece, first, found = next_piece, index, []
         found.append([finding(code) for code in codes])
-    return results + _judge_rows(state, run[first:], piece, found, standing)
+    return results + _judge_rows(state, run[first:], piece, found, standing, rules)
 
 
 def _judge_rows(
@@ -143,6 +147,7 @@ def _judge_rows(
     piece: Piece,
     found: list[list[Finding]],
     standing: tuple[Finding, ...],
+    rules: Sequence[RowRule] = (),
 ) -> list[Assessed]:
     if not run:
         return []
@@ -152,6 +157,8 @@ def _judge_rows(
         intervals = [_interval_of_row(message) for message in run]
         # Before the readings are judged: that brings the totals up to the last row.
         uncertainties = stating.state(piece, rows, intervals, state.totals, state.unsettled, found)
+        for rule in rules:
+            rule.judge(rows, intervals, state, found)
         columns.judge(piece, rows, intervals, state.totals, state.unsettled, found)
     plain, budget = piece.with_findings(standing), piece.budget
     return [
@@ -160,9 +167,9 @@ def _judge_rows(
     ]
 
 
-def _interval_of_row(message: Verified) -> columns.Interval:
+def _interval_of_row(message: Verified) -> RowInterval:
     end_ms, status, duration_ms = _row_time_of(message.fields)
-    return columns.Interval(end_ms if clock.has_scale(status) else None, duration_ms)
+    return RowInterval(end_ms if clock.has_scale(status) else None, duration_ms)
 
 
 def _take_plain(state: ChainState, message: Verified, piece: Piece, clocks: Clocks, reception: _Reception) -> bool:
@@ -332,7 +339,7 @@ def _plan(state: ChainState, trust: Trust) -> MeterPlan | None:
             state.plan = plan if plan.is_known else None
         if state.parameters_rolled_back:
             codes.append("parameters_rolled_back")
-        state.standing = tuple(finding(code) for code in codes)
+        state.standing = (*map(finding, codes), *(state.plan.findings if state.plan is not None else ()))
         state.planned_by = trust
     return state.plan
 

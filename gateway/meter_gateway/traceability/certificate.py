@@ -139,6 +139,21 @@ class VerificationResult:
     conditions: tuple[Condition, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class ReferenceGas:
+    """One component of the mixture in a cylinder: its amount fraction and U = k·u, in `unit` as printed."""
+
+    cylinder: str
+    quantity: Quantity
+    unit: str
+    amount_fraction: Decimal
+    expanded_uncertainty: Decimal
+    k: Decimal
+    balance_gas: str
+    minimum_pressure_kpa: Decimal | None
+    """Below which the producer does not vouch for the composition any more."""
+
+
 Result = CalibrationResult | VerificationResult
 
 
@@ -189,6 +204,15 @@ class Certificate:
     findings: tuple[str, ...] = ()
     document_sha256: bytes | None = None
     """Of the digital certificate's file, by which others name it."""
+
+    reference_gases: tuple[ReferenceGas, ...] = ()
+    """Of a producer's certificate of a cylinder (ISO 17034, ISO 6141); such a certificate has no results."""
+
+
+def serials_of(certificate: Certificate) -> set[str]:
+    """Of the instruments that it is about, or the cylinders."""
+    gases = certificate.reference_gases
+    return {result.instrument.serial for result in certificate.results} | {gas.cylinder for gas in gases}
 
 
 def calibrated_range(result: Result) -> tuple[Decimal, Decimal] | None:

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from pydantic import Field, ValidationInfo, model_validator
 
 from meter_gateway.traceability import certificate as c
-from meter_gateway.traceability import units
+from meter_gateway.traceability import reference_gas, units
 from meter_gateway.traceability.mpe import MpeTable, refuse_unknown_class
 from meter_gateway.traceability.typed_values import (
     AsTuple,
@@ -127,6 +127,41 @@ class _VerificationResult(_Result):
         )
 
 
+class _ReferenceGasResult(Table):
+    """One component of a cylinder's mixture; several components are several results."""
+
+    type: Literal["reference_gas"] = Field(examples=['"reference_gas"'])
+    cylinder: Text = Field(examples=['"D123456"'])
+    quantity: QuantityName = Field(examples=['"co2_fraction"'])
+    unit: Text = Field(examples=['"%"'])
+    amount_fraction: Number = Field(ge=0, examples=["12.03"])
+    expanded_uncertainty: Number = Field(alias="U", gt=0, examples=["0.06"])
+    k: Number = Field(gt=0, examples=["2"])
+    balance_gas: Text = Field(examples=['"nitrogen"'])
+    minimum_pressure_kpa: Annotated[Number, Field(gt=0)] | None = Field(default=None, examples=["1000"])
+
+    @model_validator(mode="after")
+    def _known_unit(self) -> "_ReferenceGasResult":
+        if not self.quantity.name.endswith(("_fraction", "_concentration")):
+            raise problem(f"{self.quantity.name} is no component of a gas", "write for example co2_fraction")
+        if reference_gas.factor(self.unit, self.quantity) is None:
+            known = reference_gas.allowed(self.quantity)
+            raise problem(f"{self.unit} is not a unit of {self.quantity.name}", f"write one of {known}")
+        return self
+
+    def value(self) -> c.ReferenceGas:
+        return c.ReferenceGas(
+            self.cylinder,
+            self.quantity,
+            self.unit,
+            self.amount_fraction,
+            self.expanded_uncertainty,
+            self.k,
+            self.balance_gas,
+            self.minimum_pressure_kpa,
+        )
+
+
 class EndEntry(Table):
     kind: Literal["superseded", "withdrawn", "adjusted", "damaged"] = Field(examples=['"superseded"'])
     at: Instant = Field(examples=["2026-05-01T09:30:00+08:00"])
@@ -159,7 +194,11 @@ class _CertificateFile(Table):
     scan_sha256: Hex32 | None = Field(default=None, examples=['"<64 hexadecimal digits>"'])
     laboratory: _Laboratory
     result: Annotated[
-        tuple[Annotated[_CalibrationResult | _VerificationResult, Field(discriminator="type")], ...], AsTuple
+        tuple[
+            Annotated[_CalibrationResult | _VerificationResult | _ReferenceGasResult, Field(discriminator="type")],
+            ...,
+        ],
+        AsTuple,
     ] = Field(min_length=1)
     equipment: Annotated[tuple[_Equipment, ...], AsTuple] = ()
     end: Annotated[tuple[EndEntry, ...], AsTuple] = ()
@@ -170,6 +209,9 @@ class _CertificateFile(Table):
             raise problem("due and due_source belong together", "say who set the due date, or leave both out")
         if self.due is not None and self.due < self.calibrated:
             raise problem("is due before it was calibrated", "correct due or calibrated")
+        gases = sum(isinstance(result, _ReferenceGasResult) for result in self.result)
+        if gases and gases < len(self.result):
+            raise problem("is of instruments and of a reference gas", "write a file for each")
         return self
 
     def value(self, tables: Mapping[str, MpeTable]) -> c.Certificate:
@@ -180,12 +222,17 @@ class _CertificateFile(Table):
             issued_on=self.issued,
             due_on=self.due,
             due_source=self.due_source,
-            results=tuple(result.value(tables) for result in self.result),
+            results=tuple(
+                result.value(tables) for result in self.result if not isinstance(result, _ReferenceGasResult)
+            ),
             replaces=self.replaces,
             previous=self.previous,
             scan_sha256=self.scan_sha256,
             ends=tuple(entry.value() for entry in self.end),
             equipment=tuple(entry.value() for entry in self.equipment),
+            reference_gases=tuple(
+                result.value() for result in self.result if isinstance(result, _ReferenceGasResult)
+            ),
         )
 
 

@@ -9,19 +9,14 @@ one place, and the tests hold the ways against each other.
 
 from collections.abc import Sequence
 from operator import lt, sub
-from typing import Any, NamedTuple
+from typing import Any
 
-from meter_gateway.model import Finding
 from meter_gateway.traceability.findings import finding
 from meter_gateway.traceability.operating_point import RateLimits
 from meter_gateway.traceability.plan import REGISTER_LENGTH, Column, Piece, Range
+from meter_gateway.traceability.rows import Found, Interval, Reading, Rows
 from meter_gateway.traceability.status import CODES_OF_STATUS
 from meter_protocol import fields as f
-
-Reading = list[Any]
-Rows = Sequence[dict[int, Reading]]
-Found = list[list[Finding]]
-"""Findings of each message of the run, to be added to."""
 
 Extents = tuple[Sequence[int], Sequence[int]]
 """Lowest and highest value of a mean channel, message by message."""
@@ -33,16 +28,6 @@ Unsettled = dict[int, int | None]
 _NEVER = 1 << 64
 _WITH_RAW = 3
 REGISTER_MAX_LENGTH = 4
-
-
-class Interval(NamedTuple):
-    """When the readings of a row were taken; None where it is not known."""
-
-    end_ms: int | None
-    duration_ms: int | None
-
-    def start_ms(self) -> int | None:
-        return None if self.end_ms is None or self.duration_ms is None else self.end_ms - self.duration_ms
 
 
 def judge(

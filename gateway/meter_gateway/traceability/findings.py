@@ -451,6 +451,44 @@ FINDINGS: dict[str, Meaning] = {
         "校准结果不足以证明该工作点的误差在最大允许误差之内。",
         "JCGM 106:2012, 8; VIM 4.26",
     ),
+    # plausibility.py and balance.py
+    "value_stuck": Meaning(
+        "The value did not change for longer than its plausibility limit allows.",
+        "数值保持不变的时间超过合理性限值。",
+        "docs/configuration.md, plausibility files",
+    ),
+    "value_spike": Meaning(
+        "The value is further from those before it than its plausibility limit allows.",
+        "数值偏离此前水平超过合理性限值。",
+        "docs/configuration.md, plausibility files",
+    ),
+    "rate_of_change": Meaning(
+        "The value changed faster than its plausibility limit allows.",
+        "数值变化速率超过合理性限值。",
+        "docs/configuration.md, plausibility files",
+    ),
+    "balance_violated": Meaning(
+        "Channels that should balance, such as sub-meters and their total, differ by more than the tolerance.",
+        "应当平衡的通道（如分表与总表）之差超过允差。",
+        "docs/configuration.md, plausibility files",
+    ),
+    "limits_inapplicable": Meaning(
+        "A plausibility limit or balance does not fit the channel: it has another kind, quantity or unit.",
+        "合理性限值或平衡关系与通道不符：类型、量或单位不同。",
+        "docs/configuration.md, plausibility files",
+    ),
+    # data_validity.py
+    "samples_insufficient": Meaning(
+        "The interval has fewer samples than the scheme's data validity demands.",
+        "时段内样本数不满足方案的数据有效性要求。",
+        "HJ 75-2017; HJ 212-2017, Annex D; the scheme's data_validity",
+    ),
+    # reference_gas.py
+    "reference_gas_expired": Meaning(
+        "The reference gas was used after the last day on which its certificate vouches for it.",
+        "标准气体在其证书有效期之后使用。",
+        "ISO 6141:2015; ISO 17034:2016",
+    ),
 }
 
 _CACHE: dict[tuple[str, int | None], Finding] = {}

@@ -28,6 +28,7 @@ from meter_gateway.traceability.operating_point import (
     rated_limits,
 )
 from meter_gateway.traceability.parameters import Channel, ParameterSet
+from meter_gateway.traceability.row_rules import RowRule
 from meter_protocol import fields as f
 
 REGISTER_LENGTH = 2
@@ -137,15 +138,21 @@ class MeterPlan:
         max_jitter_ms: int | None = None,
         rule: DecisionRule = SIMPLE_ACCEPTANCE,
         facts: Mapping[int, Sequence[Fact]] | None = None,
+        rules: tuple[RowRule, ...] = (),
+        findings: tuple[Finding, ...] = (),
     ) -> None:
         """`bounds` and `facts` by channel; `codes` are the findings about the parameter set itself.
 
         `rule` decides whether calibrated errors are within the limits of a class.
+        `rules` judge the readings beyond their certificates; `findings` are of every message, whatever it says.
+
         A sample later than its period stands in another's place; `max_jitter_ms` may ask for more than that.
         """
         channels = parameters.channels if parameters is not None else ()
         self.is_known = parameters is not None
         self.codes = tuple(codes)
+        self.rules = rules
+        self.findings = findings
         period_ms = _NO_LIMIT if parameters is None else parameters.sample_period_ms
         self.max_jitter_ms = min(period_ms, _NO_LIMIT if max_jitter_ms is None else max_jitter_ms)
         self.channels = {channel.id: channel for channel in channels}

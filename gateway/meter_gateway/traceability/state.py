@@ -19,8 +19,8 @@ from meter_protocol import chain
 from meter_protocol import fields as f
 from meter_protocol.schema import MAX_CHANNELS
 
-STATE_VERSION = 2
-MAX_STATE_BYTES = 16384
+STATE_VERSION = 3
+MAX_STATE_BYTES = 32768
 
 _STORED = (
     "thumbprint",
@@ -45,11 +45,13 @@ _STORED = (
     "is_after_gap",
     "totals",
     "unsettled",
+    "remembered",
     "barred",
 )
 _stored_of = attrgetter(*_STORED)
 _TOTALS = 1 + _STORED.index("totals")
 _UNSETTLED = 1 + _STORED.index("unsettled")
+_REMEMBERED = 1 + _STORED.index("remembered")
 _BARRED = 1 + _STORED.index("barred")
 
 
@@ -90,6 +92,9 @@ class ChainState:
         self.unsettled: dict[int, int | None] = {}
         """Registers whose total is not of the last interval's end but of this Unix time, None if it is not
         known: they were not read at an interval's end, or between two."""
+
+        self.remembered: dict[int, list[Any]] = {}
+        """What a channel's plausibility rules hold its next value against (plausibility.py)."""
 
         self.barred: set[str] = set()
         self.context: bytes | None = None
@@ -136,7 +141,7 @@ class ChainState:
         self._renew()
 
     def learn_parameters(self, parameter_set: bytes) -> None:
-        """Totals of registers that count something else from now on are forgotten."""
+        """What is known of channels that measure something else from now on is forgotten."""
         before = self.known_parameters()
         self.parameters_hash = parameters.message_hash(parameter_set)
         self.parameter_set = parameter_set
@@ -146,6 +151,7 @@ class ChainState:
         kept = {c.id for c in after.channels if scales.get(c.id, c.scale) == c.scale} if after else set()
         self.totals = {channel: total for channel, total in self.totals.items() if channel in kept}
         self.unsettled = {channel: at_ms for channel, at_ms in self.unsettled.items() if channel in kept}
+        self.remembered = {channel: known for channel, known in self.remembered.items() if channel in kept}
         self._renew()
 
     def known_parameters(self) -> ParameterSet | None:
@@ -166,6 +172,7 @@ class ChainState:
         # cbor2 writes the shortest forms anyway; only what has no order of its own needs one.
         values[_TOTALS] = dict(sorted(self.totals.items()))
         values[_UNSETTLED] = dict(sorted(self.unsettled.items()))
+        values[_REMEMBERED] = dict(sorted(self.remembered.items()))
         values[_BARRED] = sorted(self.barred)
         return cbor2.dumps(values)
 
@@ -183,7 +190,7 @@ class ChainState:
         for name, value in zip(_STORED, values[1:], strict=True):
             setattr(state, name, value)
         state.barred = set(state.barred)
-        if len(state.totals) > MAX_CHANNELS:
+        if len(state.totals) > MAX_CHANNELS or len(state.remembered) > MAX_CHANNELS:
             raise StateError("a chain state has too many channels")
         state._renew()
         return state

@@ -15,19 +15,11 @@ from typing import Any, NamedTuple
 
 from meter_gateway.model import NO_UNCERTAINTY
 from meter_gateway.traceability.closed_form import ClosedForm
-from meter_gateway.traceability.columns import (
-    REGISTER_MAX_LENGTH,
-    Found,
-    Interval,
-    Reading,
-    Rows,
-    Unsettled,
-    register,
-    span_ms_of,
-)
+from meter_gateway.traceability.columns import REGISTER_MAX_LENGTH, Unsettled, register, span_ms_of
 from meter_gateway.traceability.findings import finding
 from meter_gateway.traceability.operating_point import RateLimits
 from meter_gateway.traceability.plan import Piece, Stated
+from meter_gateway.traceability.rows import Found, Interval, Reading, Rows
 from meter_protocol import fields as f
 
 UNKNOWN, ABOVE_TARGET = "uncertainty_unknown", "uncertainty_above_target"

@@ -13,7 +13,7 @@ from meter_gateway.key_files import public_path
 from meter_gateway.maker import Makers, load_makers
 from meter_gateway.metrology.conformity import SIMPLE_ACCEPTANCE, DecisionRule
 from meter_gateway.sealing import load_sealer
-from meter_gateway.traceability import parameters
+from meter_gateway.traceability import balance, data_validity, parameters, plausibility
 from meter_gateway.traceability.authority import AuthorityKeys, load_authority_key
 from meter_gateway.traceability.binding import Binding, load_bindings
 from meter_gateway.traceability.calibration import END_MS, Bound, Register
@@ -26,6 +26,8 @@ from meter_gateway.traceability.comparison_facts import Period, periods
 from meter_gateway.traceability.dcc_file import is_dcc_file, load_anchors, load_dcc
 from meter_gateway.traceability.mpe import load_tables
 from meter_gateway.traceability.plan import MeterPlan
+from meter_gateway.traceability.plausibility_file import Plausibility, load_plausibility
+from meter_gateway.traceability.thresholds import Thresholds, load_thresholds
 from meter_gateway.validated_toml import ConfigError
 from meter_protocol import types as t
 
@@ -49,6 +51,8 @@ class Trust:
         rule: DecisionRule = SIMPLE_ACCEPTANCE,
         comparisons: Iterable[Comparison] = (),
         plans: Plans = NO_PLANS,
+        plausible: Plausibility | None = None,
+        thresholds: Thresholds | None = None,
     ) -> None:
         self.register = Register(certificates, utc_offset_minutes)
         self.utc_offset_minutes = utc_offset_minutes
@@ -62,6 +66,8 @@ class Trust:
         self.rule = rule
         self.comparisons = in_order(comparisons)
         self.plans = plans
+        self.plausible = plausible or Plausibility()
+        self.thresholds = thresholds or Thresholds()
         self._by_meter: dict[bytes, list[Binding]] = defaultdict(list)
         for binding in self.bindings:
             self._by_meter[binding.thumbprint].append(binding)
@@ -106,7 +112,14 @@ class Trust:
         bounds = {channel.id: self.bounds(thumbprint, channel) for channel in channels}
         codes = parameters.findings(parameter_set, thumbprint, self.authorities)
         facts = {channel.id: self.facts(thumbprint, channel.id) for channel in channels}
-        return MeterPlan(known, bounds, codes, self.max_jitter_ms, self.rule, facts)
+        by_id = {channel.id: channel for channel in channels}
+        limits = [limit for limit in self.plausible.limits if limit.meter == thumbprint]
+        balances = [each for each in self.plausible.balances if each.meter == thumbprint]
+        limit_rules, unlimited = plausibility.rules_of(limits, by_id)
+        balance_rules, unbalanced = balance.rules_of(balances, by_id)
+        validity_rules = data_validity.rules_of(self.thresholds.data_validity, channels)
+        rules = limit_rules + balance_rules + validity_rules
+        return MeterPlan(known, bounds, codes, self.max_jitter_ms, self.rule, facts, rules, unlimited + unbalanced)
 
 
 def load_trust(config: GatewayConfig) -> Trust:
@@ -136,6 +149,8 @@ def load_trust(config: GatewayConfig) -> Trust:
         rule=decision_rule(config.traceability),
         comparisons=load_events(config),
         plans=load_plans(config.traceability.checks),
+        plausible=load_plausibility(config.path, config.traceability.plausibility),
+        thresholds=load_thresholds(config.gateway.scheme),
     )
 
 
@@ -205,6 +220,13 @@ def _check(path: Path, key: str, binding: Binding, certificates: Mapping[str, Ce
                 f"{key}.certificates",
                 f"no certificate {identifier} is loaded",
                 "correct it, or add its file to traceability.certificates",
+            )
+        if certificates[identifier].reference_gases:
+            raise ConfigError(
+                path,
+                f"{key}.certificates",
+                f"{identifier} is of a reference gas, which is no channel's instrument",
+                "take it out, and name it where the gas is used",
             )
         serials = sorted({result.instrument.serial for result in certificates[identifier].results})
         if binding.serial not in serials:

@@ -17,6 +17,7 @@ from meter_gateway.config import SCHEMES
 from meter_gateway.policy import judge, load_scheme
 from meter_gateway.traceability import ChainState, Trust, assess_group
 from meter_gateway.traceability import certificate as c
+from meter_gateway.traceability.plausibility_file import ChannelLimits, Plausibility
 from meter_protocol import fields as f
 from meter_protocol.quantities import BY_NAME
 
@@ -29,11 +30,12 @@ REGISTERS = {
     "reactive_energy_leading": "reactive_power",
     "apparent_energy": "apparent_power",
 }
+UNITS = {"W": "W", "V.A": "var", "V": "V", "A": "A", "Hz": "Hz", "1": "1"}
 MEANS = ("active_power", "voltage", "current", "power_factor", "frequency")
 
 
-def meter_and_trust() -> tuple[bytes, Trust]:
-    """Five registers judged by their rate, five means with minimum and maximum."""
+def meter_and_trust(is_limited: bool) -> tuple[bytes, Trust]:
+    """Five registers judged by their rate, five means with minimum and maximum; maybe all with every limit."""
     named = [(name, f.CHANNEL_REGISTER) for name in REGISTERS] + [(name, f.CHANNEL_MEAN) for name in MEANS]
     channels = [
         scenario.channel(number, name, kind, extremes=kind == f.CHANNEL_MEAN)
@@ -44,7 +46,21 @@ def meter_and_trust() -> tuple[bytes, Trust]:
         axis = BY_NAME[REGISTERS.get(name, name)]
         results.append(scenario.calibration_result(name, c.Axis(axis, axis.ucum, Decimal(0), Decimal(600_000))))
     certificate = scenario.certificate(results=tuple(results), due_on=date(2040, 1, 1))
-    trust = scenario.trust([certificate], scenario.bindings(channels=range(1, 11)))
+    bindings = scenario.bindings(channels=range(1, 11))
+    if not is_limited:
+        return scenario.AUTHORITY.seal(scenario.parameter_set(*channels)), scenario.trust([certificate], bindings)
+    limits = tuple(
+        ChannelLimits(
+            meter=scenario.THUMBPRINT,
+            channel=number,
+            unit=UNITS[BY_NAME[REGISTERS.get(name, name)].ucum],
+            stuck_minutes=525_600,
+            max_spike=Decimal(1_000_000),
+            max_change_per_minute=Decimal(1_000_000),
+        )
+        for number, (name, _) in enumerate(named, 1)
+    )
+    trust = scenario.trust([certificate], bindings, plausible=Plausibility(limits))
     return scenario.AUTHORITY.seal(scenario.parameter_set(*channels)), trust
 
 
@@ -65,8 +81,10 @@ def microseconds(step: Callable[[], object], per: int) -> float:
     return best / per * 1e6
 
 
-def measure(title: str, status: int = 0, clock_status: int = f.CLOCK_SYNCHRONISED) -> None:
-    raw, trust = meter_and_trust()
+def measure(
+    title: str, status: int = 0, clock_status: int = f.CLOCK_SYNCHRONISED, is_limited: bool = False
+) -> None:
+    raw, trust = meter_and_trust(is_limited)
     meter = scenario.Meter()
     started = meter.start(raw)
     meter.status = clock_status
@@ -88,6 +106,7 @@ def measure(title: str, status: int = 0, clock_status: int = f.CLOCK_SYNCHRONISE
 def main() -> None:
     print(f"{'µs a message, in groups of':32} {1:6}   {10:6}   {1000:6}")
     measure("nothing to say")
+    measure("limits on every channel", is_limited=True)
     measure("a status in every message", status=f.STATUS_IMPLAUSIBLE)
     measure("an informative clock", clock_status=f.CLOCK_INFORMATIVE)
     scheme = load_scheme(SCHEMES / "house.toml")

@@ -20,6 +20,8 @@ from meter_gateway.traceability import FINDINGS, ChainState, Trust, assess_group
 from meter_gateway.traceability import certificate as c
 from meter_gateway.traceability.binding import Binding
 from meter_gateway.traceability.clock import Clocks
+from meter_gateway.traceability.plausibility_file import Plausibility
+from meter_gateway.traceability.thresholds import Thresholds
 from meter_protocol import chain, cose, keys, messages
 from meter_protocol import events as ev
 from meter_protocol import fields as f
@@ -283,6 +285,8 @@ def trust(
     update_authorities: Iterable[Authority] = (),
     max_jitter_ms: int | None = None,
     rule: DecisionRule = SIMPLE_ACCEPTANCE,
+    plausible: Plausibility | None = None,
+    thresholds: Thresholds | None = None,
 ) -> Trust:
     known = [certificate()] if certificates is None else list(certificates)
     return Trust(
@@ -295,6 +299,8 @@ def trust(
         {authority.kid: authority.public for authority in update_authorities},
         max_jitter_ms,
         rule=rule,
+        plausible=plausible,
+        thresholds=thresholds,
     )
 
 

@@ -133,7 +133,12 @@ WRONG = [
     (CALIBRATION, "2027-01-09", "2025-01-09", "is due before it was calibrated; correct"),
     (CALIBRATION, "000001", "00001", "scan_sha256: must be 64 hexadecimal digits; copy"),
     (CALIBRATION, "000001", "00000g", "scan_sha256: must be 64 hexadecimal digits"),
-    (CALIBRATION, '"calibration"', '"calibrated"', "result[0].type: must be 'calibration', 'verification', not"),
+    (
+        CALIBRATION,
+        '"calibration"',
+        '"calibrated"',
+        "result[0].type: must be 'calibration', 'verification', 'reference_gas', not",
+    ),
     (
         CALIBRATION,
         'quantity = "active_energy_import"',

@@ -1,5 +1,6 @@
 """Whatever an authentic message says, it is assessed: a meter's nonsense is a finding, never an exception."""
 
+from decimal import Decimal
 from typing import Any
 
 import scenario
@@ -10,7 +11,9 @@ from strategies import payloads
 
 from meter_gateway.model import Verified
 from meter_gateway.traceability import ChainState
+from meter_gateway.traceability.plausibility_file import Balance, ChannelLimits, Plausibility
 from meter_gateway.traceability.state import MAX_STATE_BYTES
+from meter_gateway.traceability.thresholds import DataValidity, Thresholds
 from meter_protocol import events as ev
 from meter_protocol import fields as f
 from meter_protocol import types as t
@@ -21,6 +24,12 @@ parameter_sets = st.one_of(
     st.just(AUTHORITY.seal(scenario.parameter_set())),
     st.binary(min_size=1, max_size=60),
 )
+_LIMIT = {"meter": THUMBPRINT, "stuck_minutes": 1, "max_spike": Decimal(1), "max_change_per_minute": Decimal(1)}
+LIMITS = Plausibility(
+    limits=tuple(ChannelLimits(channel=channel, unit="W", **_LIMIT) for channel in (1, 2)),
+    balances=(Balance(name="b", meter=THUMBPRINT, total=(1,), parts=(2,), tolerance_percent=Decimal(1)),),
+)
+NUMBERS = Thresholds(data_validity=DataValidity(samples_percent=80, samples_per_minute=12, clause="c", tag="M"))
 Content = tuple[str, dict[int, Any]]
 
 contents_of_a_chain = st.lists(
@@ -39,14 +48,19 @@ def chain_of(identity: dict[int, Any], raw: bytes, contents: list[Content]) -> l
 
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
-    identity=identities, raw=parameter_sets, contents=contents_of_a_chain, received_ms=st.integers(0, 2**63 - 1)
+    identity=identities,
+    raw=parameter_sets,
+    contents=contents_of_a_chain,
+    received_ms=st.integers(0, 2**63 - 1),
+    is_limited=st.booleans(),
 )
 def test_any_authentic_content_is_assessed(
-    identity: dict[int, Any], raw: bytes, contents: list[Content], received_ms: int
+    identity: dict[int, Any], raw: bytes, contents: list[Content], received_ms: int, is_limited: bool
 ) -> None:
     messages = chain_of(identity, raw, contents)
     state = ChainState.new(THUMBPRINT)
-    found = scenario.assess(messages, state=state, received_ms=received_ms)
+    trust = scenario.trust(plausible=LIMITS, thresholds=NUMBERS) if is_limited else scenario.trust()
+    found = scenario.assess(messages, trust, state, received_ms)
     assert [scenario.codes(each) is not None for each in found] == [True] * len(messages)
     stored = state.dumps()
     assert len(stored) <= MAX_STATE_BYTES

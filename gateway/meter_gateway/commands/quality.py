@@ -1,0 +1,277 @@
+"""`carbonmeter quality`: how complete, valid, timely, traceable and certain each channel's days are."""
+
+import csv
+import time
+from collections.abc import Iterator, Sequence
+from datetime import UTC, date, datetime, timedelta, timezone
+from fractions import Fraction
+from itertools import islice
+from pathlib import Path
+from typing import Annotated, NamedTuple
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from meter_gateway import policy, quality_drawing
+from meter_gateway.commands.picture import PlotOption, check, save
+from meter_gateway.commands.readings import find_meter, time_option
+from meter_gateway.commands.terminal import (
+    NEGATIVE,
+    ConfigOption,
+    Terminal,
+    configured,
+    existing_store,
+    terminal,
+)
+from meter_gateway.config import GatewayConfig
+from meter_gateway.policy import Scheme
+from meter_gateway.quality.balances import Outcome, PlantBalances
+from meter_gateway.quality.collect import Collected, Collector, Place
+from meter_gateway.quality.days import ASPECTS, DAY_MS, Day, Quality, quality_of
+from meter_gateway.report import quantity_text
+from meter_gateway.store import Store
+from meter_gateway.texts import Texts
+from meter_gateway.traceability.plausibility_file import load_plausibility
+from meter_gateway.values import decimal_text
+from meter_protocol import types as t
+
+SHOWN = 200
+"""Days in a table; all are in the CSV file."""
+
+MAX_DAYS = 3660
+"""Of one report, where no beginning is given: a meter whose clock was wrong once asks for no more."""
+
+COLUMNS = (
+    "meter", "serial", "channel", "quantity", "day", "expected_s", "covered_s", "valid_s", "valid_hours",
+    "readings", "timely", "delay_mean_s", "delay_max_s", "traceable", "with_target", "within_target",
+    *(f"{aspect}_percent" for aspect in ASPECTS), "day_valid", "missed",
+)  # fmt: skip
+
+
+_LABELS = {
+    "completeness": "completeness",
+    "validity": "validity_share",
+    "timeliness": "timeliness",
+    "traceability": "traceability",
+    "uncertainty": "uncertainty_share",
+}
+"""Two of the words have another meaning beside a certificate."""
+
+
+class _Row(NamedTuple):
+    place: Place
+    serial: str
+    quantity: str | None
+    date: date
+    day: Day
+    quality: Quality
+
+
+def quality(
+    ctx: typer.Context,
+    meter: Annotated[str | None, typer.Argument(help="serial number or thumbprint; else all")] = None,
+    from_: Annotated[
+        str | None, typer.Option("--from", help="2026-11-22 or 2026-11-22T08:30+08:00", show_default=False)
+    ] = None,
+    to: Annotated[str | None, typer.Option("--to", help="end, not included; else now", show_default=False)] = None,
+    csv_file: Annotated[
+        Path | None, typer.Option("--csv", help="write every day with its numbers", show_default=False)
+    ] = None,
+    plot: PlotOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Show the quality of stored data by channel and day. Exit code 1 if a target of the scheme is missed."""
+    check(plot)
+    term, settings = terminal(ctx), configured(config)
+    store = existing_store(settings)
+    scheme = policy.load_scheme(settings.gateway.scheme)
+    meters = store.registry.meters()
+    chosen = None if meter is None else find_meter(meters, meter).key.thumbprint
+    from_ms, to_ms = (None if text is None else time_option(text) for text in (from_, to))
+    collected, balances = _collect(term, settings, store, scheme, (chosen, from_ms, to_ms))
+    until_ms = time.time_ns() // 1_000_000 if to_ms is None else to_ms
+    serials = {entry.key.thumbprint: entry.serial for entry in meters}
+    rows = list(_rows(collected, scheme, serials, from_ms, until_ms))
+    if not rows:
+        term.print(term.say("quality.none"))
+        _print_untimed(term, collected)
+        return
+    if csv_file is not None:
+        _write_csv(csv_file, rows)
+        term.print(term.say("quality.did_csv", path=csv_file))
+    if plot is not None:
+        save(term, plot, _drawing(term.say, rows), "quality.did_plot")
+    _print(term, rows, scheme, collected)
+    violated = _print_balances(term, balances, settings.traceability.utc_offset)
+    if violated or any(row.quality.missed for row in rows):
+        raise typer.Exit(NEGATIVE)
+
+
+Asked = tuple[bytes | None, int | None, int | None]
+"""(thumbprint, from_ms, to_ms)"""
+
+
+def _collect(
+    term: Terminal, settings: GatewayConfig, store: Store, scheme: Scheme, asked: Asked
+) -> tuple[Collected, PlantBalances]:
+    plausible = load_plausibility(settings.path, settings.traceability.plausibility)
+    collector = Collector(store, scheme, settings.traceability.utc_offset, plausible.plant_balances)
+    columns = TextColumn(term.say("quality.working")), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    with Progress(*columns, console=term.err, transient=True) as progress:
+        task = progress.add_task("", total=store.archive.count(*asked, types=(t.READINGS,)))
+        collected = collector.run(*asked, told=lambda done: progress.update(task, completed=done))
+    return collected, collector.balances
+
+
+def _rows(
+    collected: Collected, scheme: Scheme, serials: dict[bytes, str], from_ms: int | None, until_ms: int
+) -> Iterator[_Row]:
+    """Every channel's every day, from the first reading of its meter on; a day without readings too."""
+    numbers = scheme.thresholds
+    for place in sorted(collected.days, key=lambda each: (serials[each[0]], each)):
+        asked_ms = until_ms - MAX_DAYS * DAY_MS if from_ms is None else from_ms
+        first_ms = max(collected.first_ms[place[0]], asked_ms)
+        for day, sums, expected_ms in collected.days[place].numbers(first_ms, until_ms):
+            found = quality_of(sums, expected_ms, numbers.data_validity, numbers.quality)
+            yield _Row(place, serials[place[0]], collected.quantities[place], day, sums, found)
+
+
+def _print(term: Terminal, rows: Sequence[_Row], scheme: Scheme, collected: Collected) -> None:
+    say = term.say
+    term.heading(say("quality.title", scheme=scheme.name))
+    has_hours = any(row.quality.valid_hours is not None for row in rows)
+    aspects = [_LABELS[aspect] for aspect in ASPECTS]
+    labels = ["day", "meter", "channel", "quantity", *aspects[:3], "delay", *aspects[3:]]
+    labels += (["valid_hours"] if has_hours else []) + ["grade"]
+    term.table(labels, (_cells(row, say, has_hours) for row in islice(rows, SHOWN)))
+    if len(rows) > SHOWN:
+        term.print(say("quality.more", shown=SHOWN, count=len(rows)))
+    _print_untimed(term, collected)
+    _print_sources(term, scheme)
+
+
+def _print_sources(term: Terminal, scheme: Scheme) -> None:
+    """Whose numbers these are, and how well they are known."""
+    numbers = scheme.thresholds
+    if numbers.quality is None:
+        term.print(term.say("quality.ungraded"))
+    for name, table in (("quality.targets", numbers.quality), ("quality.valid_data", numbers.data_validity)):
+        if table is not None:
+            is_sure = table.tag != "M"
+            told = table.clause if is_sure else term.say("quality.to_confirm", clause=table.clause)
+            term.print(term.say("layout.line", label=term.say(name), value=told))
+
+
+def _print_untimed(term: Terminal, collected: Collected) -> None:
+    if collected.untimed:
+        term.print(term.say("quality.untimed", count=collected.untimed))
+
+
+def _cells(row: _Row, say: Texts, has_hours: bool) -> tuple[str, ...]:
+    found, day = row.quality, row.day
+    quantity = "–" if row.quantity is None else quantity_text(row.quantity, say)
+    shares = [_percent(getattr(found, aspect)) for aspect in ASPECTS]
+    delay = (
+        "–" if not day.readings else f"{decimal_text(_mean_delay_s10(day), -1)} s / {day.delay_max_ms // 1000} s"
+    )
+    hours = [] if not has_hours else ["–" if found.valid_hours is None else f"{found.valid_hours}"]
+    if hours and found.is_day_valid is not None:
+        hours = [f"{found.valid_hours} {'✓' if found.is_day_valid else '✗'}"]
+    return (
+        row.date.isoformat(), row.serial, str(row.place[1]), quantity, *shares[:3], delay, *shares[3:],
+        *hours, _grade(found, say),
+    )  # fmt: skip
+
+
+def _grade(found: Quality, say: Texts) -> str:
+    if found.missed is None:
+        return "–"
+    if not found.missed:
+        return say("quality.met")
+    return say("quality.missed", names=", ".join(say(f"label.{_LABELS[aspect]}") for aspect in found.missed))
+
+
+def _percent(share: Fraction | None) -> str:
+    """One decimal, cut and not rounded: 99.96 % is not 100 %."""
+    return "–" if share is None else f"{decimal_text(share * 1000 // 1, -1)} %"
+
+
+def _mean_delay_s10(day: Day) -> int:
+    return round(Fraction(day.delay_sum_ms, day.readings * 100))
+
+
+def _print_balances(term: Terminal, balances: PlantBalances, utc_offset_minutes: int) -> bool:
+    """Whether one is violated."""
+    say, zone = term.say, timezone(timedelta(minutes=utc_offset_minutes))
+    for name in balances.unfit():
+        term.print(say("quality.unfit_balance", name=name))
+    outcomes = list(balances.outcomes())
+    if outcomes:
+        term.table(("balance", "time", "total", "parts", "difference", "grade"), (
+            _balance_cells(outcome, say, zone) for outcome in outcomes[-SHOWN:]
+        ))  # fmt: skip
+    return any(outcome.is_violated for outcome in outcomes)
+
+
+def _balance_cells(outcome: Outcome, say: Texts, zone: timezone) -> tuple[str, ...]:
+    start = datetime.fromtimestamp(outcome.start_ms // 1000, UTC).astimezone(zone)
+    difference = outcome.total - outcome.parts
+    share = "" if not outcome.total else f" ({float(difference / outcome.total):+.2%})"
+    return (
+        outcome.name,
+        f"{start:%Y-%m-%d %H:%M}",
+        f"{float(outcome.total):.6g}",
+        f"{float(outcome.parts):.6g}",
+        f"{float(difference):+.6g}{share}",
+        say("quality.unbalanced" if outcome.is_violated else "quality.met"),
+    )
+
+
+def _write_csv(path: Path, rows: Sequence[_Row]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        writer.writerows(map(_csv_values, rows))
+
+
+def _csv_values(row: _Row) -> tuple[object, ...]:
+    day, found = row.day, row.quality
+    seconds = (decimal_text(each, -3) for each in (found.expected_ms, day.covered_ms, day.valid_ms))
+    mean = "" if not day.readings else decimal_text(_mean_delay_s10(day), -1)
+    shares = (getattr(found, aspect) for aspect in ASPECTS)
+    return (
+        row.place[0].hex(), row.serial, row.place[1], row.quantity or "", row.date.isoformat(), *seconds,
+        "" if found.valid_hours is None else found.valid_hours, day.readings, day.timely, mean,
+        decimal_text(day.delay_max_ms, -3), day.traceable, day.with_target, day.within_target,
+        *("" if share is None else decimal_text(share * 1000 // 1, -1) for share in shares),
+        "" if found.is_day_valid is None else str(found.is_day_valid).lower(),
+        "" if found.missed is None else " ".join(found.missed),
+    )  # fmt: skip
+
+
+def _drawing(say: Texts, rows: Sequence[_Row]) -> str:
+    """The latest days, and the aspects of which something is known."""
+    days = sorted({row.date for row in rows})[-quality_drawing.MAX_DAYS :]
+    by_place: dict[Place, dict[date, Quality]] = {}
+    names: dict[Place, str] = {}
+    for row in rows:
+        by_place.setdefault(row.place, {})[row.date] = row.quality
+        quantity = "" if row.quantity is None else quantity_text(row.quantity, say)
+        names[row.place] = f"{row.serial} {row.place[1]} {quantity}"
+    panels = [
+        quality_drawing.Panel(
+            say(f"label.{_LABELS[aspect]}"),
+            [[_cell(found.get(day), aspect) for day in days] for found in by_place.values()],
+        )
+        for aspect in ASPECTS
+        if any(getattr(row.quality, aspect) is not None for row in rows)
+    ]
+    words = {"unknown": say("quality.unknown_day"), "missed": say("quality.missed_day")}
+    title = say("quality.plot_title", first=days[0].isoformat(), last=days[-1].isoformat())
+    return quality_drawing.draw(title, list(names.values()), days, panels, words)
+
+
+def _cell(found: Quality | None, aspect: str) -> quality_drawing.Cell:
+    if found is None:
+        return quality_drawing.Cell(None, False)
+    return quality_drawing.Cell(getattr(found, aspect), aspect in (found.missed or ()))

@@ -1,0 +1,224 @@
+"""Is a value plausible beside those before it: stuck, a spike, or changing faster than its process can?
+
+A mean is judged by its value, and by minimum and maximum where the channel declares them; a register by its rate,
+the increase over the interval. Limits come from plausibility files and are integers here, at the channel's own
+exponent:
+
+- `value_stuck`: all values stayed within a band for a time. The time is the sum of the intervals' own durations,
+  so that no clock step lengthens it;
+- `value_spike`: the value, or one of its extremes, is far from the median of the WINDOW values before it;
+- `rate_of_change`: the value changed from the one before by more than the limit times the time between.
+
+What is remembered of a channel is small and follows from its messages and limits (ChainState.remembered). A run's
+values are looked over as a column first, and one by one only if the column is not plain.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+from operator import sub
+from typing import Any, NamedTuple
+
+from meter_gateway.model import Finding
+from meter_gateway.traceability.findings import finding
+from meter_gateway.traceability.parameters import Channel
+from meter_gateway.traceability.plausibility_file import ChannelLimits
+from meter_gateway.traceability.row_rules import Memory, RowRule, columns_of, increases
+from meter_gateway.traceability.rows import Found, Interval, Rows
+from meter_gateway.units import UNITS
+from meter_protocol import fields as f
+
+WINDOW = 5
+"""Values before a value, whose median it is held against."""
+
+_FEWEST = 3
+_MS_PER_MINUTE = 60_000
+_MEAN_LENGTH = {False: 5, True: 7}
+
+_RATES = {"W.h": ("W", 3_600_000), "V.A.h": ("V.A", 3_600_000), "J": ("W", 1000)}
+"""Unit of a register's quantity -> (unit of its rate, ms of that rate's unit of time)."""
+
+_PER_HOUR_MS = 3_600_000
+
+
+class _Values(NamedTuple):
+    """The values that a run has, in order; `at` are their places in it."""
+
+    at: Sequence[int]
+    value: Sequence[int]
+    low: Sequence[int]
+    high: Sequence[int]
+
+
+class ChannelRule:
+    """One channel's limits. `change` is (numerator, denominator) of the largest change in one ms."""
+
+    def __init__(self, channel: Channel, limits: ChannelLimits, factor: Fraction, per_ms: int | None) -> None:
+        """`factor` from the limits' unit to the channel's steps; `per_ms` for a register, of its rate's unit."""
+        self._channel = channel.id
+        self._length = _MEAN_LENGTH[channel.extremes]
+        self._per_ms = per_ms
+        self._step = channel.ratio if per_ms is not None else 0
+        stuck, spike, change = limits.stuck_minutes, limits.max_spike, limits.max_change_per_minute
+        self._stuck_ms = None if stuck is None else stuck * _MS_PER_MINUTE
+        self._band = math.floor(Fraction(limits.stuck_within) * factor)
+        self._spike = None if spike is None else math.floor(Fraction(spike) * factor)
+        self._change = None if change is None else (Fraction(change) * factor / _MS_PER_MINUTE).as_integer_ratio()
+
+    def judge(self, rows: Rows, intervals: Sequence[Interval], memory: Memory, found: Found) -> None:
+        values = self._rates(rows, intervals, memory) if self._per_ms is not None else self._means(rows)
+        if not values.at:
+            return
+        known = memory.remembered.get(self._channel)
+        if known is None:
+            known = memory.remembered[self._channel] = [[], None, 0, 0, 0]
+        if self._stuck_ms is not None:
+            self._judge_stuck(values, intervals, known, found)
+        if self._is_plain(values, intervals, known):
+            known[0] = [*known[0], *values.value[-WINDOW:]][-WINDOW:]
+        else:
+            known[0] = self._judge_each(values, intervals, known, found)
+        known[1] = intervals[values.at[-1]].end_ms
+
+    def _means(self, rows: Rows) -> _Values:
+        channel, length = self._channel, self._length
+        columns = columns_of(channel, rows)
+        if columns is not None and len(columns) == length and None not in columns[3]:
+            low, high = columns[-2:] if length == _MEAN_LENGTH[True] else (columns[3], columns[3])
+            return _Values(range(len(rows)), columns[3], low, high)
+        good = [
+            (place, reading[3], reading[-2], reading[-1])
+            for place, row in enumerate(rows)
+            if (reading := row.get(channel)) is not None and len(reading) == length and reading[3] is not None
+        ]
+        if not good:
+            return _NONE
+        at, value, low, high = zip(*good, strict=True)
+        return _Values(at, value, low, high) if length == _MEAN_LENGTH[True] else _Values(at, value, value, value)
+
+    def _rates(self, rows: Rows, intervals: Sequence[Interval], memory: Memory) -> _Values:
+        """Where a total and the one at the interval's beginning are known; no other increase has a time."""
+        per_ms = self._per_ms or 0
+        grown = increases(self._channel, rows, memory)
+        durations = [duration_ms for _, duration_ms in intervals]
+        if None not in grown and all(durations):
+            rates = [each * per_ms // over for each, over in zip(grown, durations, strict=True)]  # type: ignore[operator]
+            return _Values(range(len(rows)), rates, rates, rates)
+        known = [
+            (place, increase * per_ms // duration_ms)
+            for place, (increase, duration_ms) in enumerate(zip(grown, durations, strict=True))
+            if increase is not None and duration_ms
+        ]
+        if not known:
+            return _NONE
+        at, rates = map(list, zip(*known, strict=True))
+        return _Values(at, rates, rates, rates)
+
+    def _is_plain(self, values: _Values, intervals: Sequence[Interval], known: Sequence[Any]) -> bool:
+        """Whether no value of the column can be a spike or have changed too fast."""
+        recent, last_ms = known[0], known[1]
+        if self._spike is None and self._change is None:
+            return True
+        taken = intervals if len(values.at) == len(intervals) else [intervals[place] for place in values.at]
+        ends, durations = zip(*taken, strict=True)
+        if not recent or last_ms is None or None in ends or None in durations:
+            return False
+        shortest = min(durations)
+        if max(map(sub, ends, (last_ms, *ends))) > (WINDOW + 1) * shortest:
+            return False
+        if self._spike is not None:
+            spread = max(*recent, *values.high) - min(*recent, *values.low)
+            if spread > self._spike:
+                return False
+        if self._change is not None:
+            most = max(map(abs, map(sub, values.value, (recent[-1], *values.value))))
+            if most * self._change[1] > self._change[0] * shortest:
+                return False
+        return True
+
+    def _judge_each(
+        self, values: _Values, intervals: Sequence[Interval], known: Sequence[Any], found: Found
+    ) -> list[int]:
+        """The values that count as recent after the run."""
+        recent, last_ms = list(known[0]), known[1]
+        for place, value, low, high in zip(*values, strict=True):
+            end_ms, duration_ms = intervals[place]
+            elapsed_ms = duration_ms or 0
+            if end_ms is not None and last_ms is not None:
+                elapsed_ms = max(elapsed_ms, end_ms - last_ms)
+            # Values from before a long gap say nothing about the level now.
+            before = recent if elapsed_ms <= (WINDOW + 1) * (duration_ms or 0) else []
+            margin = self._margin(duration_ms)
+            if self._spike is not None and len(before) >= _FEWEST:
+                middle = sorted(before)[len(before) // 2]
+                if max(high - middle, middle - low) - margin > self._spike:
+                    found[place].append(finding("value_spike", self._channel))
+            if self._change is not None and recent and elapsed_ms:
+                change = abs(value - recent[-1]) - margin
+                if change * self._change[1] > self._change[0] * elapsed_ms:
+                    found[place].append(finding("rate_of_change", self._channel))
+            recent = [*before, value][-WINDOW:]
+            last_ms = end_ms
+        return recent
+
+    def _margin(self, duration_ms: int | None) -> int:
+        """A register shows whole steps, so that each of two rates may be wrong by one of them."""
+        if not self._step or not duration_ms:
+            return 0
+        return 2 * -(-self._step * (self._per_ms or 0) // duration_ms)
+
+    def _judge_stuck(self, values: _Values, intervals: Sequence[Interval], known: list[Any], found: Found) -> None:
+        recent, _, lowest, highest, stuck_ms = known
+        is_first = not recent
+        band, longest_ms = self._band, self._stuck_ms or 0
+        if not is_first:
+            # Where each value is further than the band from the one before it, each begins anew.
+            if min(map(abs, map(sub, values.value, (recent[-1], *values.value)))) > band:
+                known[2:] = [values.low[-1], values.high[-1], 0]
+                return
+            # Where all stay in the band and not for long enough, it only lasts.
+            span = min(lowest, *values.low), max(highest, *values.high)
+            lasted_ms = stuck_ms + sum(intervals[place].duration_ms or 0 for place in values.at)
+            if span[1] - span[0] <= band and lasted_ms < longest_ms:
+                known[2:] = [*span, lasted_ms]
+                return
+        for place, low, high in zip(values.at, values.low, values.high, strict=True):
+            lowest, highest = min(lowest, low), max(highest, high)
+            if is_first or highest - lowest > band:
+                lowest, highest, stuck_ms, is_first = low, high, 0, False
+                continue
+            stuck_ms += intervals[place].duration_ms or 0
+            if stuck_ms >= longest_ms:
+                found[place].append(finding("value_stuck", self._channel))
+        # Bounded, because it is stored: what is stuck for longer is stuck all the same.
+        known[2:] = [lowest, highest, min(stuck_ms, longest_ms)]
+
+
+_NONE = _Values((), (), (), ())
+
+
+def rules_of(
+    limits: Sequence[ChannelLimits], channels: Mapping[int, Channel]
+) -> tuple[tuple[RowRule, ...], tuple[Finding, ...]]:
+    """The rules of one meter's channels, and `limits_inapplicable` where a limit is not of its channel's unit."""
+    rules: list[RowRule] = []
+    codes = []
+    for limit in limits:
+        rule = _rule_of(limit, channels.get(limit.channel))
+        if rule is None:
+            codes.append(finding("limits_inapplicable", limit.channel))
+        else:
+            rules.append(rule)
+    return tuple(rules), tuple(codes)
+
+
+def _rule_of(limit: ChannelLimits, channel: Channel | None) -> ChannelRule | None:
+    if channel is None or channel.quantity is None:
+        return None
+    unit, per_ms = channel.quantity.ucum, None
+    if channel.kind == f.CHANNEL_REGISTER:
+        unit, per_ms = _RATES.get(unit, (f"{unit}/h", _PER_HOUR_MS))
+    ucum, factor = UNITS[limit.unit]
+    if ucum != unit:
+        return None
+    return ChannelRule(channel, limit, factor / Fraction(10) ** channel.exponent, per_ms)
