@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from meter_gateway import decode, records
 from meter_gateway.database import Database, Row
 from meter_gateway.model import Fields, Rejection, Verified
-from meter_protocol import messages
 from meter_protocol import types as t
 
 
@@ -99,6 +98,11 @@ class Archive:
         )
         return [verdict for row in rows if (verdict := _message(row).verdict) is not None]
 
+    def budget(self, digest: bytes) -> bytes | None:
+        """The budget record that verdicts name by this SHA-256 (SPEC §8.7)."""
+        rows = self._database.query("SELECT record FROM budget WHERE digest = ?", (digest,))
+        return rows[0][0] if rows else None
+
     def chains(self, thumbprint: bytes | None = None) -> list[StoredChain]:
         rows = self._database.query(
             "SELECT meter.thumbprint, epoch, next_sequence, head_sequence, head_hash,"
@@ -143,7 +147,7 @@ def _conditions(
 
 _MESSAGES = (
     "SELECT message.id, meter.thumbprint, chain.epoch, message.sequence, message.time_ms, message.received_ms,"
-    " message.type, message.hash, message.raw, opinion.encoded,"
+    " message.type, message.hash, message.raw, opinion.encoded, verdict.uncertainty,"
     " (SELECT judged_ms FROM batch WHERE first_verdict <= verdict.id ORDER BY first_verdict DESC LIMIT 1)"
     " FROM message JOIN chain ON chain.id = message.chain JOIN meter ON meter.id = chain.meter"
 )
@@ -155,9 +159,9 @@ _LATEST_VERDICT = (
 
 
 def _message(row: Row) -> StoredMessage:
-    id_, thumbprint, epoch, sequence, time_ms, received_ms, kind, hash_, raw, opinion, judged_ms = row
+    id_, thumbprint, epoch, sequence, time_ms, received_ms, kind, hash_, raw, opinion, uncertainty, judged_ms = row
     verdict = None
     if opinion is not None:
-        verdict = messages.decode_verdict(records.record(thumbprint, epoch, sequence, hash_, judged_ms, opinion))
+        verdict = records.fields_of(thumbprint, epoch, sequence, hash_, judged_ms, opinion, uncertainty)
     typ = t.CHAIN_TYPES[kind]
     return StoredMessage(id_, thumbprint, epoch, sequence, time_ms, received_ms, typ, hash_, raw, verdict)

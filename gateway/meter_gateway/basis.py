@@ -27,6 +27,9 @@ from meter_protocol.schema import MAX_TEXT
 Basis = Mapping[str, bytes]
 """SHA-256 of the content, by name."""
 
+RULES = 2
+"""Counts up where this software finds something else in the same messages than before: 2 states uncertainties."""
+
 MAX_CAUSE_BYTES = MAX_TEXT
 """SPEC §8.2: a verdict's cause."""
 
@@ -38,6 +41,8 @@ def basis_of(trust: Trust, scheme: Scheme) -> dict[str, bytes]:
         "offset from UTC": trust.utc_offset_minutes,
         "parameter authorities": sorted(trust.authorities),
         "update authorities": sorted(trust.update_authorities),
+        "rules of judgement": RULES,
+        "decision rule": trust.rule,
         "makers": trust.makers.fingerprints(),
         "scheme": (
             scheme.name,

@@ -316,6 +316,11 @@ class TraceabilitySection(Table):
         default=(), examples=['["National Institute of Metrology, China"]']
     )
     standard_ratio: int = Field(default=3, ge=1, le=100, examples=["3"])
+    guard_band: Literal["simple", "guarded", "rss", "rp10", "dobbert"] = Field(
+        default="simple", examples=['"guarded"']
+    )
+    guard_multiplier_percent: int = Field(default=100, ge=0, le=1000, examples=["100"])
+    mpe_ratio: int = Field(default=3, ge=1, le=100, examples=["3"])
     max_clock_uncertainty_ms: int = Field(default=60_000, ge=0, le=86_400_000, examples=["60000"])
     max_sampling_jitter_ms: Annotated[int, Field(ge=0, le=86_400_000)] | None = Field(
         default=None, examples=["100"]

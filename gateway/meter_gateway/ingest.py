@@ -25,6 +25,7 @@ from meter_gateway.answers import Answers
 from meter_gateway.batch import Batch, Judge
 from meter_gateway.chains import Arrival, Chains, Work
 from meter_gateway.model import (
+    Assessed,
     GatewayTime,
     ImageRequest,
     Outcome,
@@ -52,7 +53,7 @@ NOT_REFUSED = ("unknown_key", "revoked_key")
 """No answer to strangers; and a meter whose key was revoked keeps its journal for whoever investigates."""
 
 FORK = "chain_fork"
-LATE = (finding("chain_broken"),)
+LATE = Assessed((finding("chain_broken"),))
 
 
 class Begun(NamedTuple):

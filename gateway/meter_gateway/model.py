@@ -1,11 +1,11 @@
 """The values that cross the gateway, in the order in which a message meets them.
 
-bytes -> Verified (authentic) -> Finding (facts) -> Verdict (a scheme's opinion of the facts). Nothing here
+bytes -> Verified (authentic) -> Assessed (facts) -> Verdict (a scheme's opinion of the facts). Nothing here
 does anything; the files that do are ingest, verify, traceability, policy and store.
 """
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 Fields = dict[int, Any]
 
@@ -35,6 +35,25 @@ class Finding:
 
     code: str
     channel: int | None = None
+
+
+class BudgetRecord(NamedTuple):
+    """By what uncertainties were stated, constant over many messages: `encoded` is SPEC §8.7."""
+
+    digest: bytes
+    encoded: bytes
+
+
+NO_UNCERTAINTY = b"\x80"
+"""An empty array: of no reading is the uncertainty known."""
+
+
+class Assessed(NamedTuple):
+    """What was found out about one message. `uncertainty` is key 17 of its verdict, encoded (SPEC §8.2)."""
+
+    findings: tuple[Finding, ...]
+    budget: BudgetRecord | None = None
+    uncertainty: bytes = NO_UNCERTAINTY
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,15 +81,16 @@ class Outbox:
             (verdict,),
         )
         rows = self._database.query(
-            "SELECT meter.thumbprint, chain.epoch, message.sequence, message.hash, opinion.encoded FROM verdict"
+            "SELECT meter.thumbprint, chain.epoch, message.sequence, message.hash, opinion.encoded,"
+            " verdict.uncertainty FROM verdict"
             " JOIN opinion ON opinion.id = verdict.opinion JOIN message ON message.id = verdict.message"
             " JOIN chain ON chain.id = message.chain JOIN meter ON meter.id = chain.meter"
             " WHERE verdict.id >= ? AND verdict.id < ? ORDER BY verdict.id",
             (first, first + count),
         )
         leaves = [
-            record(thumbprint, epoch, sequence, hash_, judged_ms, opinion)
-            for thumbprint, epoch, sequence, hash_, opinion in rows
+            record(thumbprint, epoch, sequence, hash_, judged_ms, opinion, uncertainty)
+            for thumbprint, epoch, sequence, hash_, opinion, uncertainty in rows
         ]
         return _Batch(first, leaves, sealed, merkle.tree(leaves))
 

@@ -1,32 +1,47 @@
 """The record of one verdict: the Merkle leaf that is signed and uplinked (SPEC §8, `messages.encode_verdict`).
 
-A record is the identity of a message, the moment of its judgement, and an opinion: what a scheme made of the
-findings. Opinions are few and messages are many, so the store keeps each opinion once and a record is put
-together from its pieces when it is needed; the tests hold `record` against `messages.encode_verdict`.
+A record is the identity of a message, the moment of its judgement, an opinion, and the uncertainty of its
+readings. An opinion is what a scheme made of the findings, with the budget by which uncertainties were stated.
+Opinions are few and messages are many, so the store keeps each opinion once and a record is put together from its
+pieces when it is needed; the tests hold `record` against `messages.encode_verdict`.
 """
 
 import cbor2
 
-from meter_gateway.model import Verdict
+from meter_gateway.model import NO_UNCERTAINTY, Fields, Verdict
 from meter_protocol import fields as f
 from meter_protocol import messages
 from meter_protocol.schema import MAX_FINDINGS
 
-_HEAD = bytes((0xAB, f.VERSION, f.PROTOCOL_VERSION, f.EPOCH, 0x48))
-"""A map of eleven, its version, and the head of the epoch's eight bytes."""
+_AFTER_KEYS = bytes((f.VERSION, f.PROTOCOL_VERSION, f.EPOCH, 0x48))
+"""Behind the map's head: its version, and the head of the epoch's eight bytes."""
+
+_HEAD = b"\xad" + _AFTER_KEYS
+_EARLIER_HEAD = b"\xab" + _AFTER_KEYS
+"""Of a record from before there was anything behind the cause."""
 
 _SEQUENCE = bytes((f.SEQUENCE,))
 _TIME_MS = bytes((f.TIME_MS,))
 _METER = bytes((f.METER, 0x58, 0x20))
 _HASH = bytes((f.HASH, 0x58, 0x20))
+_NO_BUDGET = bytes((f.VERDICT_BUDGET, 0xF6, f.VERDICT_UNCERTAINTY))
 _MARK = b"\xff" * 32
 
 
 def record(
-    thumbprint: bytes, epoch: bytes, sequence: int, message_hash: bytes, judged_ms: int, opinion: bytes
+    thumbprint: bytes,
+    epoch: bytes,
+    sequence: int,
+    message_hash: bytes,
+    judged_ms: int,
+    opinion: bytes,
+    uncertainty: bytes | None,
 ) -> bytes:
+    """`uncertainty` as the store has it: None in a verdict from before there was any."""
     before, after = pieces(thumbprint, epoch, judged_ms)
-    return before + cbor2.dumps(sequence) + after + message_hash + opinion
+    if uncertainty is None:
+        before = _EARLIER_HEAD + before[len(_HEAD) :]
+    return before + cbor2.dumps(sequence) + after + message_hash + opinion + (uncertainty or b"")
 
 
 def pieces(thumbprint: bytes, epoch: bytes, judged_ms: int) -> tuple[bytes, bytes]:
@@ -35,8 +50,8 @@ def pieces(thumbprint: bytes, epoch: bytes, judged_ms: int) -> tuple[bytes, byte
     return _HEAD + epoch + _SEQUENCE, after
 
 
-def opinion_of(verdict: Verdict) -> bytes:
-    """What stands behind the hash, cut from a whole record."""
+def opinion_of(verdict: Verdict, budget: bytes | None) -> bytes:
+    """What stands between the hash and the uncertainty, cut from a whole record."""
     # The message was judged by all findings; a record holds as many as its schema lets.
     findings = [[found.code, found.channel] for found in verdict.findings[:MAX_FINDINGS]]
     whole = messages.encode_verdict(
@@ -52,6 +67,25 @@ def opinion_of(verdict: Verdict) -> bytes:
             f.VERDICT_ACCEPTANCE: f.ACCEPTED if verdict.accepted else f.NOT_ACCEPTED,
             f.VERDICT_FINDINGS: findings,
             f.VERDICT_CAUSE: verdict.cause,
+            f.VERDICT_BUDGET: budget,
+            f.VERDICT_UNCERTAINTY: [],
         }
     )
-    return whole[whole.index(_MARK) + len(_MARK) :]
+    return whole[whole.index(_MARK) + len(_MARK) : -len(NO_UNCERTAINTY)]
+
+
+def fields_of(
+    thumbprint: bytes,
+    epoch: bytes,
+    sequence: int,
+    message_hash: bytes,
+    judged_ms: int,
+    opinion: bytes,
+    uncertainty: bytes | None,
+) -> Fields:
+    """The record's content, in today's form whenever it was signed."""
+    if uncertainty is None:
+        opinion, uncertainty = opinion + _NO_BUDGET, NO_UNCERTAINTY
+    return messages.decode_verdict(
+        record(thumbprint, epoch, sequence, message_hash, judged_ms, opinion, uncertainty)
+    )

@@ -22,12 +22,11 @@ from meter_gateway import records
 from meter_gateway.batch import Batch, Findings, Judge
 from meter_gateway.chains import verified_of
 from meter_gateway.ingest import FORK, LATE
-from meter_gateway.model import Finding, GatewayTime, Verdict
+from meter_gateway.model import NO_UNCERTAINTY, Assessed, Finding, GatewayTime, Verdict
 from meter_gateway.sealing import Sealer
 from meter_gateway.store import JudgedRow, MessageRow, Store
 from meter_gateway.traceability import ChainState, Trust, assess_group
 from meter_protocol import fields as f
-from meter_protocol import messages
 from meter_protocol.schema import MAX_FINDINGS
 
 PAGE = 256
@@ -54,6 +53,7 @@ class Revision(NamedTuple):
     epoch: bytes
     message: MessageRow
     verdict: Verdict
+    found: Assessed
 
 
 class _Latest(NamedTuple):
@@ -62,6 +62,7 @@ class _Latest(NamedTuple):
     scheme: str
     accepted: bool
     findings: Findings
+    budget: bytes | None
 
     @property
     def codes(self) -> set[str]:
@@ -127,16 +128,17 @@ class Rejudgement:
             yield []
 
     def _compare(
-        self, replay: "_Replay", rows: Sequence[JudgedRow], latest: Sequence[_Latest], found: Sequence[Findings]
+        self, replay: "_Replay", rows: Sequence[JudgedRow], latest: Sequence[_Latest], found: Sequence[Assessed]
     ) -> list[Revision]:
         revisions = []
-        for row, before, findings in zip(rows, latest, found, strict=True):
-            verdict = self._judge(findings)
-            if not _differs(before, verdict):
+        for row, before, assessed in zip(rows, latest, found, strict=True):
+            verdict = self._judge(assessed.findings)
+            same_parts = (row.uncertainty or NO_UNCERTAINTY) == assessed.uncertainty
+            if same_parts and not _differs(before, verdict, assessed):
                 continue
             self._count(before, verdict)
             revised = self._revision(verdict, row.revision + 1)
-            revisions.append(Revision(replay.state.thumbprint, replay.epoch, row.message, revised))
+            revisions.append(Revision(replay.state.thumbprint, replay.epoch, row.message, revised, assessed))
         self.tally.looked_at += len(rows)
         return revisions
 
@@ -163,7 +165,7 @@ class Rejudgement:
         if known is None:
             if len(self._latest) >= _MAX_CACHED:
                 self._latest.clear()
-            known = self._latest[row.opinion] = _opinion_of(row.encoded)
+            known = self._latest[row.opinion] = _latest_of(row)
         return known
 
 
@@ -177,9 +179,9 @@ class _Replay:
         self._gaps = store.gaps(chain)
         self._trust = trust
 
-    def findings(self, rows: Sequence[JudgedRow], latest: Sequence[_Latest]) -> list[Findings]:
+    def findings(self, rows: Sequence[JudgedRow], latest: Sequence[_Latest]) -> list[Assessed]:
         """Of the next rows, in order."""
-        found: list[Findings] = []
+        found: list[Assessed] = []
         placed = [(row.message, self._reception(row, said)) for row, said in zip(rows, latest, strict=True)]
         for reception, group in groupby(placed, key=lambda entry: entry[1]):
             for run in _contiguous([message for message, _ in group]):
@@ -190,11 +192,10 @@ class _Replay:
         codes = latest.codes
         sequence = row.message.sequence
         in_gap = any(first <= sequence and (last is None or sequence <= last) for first, last in self._gaps)
-        return _Reception(
-            row.message.received_ms, _UNTRUSTED not in codes, FORK in codes, in_gap and latest.findings == LATE
-        )
+        is_late = in_gap and latest.findings == LATE.findings
+        return _Reception(row.message.received_ms, _UNTRUSTED not in codes, FORK in codes, is_late)
 
-    def _assess(self, run: Sequence[MessageRow], reception: "_Reception") -> list[Findings]:
+    def _assess(self, run: Sequence[MessageRow], reception: "_Reception") -> list[Assessed]:
         state = self.state
         if run[0].sequence > state.next_sequence:
             state.note_gap(run[0].sequence)
@@ -223,15 +224,17 @@ def _contiguous(run: Sequence[MessageRow]) -> Iterator[Sequence[MessageRow]]:
             begin = place
 
 
-def _differs(before: _Latest, verdict: Verdict) -> bool:
+def _differs(before: _Latest, verdict: Verdict, found: Assessed) -> bool:
     return (
         before.scheme != verdict.scheme
         or before.accepted != verdict.accepted
         or before.findings != verdict.findings[:MAX_FINDINGS]
+        or before.budget != (None if found.budget is None else found.budget.digest)
     )
 
 
-def _opinion_of(encoded: bytes) -> _Latest:
-    fields = messages.decode_verdict(records.record(bytes(32), bytes(8), 0, bytes(32), 0, encoded))
+def _latest_of(row: JudgedRow) -> _Latest:
+    fields = records.fields_of(bytes(32), bytes(8), 0, bytes(32), 0, row.encoded, row.uncertainty)
     findings = tuple(Finding(code, channel) for code, channel in fields[f.VERDICT_FINDINGS])
-    return _Latest(fields[f.VERDICT_SCHEME], fields[f.VERDICT_ACCEPTANCE] == f.ACCEPTED, findings)
+    accepted = fields[f.VERDICT_ACCEPTANCE] == f.ACCEPTED
+    return _Latest(fields[f.VERDICT_SCHEME], accepted, findings, fields[f.VERDICT_BUDGET])

@@ -4,6 +4,7 @@ Nothing here verifies or judges. Values are exact decimals in the unit of the pa
 are shown as the bare integers that they are.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -55,6 +56,25 @@ class Row:
     high: str | None
     last_total: str | None
     status: tuple[str, ...]
+    exponent: int
+    """Of the last digit; 0 where it is not known."""
+
+
+THOUSANDTHS = 3
+"""Parts are thousandths of a last digit."""
+
+
+def entry_of(verdict: Fields | None, channel: int) -> Sequence[int] | None:
+    """What the verdict states of the uncertainty of the channel's reading."""
+    stated = [] if verdict is None else verdict[f.VERDICT_UNCERTAINTY]
+    return next((entry for entry in stated if entry[0] == channel), None)
+
+
+def combined(parts: Sequence[int]) -> int:
+    """The root of the sum of their squares, rounded up."""
+    square = sum(part * part for part in parts)
+    root = math.isqrt(square)
+    return root + (root * root < square)
 
 
 def rows(readings: dict[int, list[Any]], parameters: ParameterSet | None) -> list[Row]:
@@ -84,6 +104,7 @@ def _row(number: int, reading: list[Any], channel: Channel | None) -> Row:
         high=text(reading[6]) if len(reading) == 7 else None,
         last_total=text(reading[2]) if len(reading) == 4 else None,
         status=CODES_OF_STATUS[reading[0]],
+        exponent=exponent,
     )
 
 

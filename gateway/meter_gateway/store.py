@@ -8,20 +8,23 @@ of it is durable, or nothing happened and StoreUnavailable says why.
 import fcntl
 import sqlite3
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, NamedTuple
 
 from meter_gateway.archive import Archive
 from meter_gateway.database import Database, Row, StoreError, StoreUnavailable
-from meter_gateway.model import Rejection
+from meter_gateway.model import BudgetRecord, Rejection
 from meter_gateway.outbox import Outbox
 from meter_gateway.registry import Registry
 from meter_gateway.verify import Key
 from meter_protocol import types as t
 
 __all__ = ["ChainRow", "Commit", "Limits", "MessageRow", "Store", "StoreError", "StoreUnavailable"]
+
+_MAX_HELD = 8192
+"""Opinions, and budget records, that are remembered to be in the store."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +70,9 @@ class JudgedRow(NamedTuple):
     encoded: bytes
     """The opinion itself (records.py)."""
 
+    uncertainty: bytes | None
+    """None in a verdict from before there was any."""
+
 
 @dataclass(slots=True)
 class Commit:
@@ -83,6 +89,9 @@ class Commit:
     messages: list[Row] = field(default_factory=list)
     verdicts: list[Row] = field(default_factory=list)
     opinions: list[tuple[int, bool, bytes]] = field(default_factory=list)
+    budgets: dict[bytes, bytes] = field(default_factory=dict)
+    """Records by their SHA-256."""
+
     batch: Row | None = None
     chains: list[ChainRow] = field(default_factory=list)
     gaps: list[tuple[int, int, int | None]] = field(default_factory=list)
@@ -107,6 +116,9 @@ class Store:
         self.archive = Archive(self.database)
         self.outbox = Outbox(self.database)
         self._lock_file: IO[bytes] | None = None
+        # What is surely held, so that a commit does not ask for it or write it again.
+        self._opinion_ids: dict[bytes, int] = {}
+        self._held_budgets: set[bytes] = set()
 
     def claim(self) -> None:
         """Be the one process that takes messages in; a second one would give the same ids again."""
@@ -187,7 +199,8 @@ class Store:
     def judged_of(self, chain: int, first: int, limit: int) -> list[JudgedRow]:
         """The messages of a chain that have a verdict, from the sequence `first` on, in order."""
         rows = self.database.query(
-            "SELECT message.id, sequence, type, received_ms, hash, raw, revision, opinion.id, encoded"
+            "SELECT message.id, sequence, type, received_ms, hash, raw, revision, opinion.id, encoded,"
+            " uncertainty"
             " FROM message JOIN verdict ON verdict.id ="
             "  (SELECT id FROM verdict WHERE verdict.message = message.id ORDER BY revision DESC LIMIT 1)"
             " JOIN opinion ON opinion.id = verdict.opinion"
@@ -207,14 +220,33 @@ class Store:
 
     def opinion_id(self, change: Commit, accepted: bool, encoded: bytes) -> int:
         """The id of an opinion, which becomes part of this commit if it was never held before."""
+        held = self._opinion_ids.get(encoded)
+        if held is not None:
+            return held
         for number, _, known in change.opinions:
             if known == encoded:
                 return number
         rows = self.database.query("SELECT id FROM opinion WHERE encoded = ?", (encoded,))
         if rows:
-            return rows[0][0]  # type: ignore[no-any-return]
+            return self._hold_opinion(encoded, rows[0][0])
         change.opinions.append((change.first_opinion + len(change.opinions), accepted, encoded))
         return change.opinions[-1][0]
+
+    def add_budget(self, change: Commit, budget: BudgetRecord) -> None:
+        """It becomes part of this commit if it was never held before."""
+        if budget.digest not in self._held_budgets:
+            change.budgets[budget.digest] = budget.encoded
+
+    def _hold_opinion(self, encoded: bytes, number: int) -> int:
+        if len(self._opinion_ids) >= _MAX_HELD:
+            self._opinion_ids.clear()
+        self._opinion_ids[encoded] = number
+        return number
+
+    def _hold_budgets(self, digests: Iterable[bytes]) -> None:
+        if len(self._held_budgets) >= _MAX_HELD:
+            self._held_budgets.clear()
+        self._held_budgets.update(digests)
 
     def commit(self, change: Commit) -> None:
         """Durable when it returns."""
@@ -223,12 +255,16 @@ class Store:
         with self.database.transaction() as connection:
             connection.executemany("INSERT INTO message VALUES (?, ?, ?, ?, ?, ?, ?, ?)", change.messages)
             connection.executemany("INSERT INTO opinion VALUES (?, ?, ?)", change.opinions)
-            connection.executemany("INSERT INTO verdict VALUES (?, ?, ?, ?)", change.verdicts)
+            connection.executemany("INSERT OR IGNORE INTO budget VALUES (?, ?)", list(change.budgets.items()))
+            connection.executemany("INSERT INTO verdict VALUES (?, ?, ?, ?, ?)", change.verdicts)
             connection.execute("INSERT INTO outbox SELECT id FROM verdict WHERE id >= ?", (change.first_verdict,))
             if change.batch is not None:
                 connection.execute("INSERT INTO batch VALUES (?, ?, ?, ?)", change.batch)
             connection.executemany("INSERT OR REPLACE INTO chain VALUES (?, ?, ?, ?, ?, ?, ?, ?)", change.chains)
             self._add_exceptions(connection, change)
+        for number, _, encoded in change.opinions:
+            self._hold_opinion(encoded, number)
+        self._hold_budgets(change.budgets)
 
     def renew_state(self, chain: int, next_sequence: int, state: bytes) -> bool:
         """Whether the chain is where this state is, and its own was another."""

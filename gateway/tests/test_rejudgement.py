@@ -1,18 +1,24 @@
 """Judging again: exactly the affected messages get a revision, once, and nothing is overwritten."""
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
-from meter_gateway import basis
+from meter_gateway import basis, records
 from meter_gateway.config import SCHEMES
+from meter_gateway.metrology import sums
+from meter_gateway.metrology.budget import Distribution
+from meter_gateway.metrology.conformity import DecisionRule
 from meter_gateway.policy import load_scheme
 from meter_gateway.rejudgement import PAGE, Rejudgement, Tally
 from meter_gateway.store import StoreUnavailable
-from meter_gateway.traceability import Trust
+from meter_gateway.traceability import Trust, channel_budget
 from meter_gateway.traceability import certificate as c
+from meter_gateway.traceability.terms import Contribution, Target, Terms
 from meter_gateway.verify import Key, KeyRing, verify
 from meter_protocol import events as ev
 from meter_protocol import fields as f
@@ -180,6 +186,139 @@ def test_every_revision_goes_up_with_its_proof(gateway, meters) -> None:
         assert messages.decode_verdict(record)[f.VERDICT_REVISION] == 1
 
 
+def wider(identifier: str) -> Callable[[c.Certificate], c.Certificate]:
+    """The laboratory corrects its uncertainty, and nothing else."""
+
+    def change(certificate: c.Certificate) -> c.Certificate:
+        if certificate.identifier != identifier:
+            return certificate
+        results = tuple(
+            replace(each, points=tuple(replace(point, expanded_uncertainty=Decimal(2)) for point in each.points))
+            for each in certificate.results
+        )
+        return replace(certificate, results=results)
+
+    return change
+
+
+def test_another_uncertainty_alone_is_a_revision(gateway, meters) -> None:
+    one, other = meters
+    trust = trust_in(meters)
+    corrected = changed(trust, wider(certificates_of(trust, one)[0]))
+    untouched = verdicts(gateway, other)
+    tally = judge_again(gateway, corrected, cause="U corrected")
+    assert (tally.revised, tally.now_accepted, tally.no_longer_accepted) == (40, 0, 0)
+    assert not tally.found
+    assert not tally.gone
+    assert verdicts(gateway, other) == untouched
+    first, second = verdicts(gateway, one)[10]
+    assert first[f.VERDICT_FINDINGS] == second[f.VERDICT_FINDINGS]
+    assert second[f.VERDICT_CAUSE] == "U corrected"
+    before, after = ({entry[0]: entry[1:] for entry in each[f.VERDICT_UNCERTAINTY]} for each in (first, second))
+    assert before.keys() == after.keys()
+    # The first instrument's channels, whose U is twice what it was; rounded up either time.
+    assert all(2 * before[n][3] - 1 <= after[n][3] <= 2 * before[n][3] for n in range(1, 8))
+    assert all(before[n] == after[n] for n in range(8, 11))
+    assert first[f.VERDICT_BUDGET] != second[f.VERDICT_BUDGET]
+    assert gateway.store.archive.budget(second[f.VERDICT_BUDGET]) is not None
+    assert judge_again(gateway, corrected).revised == 0
+
+
+def test_another_budget_with_the_same_parts_is_a_revision(gateway, meters) -> None:
+    """A target that every reading meets is stated too."""
+    trust = trust_in(meters)
+    first, *others = trust.bindings
+    met = replace(first, terms=Terms(target=Target(Decimal(90), "%")))
+    said = Trust(trust.register, [met, *others], trust.authorities, trust.clocks, trust.clock_trusted)
+    assert judge_again(gateway, said).revised == 40
+    before, after = verdicts(gateway, meters[0])[10]
+    assert before[f.VERDICT_UNCERTAINTY] == after[f.VERDICT_UNCERTAINTY]
+    assert before[f.VERDICT_BUDGET] != after[f.VERDICT_BUDGET]
+
+
+def test_verdicts_from_before_there_was_uncertainty_are_revised_where_there_is_something_to_state(
+    tmp_path,
+) -> None:
+    meter = SimulatedMeter("m1")
+    gateway = SimulatedGateway(tmp_path / "store.db", [meter])
+    begin = meter.begin()
+    gateway.enrol(begin[0])
+    gateway.receive(*begin, *(meter.readings() for _ in range(10)))
+    with gateway.store.database.transaction() as connection:
+        for number, encoded in connection.execute("SELECT id, encoded FROM opinion").fetchall():
+            fields = records.fields_of(bytes(32), bytes(8), 0, bytes(32), 0, encoded, b"\x80")
+            size = len(b"\x10\xf6\x11") if fields[f.VERDICT_BUDGET] is None else len(b"\x10\x58\x20\x11") + 32
+            connection.execute("UPDATE opinion SET encoded = ? WHERE id = ?", (encoded[:-size], number))
+        connection.execute("UPDATE verdict SET uncertainty = NULL")
+    gateway.restart()
+    assert judge_again(gateway, trust_in([meter])).revised == 10
+    found = verdicts(gateway, meter)
+    assert [len(found[n]) for n in range(4)] == [1, 1, 1, 2]
+    assert [len(each[f.VERDICT_UNCERTAINTY]) for each in found[5]] == [0, 10]
+    gateway.close()
+
+
+def test_what_ingest_states_under_it_is_what_judging_again_states(tmp_path, gateway, meters) -> None:
+    """Terms, drift and a target, known from the first message on or only afterwards."""
+    trust = trust_in(meters)
+    terms = Terms(
+        (
+            Contribution("drift", Distribution.RECTANGULAR, Decimal("0.4"), "%", "data sheet", per_year=True),
+            Contribution("transformer", Distribution.NORMAL, Decimal("0.1"), "%", "CT-1", certificate="CT-1"),
+        ),
+        target=Target(Decimal("0.99"), "%"),
+    )
+    said = Trust(
+        certificates=trust.register,
+        bindings=[replace(each, terms=terms) for each in trust.bindings],
+        authorities=trust.authorities,
+        clocks=trust.clocks,
+        clock_trusted=trust.clock_trusted,
+    )
+    assert judge_again(gateway, said).revised == 80
+    fresh = SimulatedGateway(tmp_path / "fresh.db", meters)
+    fresh.ingest.trust = said
+    for meter in meters:
+        again = SimulatedMeter(meter.name)
+        begin = again.begin()
+        fresh.enrol(begin[0])
+        fresh.receive(*begin, *(again.readings() for _ in range(40)))
+    keys = (f.VERDICT_FINDINGS, f.VERDICT_BUDGET, f.VERDICT_UNCERTAINTY, f.VERDICT_ACCEPTANCE)
+    for meter in meters:
+        ours, theirs = (
+            [[each[-1][key] for key in keys] for _, each in sorted(verdicts(where, meter).items())]
+            for where in (gateway, fresh)
+        )
+        assert ours == theirs
+    fresh.close()
+
+
+def test_a_day_s_total_from_stored_parts_is_the_total_from_the_budget(gateway, meters) -> None:
+    """Of one energy register, and of its balance with another under the same certificate."""
+    archive = gateway.store.archive
+    stored = archive.messages(meters[0].thumbprint, types=(t.READINGS,), limit=1000)
+    totals, direct, sums_of = {}, {}, {}
+    for channel, sign in ((1, 1), (2, -1)):
+        entries = [
+            next(each for each in message.verdict[f.VERDICT_UNCERTAINTY] if each[0] == channel)
+            for message in stored[1:]
+        ]
+        record = archive.budget(stored[1].verdict[f.VERDICT_BUDGET])
+        known = channel_budget.from_record(record)[channel]
+        totals[sign] = sums.over_intervals(
+            [[sums.stated(entry, known.certificates, 1e-3) for entry in entries]], telescopes=True
+        )
+        first, last = (message.verified().fields[f.READINGS][channel][1] for message in (stored[0], stored[-1]))
+        sums_of[sign] = last - first
+        # U = 1 % with k = 2 at every point, so that 0.5 % of the whole increase is what is common.
+        direct[sign] = 0.005 * (last - first)
+        resolution = 1 / math.sqrt(6)
+        assert totals[sign].combined_uncertainty == pytest.approx(math.hypot(direct[sign], resolution), abs=0.05)
+    balance = sums.over_channels([totals[1], totals[-1]], signs=[1, -1])
+    common = 0.005 * abs(sums_of[1] - sums_of[-1])
+    assert balance.combined_uncertainty == pytest.approx(math.hypot(common, math.sqrt(2 / 6)), abs=0.05)
+
+
 def test_another_scheme_is_another_opinion_of_the_same_facts(gateway, meters) -> None:
     tally = judge_again(gateway, trust_in(meters), scheme=DEVELOPMENT, cause="scheme changed")
     assert tally.revised == tally.looked_at == 86
@@ -243,6 +382,26 @@ def test_the_basis_names_what_is_another(meters) -> None:
     assert told == [*sorted(told)]
     assert {each.rpartition(" ")[2] for each in told} == {"removed"}
     assert set(basis.changes(fewer, before)) == {each.replace("removed", "added") for each in told}
+
+
+def test_what_an_owner_says_of_uncertainty_is_part_of_the_basis(meters) -> None:
+    trust = trust_in(meters)
+    before = basis.basis_of(trust, HOUSE)
+    first, *others = trust.bindings
+
+    def with_(terms: Terms, rule: DecisionRule = trust.rule) -> Trust:
+        return Trust(
+            trust.register, [replace(first, terms=terms), *others], trust.authorities, trust.clocks,
+            trust.clock_trusted, makers=trust.makers, rule=rule,
+        )  # fmt: skip
+
+    named = f"binding of channel {first.channel} of {first.thumbprint.hex()[:16]} changed"
+    target = Terms(target=Target(Decimal("0.5"), "%"))
+    assert basis.changes(before, basis.basis_of(with_(target), HOUSE)) == [named]
+    guarded = basis.basis_of(with_(Terms(), DecisionRule("guarded")), HOUSE)
+    assert basis.changes(before, guarded) == ["decision rule changed"]
+    earlier = {name: digest for name, digest in before.items() if name != "rules of judgement"}
+    assert basis.changes(earlier, before) == ["rules of judgement added"]
 
 
 @pytest.mark.parametrize("count", [1, 2, 1000])

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import cbor2
 import pytest
 
 from meter_gateway import records
@@ -243,10 +244,11 @@ def test_a_later_revision_speaks_and_the_earlier_one_stays(filled: SimulatedGate
     store = filled.store
     message = store.archive.messages(types=(t.READINGS,))[0]
     again = Verdict("house", False, (Finding("certificate_withdrawn", 1),), revision=1, cause="withdrawn")
-    opinion = records.opinion_of(again)
+    opinion = records.opinion_of(again, b"\x07" * 32)
     commit = store.new_commit()
     number = store.opinion_id(commit, again.accepted, opinion)
-    commit.verdicts.append((commit.first_verdict, message.id, again.revision, number))
+    uncertainty = cbor2.dumps([[1, 0, 0, 409, 5000]])
+    commit.verdicts.append((commit.first_verdict, message.id, again.revision, number, uncertainty))
     commit.batch = commit.first_verdict, 1, 77, b"the signed batch"
     store.commit(commit)
     before = message.verdict
@@ -257,6 +259,26 @@ def test_a_later_revision_speaks_and_the_earlier_one_stays(filled: SimulatedGate
     envelope = messages.decode_envelope(store.outbox.pending(100)[-1].raw)
     assert messages.decode_verdict(envelope[f.ENVELOPE_VERDICT]) == latest
     assert envelope[f.ENVELOPE_MESSAGE] == message.raw
+    assert (latest[f.VERDICT_BUDGET], latest[f.VERDICT_UNCERTAINTY]) == (b"\x07" * 32, [[1, 0, 0, 409, 5000]])
+
+
+def test_a_verdict_from_before_there_was_uncertainty_keeps_its_signed_bytes(filled: SimulatedGateway) -> None:
+    """Its record has eleven keys, which is what its batch proves; what is read of it has today's form."""
+    store = filled.store
+    message = store.archive.messages(types=(t.READINGS,))[0]
+    whole = records.opinion_of(Verdict("house", True, ()), None)
+    earlier = whole[: -len(b"\x10\xf6\x11")]
+    commit = store.new_commit()
+    number = store.opinion_id(commit, True, earlier)
+    commit.verdicts.append((commit.first_verdict, message.id, 1, number, None))
+    commit.batch = commit.first_verdict, 1, 77, b"the signed batch"
+    store.commit(commit)
+    leaf = messages.decode_envelope(store.outbox.pending(100)[-1].raw)[f.ENVELOPE_VERDICT]
+    fields = cbor2.loads(leaf)
+    assert set(fields) == {0, 1, 2, 6, 9, 10, 11, 12, 13, 14, 15}
+    assert cbor2.dumps(fields) == leaf
+    latest = store.archive.verdicts(message.id)[-1]
+    assert latest == {**fields, f.VERDICT_BUDGET: None, f.VERDICT_UNCERTAINTY: []}
 
 
 # Enrolment and revocation

@@ -16,4 +16,5 @@ into values or values into bytes. What each file is for, in the way of one readi
     first_contact, first_contact_schema    a new board and its maker
     comparison, comparison_schema          a channel compared with a reference
     merkle       one signature over many verdicts
+    budgets      by what a verdict states uncertainties
 """

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 MAX_SET_OBJECTS = 1024
 """Strings, arrays and maps in a parameter set or a factory record: 64 channels and instruments take about 400."""
 
-MAX_ENVELOPE = 43008
+MAX_ENVELOPE = 51200
 """The largest message, verdict, batch and path together, and the heads around them."""
 
 

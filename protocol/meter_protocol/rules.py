@@ -13,7 +13,15 @@ A rule is a word of RULES, or
 from meter_protocol import fields as f
 from meter_protocol import keys
 from meter_protocol.errors import ProtocolError
-from meter_protocol.schema import CHANNEL, CHUNK_DIGEST_SIZE, INSTRUMENT, MAX_CHANNELS, MAX_OPTION_CELLS, MAX_TEXT
+from meter_protocol.schema import (
+    CHANNEL,
+    CHUNK_DIGEST_SIZE,
+    INSTRUMENT,
+    MAX_CERTIFICATES,
+    MAX_CHANNELS,
+    MAX_OPTION_CELLS,
+    MAX_TEXT,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -138,6 +146,13 @@ def is_finding(value: "Any") -> bool:
     return _is_text(value[0], MAX_TEXT) and (value[1] is None or is_channel(value[1]))
 
 
+def is_parts(value: "Any") -> bool:
+    """[channel, common to it, random, resolution, then common to each certificate]: SPEC §8.2."""
+    if not isinstance(value, list) or not 4 <= len(value) <= 4 + MAX_CERTIFICATES:
+        return False
+    return is_channel(value[0]) and all(is_uint(part) for part in value)
+
+
 def is_options(value: "Any") -> bool:
     """Rows of a register map for drivers whose map is data."""
     if value is None:
@@ -164,6 +179,7 @@ RULES: "dict[str, Callable[[Any], bool]]" = {
     "totals": is_totals,
     "readings": is_readings,
     "finding": is_finding,
+    "parts": is_parts,
     "options": is_options,
     "instrument": lambda value: _is_map(value, INSTRUMENT),
     "channel_entry": lambda value: _is_map(value, CHANNEL),

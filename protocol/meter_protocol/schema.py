@@ -23,7 +23,10 @@ MAX_OPTION_CELLS = 10
 MAX_FINDINGS = 448
 """Seven for each of 64 channels; with codes of 64 bytes they still fit MAX_VERDICT."""
 
-MAX_VERDICT = 32768
+MAX_VERDICT = 40960
+
+MAX_CERTIFICATES = 8
+"""Of one channel's budget: its instrument's, and those of what stands before it, such as a transformer."""
 
 MAX_CHUNK = 4096
 """Bytes of an update's image in one message: a block of flash, and little beside a board's heap."""
@@ -264,12 +267,14 @@ VERDICT = (
     (13, "acceptance", ("uint", 0, 1)),
     (14, "findings", ("list", 0, 448, "finding")),
     (15, "cause", ("null", ("text", 64))),
+    (16, "budget", ("null", ("bytes", 32, 32))),
+    (17, "uncertainty", ("list", 0, 64, "parts")),
 )
 
 ENVELOPE = (
     (0, "version", "version"),
     (1, "message", ("bytes", 1, 8192)),
-    (2, "verdict", ("bytes", 1, 32768)),
+    (2, "verdict", ("bytes", 1, 40960)),
     (3, "batch", ("bytes", 1, 512)),
     (4, "index", "uint"),
     (5, "path", ("list", 0, 32, ("bytes", 32, 32))),

@@ -7,7 +7,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from meter_protocol import chain, keys, messages, schema
+from meter_protocol import budgets, chain, keys, messages, schema
 from meter_protocol import comparison_schema as cs
 from meter_protocol import events as ev
 from meter_protocol import fields as f
@@ -148,8 +148,13 @@ BY_NAME: dict[str, Strategy] = {
     "acceptance": st.integers(0, 1),
     "findings": st.lists(st.tuples(texts(64), or_null(channel_ids)).map(list), max_size=5),
     "cause": or_null(texts(64)),
+    "budget": or_null(exactly(32)),
+    "uncertainty": st.lists(
+        st.tuples(channel_ids, st.lists(counts, min_size=3, max_size=11)).map(lambda entry: [entry[0], *entry[1]]),
+        max_size=5,
+    ),
     "message": byte_strings(8192),
-    "verdict": byte_strings(32768),
+    "verdict": byte_strings(40960),
     "batch": byte_strings(512),
     "index": counts,
     "path": st.lists(exactly(32), max_size=32),
@@ -311,6 +316,47 @@ def channels(instruments: int) -> Strategy:
 
 
 verdicts = fields_of(schema.VERDICT)
+decimals = st.lists(int64s, min_size=2, max_size=2)
+
+
+@st.composite
+def budget_channels(draw: st.DrawFn) -> dict[int, Any]:
+    by_name = {
+        "channel": channel_ids,
+        "quantity": st.integers(1, 0xFFFF),
+        "exponent": st.integers(-18, 18),
+        "is_increase": st.booleans(),
+        "certificates": st.lists(texts(200), max_size=2),
+        "document": or_null(exactly(32)),
+        "operating_point": or_null(channel_ids),
+        "point_exponent": st.integers(-18, 18),
+        "points": st.lists(st.lists(decimals, min_size=4, max_size=4), max_size=3),
+        "points_relative": st.booleans(),
+        "sources": st.just([]),
+        "coverage": st.integers(1, 9999),
+        "known_error": st.integers(0, 1),
+        "target": or_null(decimals),
+        "target_relative": st.booleans(),
+    }
+    fields = draw(fields_of(budgets.CHANNEL_BUDGET, by_name))
+    most = budgets.FIRST_CERTIFICATE - 1 + len(fields[budgets.CERTIFICATES])
+    source = {
+        "name": texts(200),
+        "distribution": st.integers(0, 3),
+        "value": decimals,
+        "sensitivity": decimals,
+        "relative": st.booleans(),
+        "degrees_of_freedom": or_null(decimals),
+        "common": st.integers(0, most),
+        "stated_by": or_null(texts(200)),
+    }
+    fields[budgets.SOURCES] = draw(st.lists(fields_of(budgets.SOURCE, source), min_size=1, max_size=3))
+    return fields
+
+
+budget_records = st.fixed_dictionaries(
+    {budgets.VERSION: st.just(1), budgets.CHANNELS: st.lists(budget_channels(), min_size=1, max_size=2)}
+)
 envelopes = fields_of(schema.ENVELOPE)
 
 EDGES: list[Any] = [

@@ -14,7 +14,7 @@ from cddl_verifier import Validator
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from meter_protocol import cbor, messages, rules
+from meter_protocol import budgets, cbor, messages, rules
 from meter_protocol import fields as f
 from meter_protocol import types as t
 from meter_protocol.errors import EncodeError, ProtocolError
@@ -75,6 +75,8 @@ def code_accepts(rule: str, fields: Any) -> bool:
     try:
         if rule == "verdict":
             messages.encode_verdict(fields)
+        elif rule == "budget":
+            budgets.encode(fields)
         elif rule == "envelope":
             messages.encode_envelope(fields)
         else:
@@ -94,6 +96,12 @@ def beyond_cddl(rule: str, fields: Any) -> bool:
     if rule == "readings":
         extremes = [reading[3:4] + reading[5:] for reading in fields[f.READINGS].values() if len(reading) == 7]
         return any(None not in three and not three[1] <= three[0] <= three[2] for three in extremes)
+    if rule == "budget":
+        return any(
+            source[budgets.COMMON] >= budgets.FIRST_CERTIFICATE + len(entry[budgets.CERTIFICATES])
+            for entry in fields[budgets.CHANNELS]
+            for source in entry[budgets.SOURCES]
+        )
     if rule == "update-manifest":
         chunks = -(-fields[f.IMAGE_SIZE] // fields[f.CHUNK_SIZE])
         return len(fields[f.CHUNK_DIGESTS]) != chunks * 16
@@ -203,6 +211,7 @@ def test_each_item_of_a_reading_with_each_odd_value(right: list[Any]) -> None:
 STRATEGIES = {
     **{rule_of(typ): strategies.payloads(typ) for typ in TYPES},
     "verdict": strategies.verdicts,
+    "budget": strategies.budget_records,
     "envelope": strategies.envelopes,
 }
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from untidy_cbor import untidy_items
 
-from meter_protocol import cbor, cose, keys, messages, schema
+from meter_protocol import budgets, cbor, cose, keys, messages, schema
 from meter_protocol import comparison as cm
 from meter_protocol import comparison_schema as cs
 from meter_protocol import events as ev
@@ -59,6 +59,9 @@ def test_tables_name_each_key_once() -> None:
         *EVENT_TABLES.values(),
         schema.VERDICT,
         schema.ENVELOPE,
+        budgets.BUDGET,
+        budgets.CHANNEL_BUDGET,
+        budgets.SOURCE,
     ]
     tables += [schema.INSTRUMENT, schema.CHANNEL]
     for table in tables:
@@ -91,6 +94,9 @@ def test_keys_are_those_of_the_constants_of_their_name() -> None:
         prefix = typ.removeprefix(t.PREFIX).removeprefix("factory-").upper() + "_"
         for key, name, _ in table[len(fs.ABOUT_METER) :]:
             assert key == getattr(fc, "COMMAND" if name == "command" else prefix + name.upper()), name
+    for table in (budgets.BUDGET, budgets.CHANNEL_BUDGET, budgets.SOURCE):
+        for key, name, _ in table:
+            assert key == getattr(budgets, name.upper()), name
     for key, name, _ in fs.LINK:
         assert key == getattr(fc, "LINK_" + name.upper()), name
     for prefix, table in COMPARISON_TABLES.items():
@@ -149,6 +155,7 @@ def test_any_bytes_give_a_value_or_a_protocol_error(data: bytes) -> None:
         keys.thumbprint,
         messages.decode_verdict,
         messages.decode_envelope,
+        budgets.decode,
         *(lambda payload, typ=typ: messages.decode(typ, payload) for typ in [*t.ROLE_OF_TYPE, "", "x"]),
     ):
         reason = REASONS[0]
@@ -232,6 +239,8 @@ def test_largest_verdict_and_envelope_fit() -> None:
     verdict[f.VERDICT_FINDINGS] = [["x" * 64, 65535]] * schema.MAX_FINDINGS
     verdict[f.VERDICT_SCHEME] = verdict[f.VERDICT_CAUSE] = "x" * 64
     verdict[f.SEQUENCE] = verdict[f.TIME_MS] = verdict[f.VERDICT_REVISION] = INT64_MAX
+    parts = [INT64_MAX] * (3 + schema.MAX_CERTIFICATES)
+    verdict[f.VERDICT_UNCERTAINTY] = [[channel, *parts] for channel in range(65472, 65536)]
     assert messages.decode_verdict(messages.encode_verdict(verdict)) == verdict
     envelope = {
         f.VERSION: 1,

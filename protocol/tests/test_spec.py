@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from spec_tables import SPEC, first_table, section, tables
 
-from meter_protocol import cbor, cose, errors, framing, keys, messages, rules, schema, topics
+from meter_protocol import budgets, cbor, cose, errors, framing, keys, messages, rules, schema, topics
 from meter_protocol import comparison as cm
 from meter_protocol import comparison_schema as cs
 from meter_protocol import events as ev
@@ -46,6 +46,9 @@ FIELD_TABLES = {
     "channel": schema.CHANNEL,
     "verdict": schema.VERDICT,
     "envelope": schema.ENVELOPE,
+    "budget": budgets.BUDGET,
+    "channel budget": budgets.CHANNEL_BUDGET,
+    "source": budgets.SOURCE,
     "link": fs.LINK,
     "comparison reference": cs.REFERENCE,
     "comparison certificate": cs.CERTIFICATE,
@@ -78,8 +81,12 @@ def claims(value: str) -> Iterator[tuple[Any, bool]]:
     yield None, value.startswith("null, or") or ", or null" in value
     yield True, value.startswith("true")
     yield 1.5, False
-    if found := re.search(r"array of 0–(\d+)", value):
-        yield from (([], True), ([None] * int(found[1]), False), ([0.5], False))
+    if found := re.search(r"array of (0|1)–(\d+)", value):
+        yield from (([], found[1] == "0"), ([None] * int(found[2]), False), ([0.5], False))
+    elif value.startswith("true"):
+        yield from ((False, True), (0, False), ("", False))
+    elif value.startswith("decimal"):
+        yield from (([0, -(2**63)], True), ([1, 2, 3], False), ([1], False), ([1, "0"], False))
     elif found := re.match(r"map of (0|1)–64", value):
         yield from (({}, found[1] == "0"), ({0: None}, False), ([], False))
     elif value.startswith("uint63"):
@@ -141,6 +148,8 @@ def names_of(prefix: str, but: tuple[str, ...] = ()) -> dict[int, str]:
         ("acceptance", {f.NOT_ACCEPTED: "not_accepted", f.ACCEPTED: "accepted"}),
         ("event codes", ev.NAMES),
         ("command", {fc.EXPORT: "export", fc.DROP: "drop"}),
+        ("distribution", dict(enumerate(("normal", "rectangular", "triangular", "u_shaped")))),
+        ("known error", {budgets.CARRIED: "carried", budgets.CORRECTED: "corrected"}),
         ("comparison kind", dict(enumerate(cm.KINDS))),
         ("outcome", {cm.PASSED: "passed", cm.FAILED: "failed", cm.INCONCLUSIVE: "inconclusive"}),
         (
@@ -259,6 +268,7 @@ def test_topics() -> None:
         f"{cbor.MAX_SIZE} bytes an item",
         f"(header {cose.MAX_PROTECTED}, key {keys.MAX_SIZE},",
         f"verdict {schema.MAX_VERDICT}, envelope {messages.MAX_ENVELOPE})",
+        f"at most {budgets.MAX_BUDGET} bytes",
         f"at most {cose.MAX_MESSAGES} messages",
         f"at most {messages.MAX_SET_OBJECTS} strings, arrays and maps",
         f"at most {framing.MAX_PAYLOAD} bytes; a meter",

@@ -319,7 +319,7 @@ def _result(channel: Channel, instrument: c.Instrument) -> c.CalibrationResult:
     most = Decimal(channel.axis_most)
     points = tuple(
         c.Point(reference=most * tenth / 10, error=Decimal(0), expanded_uncertainty=Decimal(1), k=Decimal(2))
-        for tenth in (1, 5, 10)
+        for tenth in (0, 5, 10)
     )
     return c.CalibrationResult(
         instrument=instrument,

@@ -1,27 +1,59 @@
-"""`carbonmeter budget`: the uncertainty of a channel's reading, component by component."""
+"""`carbonmeter budget`: the uncertainty of a channel's reading as its verdict states it, component by
+component."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Annotated
+from decimal import Decimal
+from pathlib import Path
+from random import Random
+from typing import Annotated, NamedTuple
 
+import cbor2
 import typer
 
-from meter_gateway.archive import StoredMessage
+from meter_gateway.archive import Archive, StoredMessage
+from meter_gateway.certificate_folder import replace_file
 from meter_gateway.commands.channel_at import AtOption, ChannelArgument, MeterArgument, ask, declared
-from meter_gateway.commands.terminal import ConfigOption, configured, terminal
-from meter_gateway.metrology import budget_table
-from meter_gateway.metrology.budget import Budget
-from meter_gateway.metrology.error_curve import OutsideCalibratedRange
+from meter_gateway.commands.terminal import ConfigOption, Terminal, configured, terminal
+from meter_gateway.metrology import budget_table, sampling
+from meter_gateway.metrology.budget import Budget, Expanded
+from meter_gateway.metrology.monte_carlo import numerical_tolerance, propagate_adaptively, validate
 from meter_gateway.report import quantity_text
 from meter_gateway.texts import Told
-from meter_gateway.traceability.parameters import Channel
-from meter_gateway.traceability.uncertainty import Row, components, indicated, shown
-from meter_gateway.values import time_text
+from meter_gateway.traceability import channel_budget
+from meter_gateway.traceability.channel_budget import ChannelBudget
+from meter_gateway.traceability.closed_form import ClosedForm
+from meter_gateway.traceability.terms import CALIBRATION, CLASS, RESOLUTION, KnownError
+from meter_gateway.traceability.uncertainty import Shown, components, shown, value_of
+from meter_gateway.values import decimal_text, time_text
 from meter_protocol import fields as f
 from meter_protocol import types as t
 
 LOOKED_AT = 100
-"""The newest readings among which one with a value is looked for."""
+"""The newest readings among which one with an uncertainty is looked for."""
+
+_OWN_SOURCES = (CALIBRATION, CLASS, RESOLUTION)
+_NO_REASONS = ("from_class", "range_by_mean")
+"""Findings that readings have whose uncertainty is known."""
+
+_SEED = 101
+"""Whoever asks again sees the same trials."""
+
+_MAX_TRIALS = 1_000_000
+_THOUSANDTHS = 3
+
+
+class _Stated(NamedTuple):
+    """A reading whose uncertainty its verdict states, and the budget by which it does."""
+
+    message: StoredMessage
+    revision: int
+    entry: Sequence[int]
+    budget: ChannelBudget
+    record: bytes
+    digest: bytes
+    shown: Shown
 
 
 def budget(
@@ -32,54 +64,195 @@ def budget(
     probability: Annotated[
         float, typer.Option("--probability", min=0.5, max=0.9999, help="coverage probability of U")
     ] = 0.95,
+    monte_carlo: Annotated[
+        bool, typer.Option("--monte-carlo", help="check U by the Monte Carlo method (some seconds)")
+    ] = False,
+    record: Annotated[
+        Path | None, typer.Option("--record", help="write the budget record there", show_default=False)
+    ] = None,
     config: ConfigOption = None,
 ) -> None:
-    """Show the uncertainty budget of a channel's latest reading, by the certificate in force for it."""
+    """Show the uncertainty of a channel's latest reading as its verdict states it: the whole budget."""
     term, settings = terminal(ctx), configured(config)
     say = term.say
     asked = ask(settings, meter, at)
     stored = asked.messages((t.READINGS,), LOOKED_AT)
-    parameters = asked.parameters(next(iter(stored), None))
-    known, quantity = declared(parameters, channel)
-    message, before = _latest(stored, known)
-    bound = asked.bound(known, message.time_ms)
-    result, laboratory = bound.result, bound.certificate.laboratory
-    channels = {each.id: each for each in parameters.channels}
-    fields = message.verified().fields
-    taken = indicated(known, channels, result, fields[f.READINGS], before, fields[f.DURATION_MS])
-    if taken is None:
-        raise Told("budget.no_point")
-    named = {"identifier": bound.certificate.identifier, "laboratory": laboratory.name}
-    place = {"point": f"{taken.operating_point:.6g}", "axis": result.axis.quantity.ucum}
-    term.heading(say("channel.title", meter=meter, channel=channel, quantity=quantity_text(quantity.name, say)))
-    value = f"{taken.value:.12g}"
-    told = {"value": value, "unit": quantity.ucum, "time": time_text(message.time_ms)}
-    term.print(say("budget.reading", **told, **place))
-    term.print(say("budget.by", **named))
-    try:
-        found, error = components(result, taken)
-    except OutsideCalibratedRange:
-        raise Told("budget.outside", **named, **place) from None
-    whole = Budget(replace(each, source=say(f"budget.{each.source}")) for each in found)
+    declared(asked.parameters(next(iter(stored), None)), channel)
+    found = _latest(term, asked.store.archive, stored, channel)
+    known, unit = found.budget, found.budget.quantity.ucum
+    heading = quantity_text(known.quantity.name, say)
+    term.heading(say("channel.title", meter=meter, channel=channel, quantity=heading))
+    _print_reading(term, found)
+    whole = Budget(
+        replace(each, source=_source_text(term, each.source)) for each in components(known, found.shown)
+    )
     expanded = whole.expanded(probability)
     term.print("\n" + budget_table.text(whole, expanded, say.language))
-    u = expanded.expanded_uncertainty
-    percent = budget_table.significant(100 * u / abs(taken.value)) if taken.value else "–"
-    rounded = budget_table.significant(u)
-    term.print(say("budget.relative", expanded=rounded, unit=quantity.ucum, percent=percent))
-    if error is not None:
-        decimals = budget_table.with_uncertainty(error, expanded.combined_uncertainty)
-        term.print(say("budget.error", error=decimals, unit=quantity.ucum))
-    term.print(say("budget.not_known"))
+    u, value = expanded.expanded_uncertainty, value_of(known, found.shown)
+    percent = budget_table.significant(100 * u / value) if value else "–"
+    term.print(say("budget.relative", expanded=budget_table.significant(u), unit=unit, percent=percent))
+    _print_error(term, found, expanded)
+    _print_target(term, found)
+    _print_parts(term, found)
+    _print_documents(term, known)
+    if monte_carlo:
+        _print_trials(term, whole, expanded, value, unit)
+    if record is not None:
+        replace_file(record, found.record)
+        term.print("\n" + say("budget.written", path=record))
 
 
-def _latest(stored: Sequence[StoredMessage], channel: Channel) -> tuple[StoredMessage, Row | None]:
-    """The newest in which the channel shows something, and the readings of the message before it."""
+def _latest(term: Terminal, archive: Archive, stored: Sequence[StoredMessage], channel: int) -> _Stated:
+    """The newest reading whose stated uncertainty follows from it and the message before it."""
     fields = {(each.epoch, each.sequence): each.verified().fields for each in stored}
+    why: list[str] = []
     for message in stored:
+        verdict = message.verdict
+        if verdict is None:
+            continue
+        entry = next((each for each in verdict[f.VERDICT_UNCERTAINTY] if each[0] == channel), None)
+        if entry is None:
+            found = verdict[f.VERDICT_FINDINGS]
+            why = why or [code for code, about in found if about == channel and code not in _NO_REASONS]
+            continue
+        digest = verdict[f.VERDICT_BUDGET]
+        record = archive.budget(digest)
+        if record is None:
+            continue
+        known = channel_budget.from_record(record)[channel]
         own = fields[message.epoch, message.sequence]
         earlier = fields.get((message.epoch, message.sequence - 1))
         before = None if earlier is None else earlier[f.READINGS]
-        if own[f.KIND] == f.KIND_REGULAR and shown(channel, own[f.READINGS], before) is not None:
-            return message, before
-    raise Told("budget.no_reading", channel=channel.id)
+        taken = shown(known, own[f.READINGS], before, own[f.DURATION_MS])
+        if taken is not None and _gives(known, taken, entry):
+            return _Stated(message, verdict[f.VERDICT_REVISION], entry, known, record, digest, taken)
+    if why:
+        raise Told("budget.not_stated", channel=channel, why=" ".join(map(term.say.finding, why)))
+    raise Told("budget.no_reading", channel=channel)
+
+
+def _gives(known: ChannelBudget, taken: Shown, entry: Sequence[int]) -> bool:
+    """Whether the stated parts are those of this value at this point: of an increase over several intervals,
+    what is in two messages is not enough."""
+    form = ClosedForm(known)
+    inside = form.low <= taken.point <= form.high
+    return inside and form.entries([taken.value], [taken.point]) == [cbor2.dumps(entry)]
+
+
+def _source_text(term: Terminal, source: str) -> str:
+    return term.say(f"budget.{source}") if source in _OWN_SOURCES else source
+
+
+def _print_reading(term: Terminal, found: _Stated) -> None:
+    known = found.budget
+    point = found.shown.point * float(Decimal(1).scaleb(known.point_exponent))
+    term.print(
+        term.say(
+            "budget.reading",
+            value=decimal_text(found.shown.value, known.exponent),
+            unit=known.quantity.ucum,
+            time=time_text(found.message.time_ms),
+            point=f"{point:.6g}",
+            axis=_axis_text(term, known),
+        )
+    )
+    named = ", ".join(known.certificates)
+    term.print(term.say("budget.by", identifier=named, digest=found.digest.hex()))
+
+
+def _axis_text(term: Terminal, known: ChannelBudget) -> str:
+    if known.operating_point is not None:
+        return f"({term.say('label.channel')} {known.operating_point})"
+    return f"{known.quantity.ucum}/h" if known.is_increase else known.quantity.ucum
+
+
+def _print_error(term: Terminal, found: _Stated, expanded: Expanded) -> None:
+    known, say = found.budget, term.say
+    if not known.points:
+        return
+    error = _in_unit(known, ClosedForm(known).error(found.shown.value, found.shown.point))
+    decimals = budget_table.with_uncertainty(error, expanded.combined_uncertainty)
+    term.print(say("budget.error", error=decimals, unit=known.quantity.ucum))
+    if known.known_error is KnownError.CORRECTED:
+        term.print(say("budget.corrected"))
+    else:
+        widened = budget_table.significant(expanded.expanded_uncertainty + abs(error))
+        term.print(say("budget.carried", expanded=widened, unit=known.quantity.ucum))
+
+
+def _print_target(term: Terminal, found: _Stated) -> None:
+    known, say = found.budget, term.say
+    if known.target is None:
+        return
+    form = ClosedForm(known)
+    target = f"{known.target:f} {'%' if known.target_relative else known.quantity.ucum}"
+    held = _in_unit(known, form.expanded(found.shown.value, found.shown.point))
+    told = {"target": target, "expanded": budget_table.significant(held), "unit": known.quantity.ucum}
+    is_above = form.is_above_target(found.shown.value, found.shown.point)
+    outcome = say("budget.above" if is_above else "budget.within")
+    term.print(say("layout.line", label=say("budget.target", **told), value=outcome))
+
+
+def _print_parts(term: Terminal, found: _Stated) -> None:
+    known, say = found.budget, term.say
+    unit = known.quantity.ucum
+    term.print("\n" + say("budget.verdict", revision=found.revision, unit=unit))
+    names = [say("budget.part_channel"), say("budget.part_random"), say("budget.part_resolution")]
+    names += [say("budget.part_certificate", identifier=each) for each in known.certificates]
+    for name, part in zip(names, found.entry[1:], strict=True):
+        value = decimal_text(part, known.exponent - _THOUSANDTHS)
+        term.print("  " + say("layout.line", label=name, value=f"{value} {unit}"))
+
+
+def _print_documents(term: Terminal, known: ChannelBudget) -> None:
+    stated = [source for source in known.sources if source.stated_by is not None]
+    if not stated:
+        term.print("\n" + term.say("budget.nothing_else"))
+        return
+    term.print("")
+    for source in stated:
+        name = _source_text(term, source.name)
+        term.print("  " + term.say("layout.line", label=name, value=source.stated_by))
+
+
+def _print_trials(term: Terminal, whole: Budget, expanded: Expanded, value: float, unit: str) -> None:
+    """The measurand is the reading plus its corrections, each with the estimate 0: an error that is known moves it
+    and widens nothing."""
+    say, sensitivities = term.say, [each.sensitivity for each in whole.components]
+    centred = Budget(replace(each, estimate=0.0) for each in whole.components)
+
+    def model(*corrections: float) -> float:
+        return value + math.fsum(c * x for c, x in zip(sensitivities, corrections, strict=True))
+
+    if not expanded.combined_uncertainty:
+        return
+    with term.err.status(""):
+        found = propagate_adaptively(
+            model,
+            sampling.of_budget(centred),
+            Random(_SEED),  # noqa: S311 - repeatable on purpose
+            expanded.probability,
+            tolerance_divisor=5,
+            max_trials=_MAX_TRIALS,
+        )
+    digits = budget_table.with_uncertainty
+    low, high = (digits(end, found.standard_uncertainty) for end in (found.interval.low, found.interval.high))
+    u, percent = budget_table.significant(found.standard_uncertainty), f"{100 * expanded.probability:g}"
+    told = {"trials": found.trials, "u": u, "unit": unit, "percent": percent, "low": low, "high": high}
+    term.print("\n" + say("budget.monte_carlo", **told))
+    if not found.stabilised:
+        term.print(say("budget.not_stabilised"))
+    tolerance = numerical_tolerance(expanded.combined_uncertainty)
+    verdict = validate(value, expanded.expanded_uncertainty, found, tolerance)
+    shown_tolerance = budget_table.significant(tolerance)
+    if verdict.validated:
+        term.print(say("budget.validated", tolerance=shown_tolerance, unit=unit))
+        return
+    is_wide = 2 * expanded.expanded_uncertainty > found.interval.high - found.interval.low
+    side = say("budget.too_wide" if is_wide else "budget.too_narrow")
+    difference = budget_table.significant(max(verdict.d_low, verdict.d_high))
+    term.print(say("budget.not_validated", tolerance=shown_tolerance, unit=unit, side=side, difference=difference))
+
+
+def _in_unit(known: ChannelBudget, thousandths: float) -> float:
+    return thousandths * float(Decimal(1).scaleb(known.exponent - _THOUSANDTHS))

@@ -5,20 +5,24 @@ import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from decimal import Decimal
 from itertools import islice
+from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 
 import typer
 
 from meter_gateway import report
 from meter_gateway.archive import StoredMessage
+from meter_gateway.certificate_folder import replace_file
 from meter_gateway.commands.terminal import ConfigOption, Terminal, configured, existing_store, terminal
 from meter_gateway.history import ParameterHistory, walk
+from meter_gateway.metrology import budget_table
 from meter_gateway.model import Fields
 from meter_gateway.registry import Meter
 from meter_gateway.store import Store
 from meter_gateway.texts import Told
-from meter_gateway.values import has_scale, parse_time, time_text, utc_text
+from meter_gateway.values import decimal_text, has_scale, parse_time, time_text, utc_text
 from meter_protocol import fields as f
 from meter_protocol import types as t
 
@@ -61,6 +65,13 @@ class Record:
     scheme: str | None
     revision: int | None
     findings: str
+    u: str | None
+    """Combined standard uncertainty, rounded up: of the mean, or of the increase since the total before."""
+
+    u_parts: str
+    """What it is made of (SPEC §8.2): common to the channel, random, resolution, and to each certificate."""
+
+    budget: str | None
 
 
 class _Found(NamedTuple):
@@ -86,6 +97,10 @@ def readings(
     limit: Annotated[
         int | None, typer.Option("--limit", min=1, help=f"messages at most; a table shows {SHOWN}")
     ] = None,
+    budgets: Annotated[
+        Path | None,
+        typer.Option("--budgets", help="folder for the budget records that verdicts name", show_default=False),
+    ] = None,
     config: ConfigOption = None,
 ) -> None:
     """Show stored readings in exact decimals with their unit, verdict and findings."""
@@ -94,6 +109,8 @@ def readings(
     chosen = None if meter is None else find_meter(meters, meter).key.thumbprint
     from_ms, to_ms = (None if text is None else time_option(text) for text in (from_, to))
     stored = walk(store.archive, chosen, from_ms, to_ms, (t.READINGS,))
+    if budgets is not None:
+        stored = _with_budgets(stored, store, budgets)
     serials = {entry.key.thumbprint: entry.serial for entry in meters}
     if format_ == "table":
         _print_table(term, _rows(store, stored, channel), serials, limit or SHOWN)
@@ -101,6 +118,19 @@ def readings(
     found = _rows(store, islice(stored, limit), channel)
     records = (_record(entry, serials[entry.message.thumbprint]) for entry in found)
     (_print_csv if format_ == "csv" else _print_json)(records)
+
+
+def _with_budgets(stored: Iterable[StoredMessage], store: Store, folder: Path) -> Iterator[StoredMessage]:
+    """The same messages; what their verdicts name is written on the way, each record once, by its digest."""
+    folder.mkdir(parents=True, exist_ok=True)
+    written: set[bytes] = set()
+    for message in stored:
+        digest = None if message.verdict is None else message.verdict[f.VERDICT_BUDGET]
+        record = None if digest is None or digest in written else store.archive.budget(digest)
+        if digest is not None and record is not None:
+            replace_file(folder / f"{digest.hex()}.cbor", record)
+            written.add(digest)
+        yield message
 
 
 def find_meter(meters: Sequence[Meter], text: str) -> Meter:
@@ -136,6 +166,9 @@ def _record(found: _Found, serial: str) -> Record:
     message, fields, row = found
     verdict = message.verdict
     status = fields[f.CLOCK_STATUS]
+    entry, digest = report.entry_of(verdict, row.channel), None if verdict is None else verdict[f.VERDICT_BUDGET]
+    parts = [] if entry is None else entry[1:]
+    scale = row.exponent - report.THOUSANDTHS
     return Record(
         meter=message.thumbprint.hex(),
         serial=serial,
@@ -163,6 +196,9 @@ def _record(found: _Found, serial: str) -> Record:
         scheme=None if verdict is None else verdict[f.VERDICT_SCHEME],
         revision=None if verdict is None else verdict[f.VERDICT_REVISION],
         findings=" ".join(findings_of(verdict, row.channel)),
+        u=decimal_text(report.combined(parts), scale) if parts else None,
+        u_parts=" ".join(decimal_text(part, scale) for part in parts),
+        budget=digest.hex() if digest is not None and parts else None,
     )
 
 
@@ -208,7 +244,7 @@ def _print_table(
     if not rows:
         term.print(say("readings.none"))
         return
-    term.table(("time", "meter", "verdict", "channel", "quantity", "value", "findings"), rows)
+    term.table(("time", "meter", "verdict", "channel", "quantity", "value", "u", "findings"), rows)
     for code, number in notes.items():
         term.print(f"[{number}] {code}: {say.finding(code)}")
     if is_cut:
@@ -232,5 +268,15 @@ def _cells(found: _Found, serial: str, term: Terminal, notes: dict[str, int], is
         str(row.channel),
         "–" if row.quantity is None else report.quantity_text(row.quantity, say),
         "–" if row.value is None else f"{row.value} {row.unit or ''}".rstrip(),
+        _u_text(verdict, row),
         " ".join(map(str, numbers)),
     )
+
+
+def _u_text(verdict: Fields | None, row: report.Row) -> str:
+    """Two digits of the combined standard uncertainty, which is of the increase where the value is a total."""
+    entry = report.entry_of(verdict, row.channel)
+    if entry is None:
+        return "–"
+    u = Decimal(report.combined(entry[1:])).scaleb(row.exponent - report.THOUSANDTHS)
+    return budget_table.significant(float(u))

@@ -20,12 +20,13 @@ from meter_gateway.commands.terminal import (
 from meter_gateway.config import GatewayConfig
 from meter_gateway.model import Fields
 from meter_gateway.rejudgement import Rejudgement, Revision, Tally
+from meter_gateway.report import THOUSANDTHS, combined
 from meter_gateway.sealing import load_sealers
 from meter_gateway.service import make_clock
 from meter_gateway.store import Store
 from meter_gateway.texts import Told
 from meter_gateway.traceability import load_trust
-from meter_gateway.values import time_text
+from meter_gateway.values import decimal_text, time_text
 from meter_protocol import fields as f
 
 _ACCEPTANCE = ("not_accepted", "accepted")
@@ -73,9 +74,10 @@ def history(
     verdicts = store.archive.verdicts(message.id)
     if not verdicts:
         term.print(term.say("history.parked"))
-    before: set[tuple[str, int | None]] = set()
+    before: Fields | None = None
     for verdict in verdicts:
-        before = _print_revision(term, verdict, before)
+        _print_revision(term, verdict, before)
+        before = verdict
 
 
 def _cause(given: str | None, store: Store, after: basis.Basis) -> str:
@@ -152,10 +154,8 @@ def _find(store: Store, text: str) -> StoredMessage:
     return found[0]
 
 
-def _print_revision(
-    term: Terminal, verdict: Fields, before: set[tuple[str, int | None]]
-) -> set[tuple[str, int | None]]:
-    """What came and went beside the revision before; the findings, for the next one."""
+def _print_revision(term: Terminal, verdict: Fields, before: Fields | None) -> None:
+    """What came and went beside the revision before."""
     say = term.say
     told = say(f"verdict.{_ACCEPTANCE[verdict[f.VERDICT_ACCEPTANCE]]}")
     revision, judged = verdict[f.VERDICT_REVISION], time_text(verdict[f.TIME_MS])
@@ -164,9 +164,26 @@ def _print_revision(
     )
     if verdict[f.VERDICT_CAUSE] is not None:
         term.print("  " + say("history.cause", cause=verdict[f.VERDICT_CAUSE]))
-    findings = {(code, channel) for code, channel in verdict[f.VERDICT_FINDINGS]}
-    for sign, changed in (("+", findings - before), ("−", before - findings)):
+    findings, earlier = _findings(verdict), _findings(before)
+    for sign, changed in (("+", findings - earlier), ("−", earlier - findings)):
         for code, channel in sorted(changed, key=str):
             about = "" if channel is None else f" ({say('label.channel')} {channel})"
             term.print(f"  {sign} [{code}]{about} {say.finding(code)}")
-    return findings
+    parts, parts_before = _parts(verdict), _parts(before)
+    for channel in sorted(parts.keys() | parts_before.keys()):
+        now, then = parts.get(channel), parts_before.get(channel)
+        if before is not None and now != then:
+            told_parts = {"channel": channel, "before": _last_digits(then), "after": _last_digits(now)}
+            term.print("  " + say("history.uncertainty", **told_parts))
+
+
+def _findings(verdict: Fields | None) -> set[tuple[str, int | None]]:
+    return set() if verdict is None else {(code, channel) for code, channel in verdict[f.VERDICT_FINDINGS]}
+
+
+def _parts(verdict: Fields | None) -> dict[int, list[int]]:
+    return {} if verdict is None else {entry[0]: entry[1:] for entry in verdict[f.VERDICT_UNCERTAINTY]}
+
+
+def _last_digits(parts: list[int] | None) -> str:
+    return "–" if parts is None else decimal_text(combined(parts), -THOUSANDTHS)

@@ -18,7 +18,7 @@ from meter_gateway.state_dir import store_path
 from meter_gateway.store import Store
 from meter_gateway.texts import Told
 from meter_gateway.validated_toml import ConfigError
-from meter_gateway.values import time_text
+from meter_gateway.values import decimal_text, time_text
 from meter_gateway.verify import verify_identity
 from meter_protocol import fields as f
 from meter_protocol import types as t
@@ -196,3 +196,14 @@ def _print_verdict(term: Terminal, verdict: InspectedVerdict) -> None:
         if channel is not None:
             meaning = say("layout.line", label=f"{say('label.channel')} {channel}", value=meaning)
         term.print(f"  [{code}] {meaning}")
+    for entry in fields[f.VERDICT_UNCERTAINTY]:
+        parts = [decimal_text(part, -report.THOUSANDTHS) for part in entry[1:]]
+        told = {
+            "channel": entry[0],
+            "u": decimal_text(report.combined(entry[1:]), -report.THOUSANDTHS),
+            "parts": " ".join(parts),
+        }
+        term.print("  " + say("verdict.uncertainty", **told))
+    if fields[f.VERDICT_BUDGET] is not None:
+        budget = fields[f.VERDICT_BUDGET].hex()
+        term.print("  " + say("layout.line", label=say("verdict.budget"), value=budget))

@@ -61,12 +61,10 @@ class Standard:
             raise MetrologyError(
                 f"the certificate holds over {axis.name}, and this run's points are not known there"
             )
-        shown = uncertainty.Indicated(value, point, 0.0, self.is_register)
-        # Without a step there is no resolution in it: that is the pair's own (pairing.py).
-        components, error = uncertainty.components(self.result, shown)
-        u = math.sqrt(math.fsum(component.contribution**2 for component in components))
+        # There is no resolution in it: that is the pair's own (pairing.py).
+        error, u = uncertainty.of_certificate(self.result, value, point)
         drift = (self.drift_per_year or 0.0) * self.age_ms / MS_PER_YEAR * abs(value) / math.sqrt(3)
-        return Claim(error or 0.0, u, drift)
+        return Claim(error, u, drift)
 
 
 def claimed(standard: Standard, value: float, level: float) -> Claim | str:

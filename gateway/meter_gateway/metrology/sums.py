@@ -39,6 +39,20 @@ class Parts:
         return math.hypot(*self.certificates.values(), self.channel, self.random, self.resolution)
 
 
+def stated(entry: Sequence[int], certificates: Sequence[str], thousandth: float) -> Parts:
+    """Of one reading, as its verdict states them (SPEC §8.2): [channel, common to it, random, resolution, then
+    common to each of the `certificates` that the channel's budget record names].
+
+    `thousandth` is a thousandth of the channel's last digit in the total's unit. Raises MetrologyError where the
+    entry is of another budget.
+    """
+    _, channel, random, resolution, *common = entry
+    if len(common) != len(certificates):
+        raise MetrologyError(f"an entry of {len(common)} certificates does not belong to {len(certificates)}")
+    by_name = {name: u * thousandth for name, u in zip(certificates, common, strict=True)}
+    return Parts(by_name, channel * thousandth, random * thousandth, resolution * thousandth)
+
+
 def over_intervals(runs: Sequence[Sequence[Parts]], *, telescopes: bool) -> Parts:
     """Of one channel's total; each run is of contiguous intervals, so that a gap begins another.
 

@@ -7,7 +7,8 @@ Verified messages and what the chain has taught so far -> findings, and a state 
 3. standing: what holds for every message, such as key protection and the parameter set's authority;
 4. instruments: calibration in force over the span (calibration.py), prepared as a Piece (plan.py);
 5. readings: status, registers and operating points, in columns (columns.py), and what the operator's limits and
-   the scheme's numbers say of them (row_rules.py). An outage's readings are held against no such limit.
+   the scheme's numbers say of them (row_rules.py). An outage's readings are held against no such limit;
+6. uncertainty: what is stated of each reading, and what follows from it (stating.py).
 
 Readings come in runs between events, and almost every message of a run continues the one before it without
 anything to say. `_take_plain` recognises that with a few comparisons; all else goes to `_judge_header`.
@@ -18,8 +19,8 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Any, NamedTuple
 
-from meter_gateway.model import Finding, Verified
-from meter_gateway.traceability import clock, columns, continuity, protection, software
+from meter_gateway.model import NO_UNCERTAINTY, Assessed, Finding, Verified
+from meter_gateway.traceability import clock, columns, continuity, protection, software, stating
 from meter_gateway.traceability.calibration import END_MS
 from meter_gateway.traceability.clock import Clocks, Interval, Span
 from meter_gateway.traceability.findings import finding, in_order
@@ -40,7 +41,7 @@ _EVENT_FINDINGS = {
     ev.UPDATE_REFUSED: "update_refused",
     ev.UPDATE_ROLLED_BACK: "update_rolled_back",
 }
-_Way = Callable[[ChainState, Sequence[Verified], Trust, "_Reception"], list[tuple[Finding, ...]]]
+_Way = Callable[[ChainState, Sequence[Verified], Trust, "_Reception"], list[Assessed]]
 _KIND_FINDINGS = {f.KIND_OUTAGE: "interval_outage", f.KIND_PARTIAL: "interval_partial"}
 
 _place_of = itemgetter(f.EPOCH, f.SEQUENCE, f.PREVIOUS, f.CONTEXT, f.BOOT)
@@ -64,18 +65,18 @@ def assess_group(
     trust: Trust,
     received_ms: int,
     clock_trusted: bool = True,
-) -> list[tuple[Finding, ...]]:
-    """Findings of each message. The group is contiguous from `state.next_sequence` on, of one epoch.
+) -> list[Assessed]:
+    """What is found about each message. The group is contiguous from `state.next_sequence` on, of one epoch.
 
     `clock_trusted` False if the gateway lost its time since it was configured as trusted.
     """
     is_trusted = clock_trusted and trust.clock_trusted
     latest_ms = clock.latest_plausible(received_ms, trust.clocks) if is_trusted else END_MS
     reception = _Reception(received_ms, latest_ms, is_trusted)
-    findings: list[tuple[Finding, ...]] = []
+    assessed: list[Assessed] = []
     for assess, messages in groupby(group, key=_way_of):
-        findings += assess(state, list(messages), trust, reception)
-    return findings
+        assessed += assess(state, list(messages), trust, reception)
+    return assessed
 
 
 def _way_of(message: Verified) -> _Way:
@@ -86,7 +87,7 @@ def _way_of(message: Verified) -> _Way:
 
 def _assess_others(
     state: ChainState, messages: Sequence[Verified], trust: Trust, reception: _Reception
-) -> list[tuple[Finding, ...]]:
+) -> list[Assessed]:
     """Identities and events: each judged by what was known before it, then learnt."""
     results = []
     for message in messages:
@@ -94,13 +95,13 @@ def _assess_others(
         codes += _take_time(state, message.fields, reception)
         learnt = _learn(state, message, trust, reception.time_ms)
         codes += _codes_of_chain(state, trust)
-        results.append(in_order([*map(finding, codes), *learnt, *_reception_findings(reception)]))
+        results.append(Assessed(in_order([*map(finding, codes), *learnt, *_reception_findings(reception)])))
     return results
 
 
 def _assess_outages(
     state: ChainState, messages: Sequence[Verified], trust: Trust, reception: _Reception
-) -> list[tuple[Finding, ...]]:
+) -> list[Assessed]:
     """What registers counted while they could not be read, sealed when they could be read again.
 
     Such a message is only about those registers. Its span overlaps the intervals of the others, and its totals
@@ -120,13 +121,11 @@ def _assess_outages(
     return results
 
 
-def _assess_run(
-    state: ChainState, run: Sequence[Verified], trust: Trust, reception: _Reception
-) -> list[tuple[Finding, ...]]:
+def _assess_run(state: ChainState, run: Sequence[Verified], trust: Trust, reception: _Reception) -> list[Assessed]:
     plan = _plan(state, trust)
     standing = (*state.standing, *_reception_findings(reception))
     found: list[list[Finding]] = []
-    results: list[tuple[Finding, ...]] = []
+    results: list[Assessed] = []
     piece, first = plan.recent if plan is not None else UNJUDGED, 0
     rules = plan.rules if plan is not None else ()
     for index, message in enumerate(run):
@@ -149,17 +148,23 @@ def _judge_rows(
     found: list[list[Finding]],
     standing: tuple[Finding, ...],
     rules: Sequence[RowRule] = (),
-) -> list[tuple[Finding, ...]]:
+) -> list[Assessed]:
     if not run:
         return []
+    uncertainties = [NO_UNCERTAINTY] * len(run)
     if piece is not UNJUDGED:
         rows = [message.fields[f.READINGS] for message in run]
         intervals = [_interval_of_row(message) for message in run]
+        # Before the readings are judged: that brings the totals up to the last row.
+        uncertainties = stating.state(piece, rows, intervals, state.totals, state.unsettled, found)
         for rule in rules:
             rule.judge(rows, intervals, state, found)
         columns.judge(piece, rows, intervals, state.totals, state.unsettled, found)
-    plain = piece.with_findings(standing)
-    return [piece.with_findings((*standing, *own)) if own else plain for own in found]
+    plain, budget = piece.with_findings(standing), piece.budget
+    return [
+        Assessed(piece.with_findings((*standing, *own)) if own else plain, budget, uncertainty)
+        for own, uncertainty in zip(found, uncertainties, strict=True)
+    ]
 
 
 def _interval_of_row(message: Verified) -> RowInterval:

@@ -12,7 +12,7 @@ Between two changes the answer is constant, so it is given as a Piece of time th
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 
 from meter_gateway.traceability.binding import Binding
@@ -22,9 +22,14 @@ from meter_gateway.traceability.certificate import (
     Result,
     VerificationResult,
 )
+from meter_gateway.traceability.terms import NO_TERMS, Terms
 from meter_protocol.quantities import Quantity
 
 DAY_MS = 86_400_000
+DRIFT_STEP_DAYS = 30
+"""What drifts is constant for so long."""
+
+_MAX_DRIFT_STEPS = 400
 BEGINNING_MS = -(1 << 62)
 END_MS = 1 << 62
 
@@ -48,6 +53,12 @@ class Bound:
     """Finding codes that hold at any time: a corrected report took its place (ISO/IEC 17025 7.8.8), or the
     parameters name another instrument than the binding."""
 
+    terms: Terms = NO_TERMS
+    """What its owner says about the instrument's uncertainty in its place."""
+
+    beside: tuple["Bound", ...] = ()
+    """Certificates of what works with the instrument, such as a transformer, which have to be in force too."""
+
     def covers(self, start_ms: int, end_ms: int) -> bool:
         return self.bound_from_ms <= start_ms and end_ms <= self.bound_to_ms
 
@@ -61,6 +72,8 @@ class Bound:
         elif end_ms > self.due_ms:
             codes.append("certificate_expired")
         codes.extend(code for code, at_ms in self.ends if end_ms > at_ms)
+        for other in self.beside:
+            codes.extend(other.codes(start_ms, end_ms))
         return codes
 
     def changes(self) -> Iterable[int]:
@@ -68,6 +81,20 @@ class Bound:
         if self.due_ms is not None:
             yield self.due_ms
         yield from (at_ms for _, at_ms in self.ends)
+        if self.terms.drifts and self.due_ms is not None:
+            yield from range(self.calibrated_ms, self.due_ms, self._drift_step_days * DAY_MS)
+        for other in self.beside:
+            yield from other.changes()
+
+    def drift_days(self, end_ms: int) -> int:
+        """Days since the calibration at the end of the step in which `end_ms` lies."""
+        step_days = self._drift_step_days
+        return step_days * max(1, -(-(end_ms - self.calibrated_ms) // (step_days * DAY_MS)))
+
+    @property
+    def _drift_step_days(self) -> int:
+        days = 0 if self.due_ms is None else (self.due_ms - self.calibrated_ms) // DAY_MS
+        return max(DRIFT_STEP_DAYS, -(-days // _MAX_DRIFT_STEPS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,12 +158,22 @@ class Register:
         """What the binding's certificates say about this quantity of its instrument; `serial` as the
         parameters name it, None if they do not."""
         mismatch = ("instrument_mismatch",) if serial not in (None, binding.serial) else ()
+        beside = tuple(self._beside(binding))
         return [
-            self._bound(binding, certificate, result, mismatch)
+            replace(self._bound(binding, certificate, result, mismatch), beside=beside)
             for certificate in (self._certificates[identifier] for identifier in binding.certificates)
             for result in certificate.results
             if result.quantity is quantity and result.instrument.serial == binding.serial
         ]
+
+    def _beside(self, binding: Binding) -> Iterator[Bound]:
+        """Of the certificates that the binding's contributions name, those that are held."""
+        named = dict.fromkeys(each.certificate for each in binding.terms.contributions)
+        for identifier in named:
+            held = None if identifier is None else self._certificates.get(identifier)
+            if held is not None and held.results and identifier not in binding.certificates:
+                serial = held.results[0].instrument.serial
+                yield self._bound(replace(binding, serial=serial, terms=NO_TERMS), held, held.results[0], ())
 
     def standing(self, certificate: Certificate, serial: str, start_ms: int, end_ms: int) -> list[str]:
         """Why the certificate was not in force for that instrument over the time; empty if it was."""
@@ -165,6 +202,7 @@ class Register:
             due_ms=due_ms,
             ends=tuple(self._ends(certificate, binding.serial)),
             always=mismatch + replaced,
+            terms=binding.terms,
         )
 
     def _ends(self, certificate: Certificate, serial: str) -> Iterable[tuple[str, int]]:

@@ -12,7 +12,7 @@ from pydantic import Field, ValidationInfo, model_validator
 
 from meter_gateway.traceability import certificate as c
 from meter_gateway.traceability import reference_gas, units
-from meter_gateway.traceability.mpe import MpeTable
+from meter_gateway.traceability.mpe import MpeTable, refuse_unknown_class
 from meter_gateway.traceability.typed_values import (
     AsTuple,
     Day,
@@ -111,13 +111,7 @@ class _VerificationResult(_Result):
 
     @model_validator(mode="after")
     def _known_class(self, info: ValidationInfo) -> "_VerificationResult":
-        tables: Mapping[str, MpeTable] = (info.context or {})["mpe_tables"]
-        table = tables.get(self.mpe_table)
-        if table is None:
-            raise problem(f"mpe_table {self.mpe_table} is not known", f"write one of {', '.join(sorted(tables))}")
-        if self.accuracy_class not in table.classes():
-            known = ", ".join(table.classes())
-            raise problem(f"{self.mpe_table} has no class {self.accuracy_class}", f"write one of {known}")
+        refuse_unknown_class(self.mpe_table, self.accuracy_class, info)
         return self
 
     def value(self, tables: Mapping[str, MpeTable]) -> c.VerificationResult:

@@ -12,8 +12,8 @@ from operator import lt, sub
 from typing import Any
 
 from meter_gateway.traceability.findings import finding
-from meter_gateway.traceability.operating_point import Limits, RateLimits
-from meter_gateway.traceability.plan import REGISTER_LENGTH, Column, Piece
+from meter_gateway.traceability.operating_point import RateLimits
+from meter_gateway.traceability.plan import REGISTER_LENGTH, Column, Piece, Range
 from meter_gateway.traceability.rows import Found, Interval, Reading, Rows
 from meter_gateway.traceability.status import CODES_OF_STATUS
 from meter_protocol import fields as f
@@ -27,7 +27,7 @@ Unsettled = dict[int, int | None]
 # Larger than any total (int64): what comes after nothing has not grown.
 _NEVER = 1 << 64
 _WITH_RAW = 3
-_REGISTER_MAX_LENGTH = 4
+REGISTER_MAX_LENGTH = 4
 
 
 def judge(
@@ -55,10 +55,11 @@ def judge(
             _judge_mean(column, readings, found)
         else:
             extents[column.channel] = (values[-2], values[-1]) if column.length == 7 else (values[3], values[3])
-    for channel, limits in piece.ranges:
+    for held in piece.ranges:
+        limits = held.limits
         extent = extents.get(limits.source)
         if extent is None or min(extent[0]) < limits.low or max(extent[1]) > limits.high:
-            _judge_range(channel, limits, rows, found)
+            _judge_range(held, rows, found)
     if not is_complete:
         _compare_channels(piece, rows, found)
 
@@ -81,8 +82,9 @@ def _take_good_row(
                 return False
         elif reading[1] < reading[2]:
             return False
-    for _, limits in piece.ranges:
-        extent = _extent(row.get(limits.source))
+    for held in piece.ranges:
+        limits = held.limits
+        extent = mean_extent(row.get(limits.source))
         if extent is None or extent[0] < limits.low or extent[1] > limits.high:
             return False
     totals.update(taken)
@@ -148,7 +150,7 @@ def _judge_register(
     channel = column.channel
     for reading, interval, codes in zip(readings, intervals, found, strict=True):
         last = totals.get(channel)
-        status, total, known = _register(reading)
+        status, total, known = register(reading)
         if status is None:
             codes.append(finding("reading_not_in_parameters", channel))
         codes.extend(finding(code, channel) for code in CODES_OF_STATUS[status or 0])
@@ -159,7 +161,7 @@ def _judge_register(
                 unsettled.setdefault(channel, interval.start_ms())
             continue
         if last is not None and total >= last and column.increase is not None:
-            span_ms = _span_ms(channel, status or 0, interval, unsettled)
+            span_ms = span_ms_of(channel, status or 0, interval, unsettled)
             code = _judge_increase(total - last, column.increase, span_ms)
             if code is not None:
                 codes.append(finding(code, channel))
@@ -167,17 +169,17 @@ def _judge_register(
         unsettled.pop(channel, None)
 
 
-def _register(reading: Reading | None) -> tuple[int | None, int | None, int | None]:
+def register(reading: Reading | None) -> tuple[int | None, int | None, int | None]:
     """(status, total, total as far as it is known); no status if it is no reading of a register."""
     if reading is None:
         return 0, None, None
-    if len(reading) > _REGISTER_MAX_LENGTH:
+    if len(reading) > REGISTER_MAX_LENGTH:
         return None, None, None
-    carried = reading[2] if len(reading) == _REGISTER_MAX_LENGTH else None
+    carried = reading[2] if len(reading) == REGISTER_MAX_LENGTH else None
     return reading[0], reading[1], carried if reading[1] is None else reading[1]
 
 
-def _span_ms(channel: int, status: int, interval: Interval, unsettled: Unsettled) -> int | None:
+def span_ms_of(channel: int, status: int, interval: Interval, unsettled: Unsettled) -> int | None:
     """The time over which a register's total grew since its last one."""
     if status & f.STATUS_DISCONTINUITY:
         return None
@@ -209,18 +211,19 @@ def _judge_mean(column: Column, readings: Sequence[Reading | None], found: Found
         codes.extend(finding(code, channel) for code in CODES_OF_STATUS[status])
 
 
-def _judge_range(channel: int, limits: Limits, rows: Rows, found: Found) -> None:
+def _judge_range(held: Range, rows: Rows, found: Found) -> None:
+    channel, limits, outside, unknown = held
     for row, codes in zip(rows, found, strict=True):
-        extent = _extent(row.get(limits.source))
+        extent = mean_extent(row.get(limits.source))
         if extent is None:
             # A channel that is its own operating point and has no value claims nothing.
             if channel != limits.source:
-                codes.append(finding("operating_point_unknown", channel))
+                codes.append(finding(unknown, channel))
         elif extent[0] < limits.low or extent[1] > limits.high:
-            codes.append(finding("outside_calibrated_range", channel))
+            codes.append(finding(outside, channel))
 
 
-def _extent(reading: Reading | None) -> tuple[int, int] | None:
-    if reading is None or len(reading) <= _REGISTER_MAX_LENGTH or reading[3] is None:
+def mean_extent(reading: Reading | None) -> tuple[int, int] | None:
+    if reading is None or len(reading) <= REGISTER_MAX_LENGTH or reading[3] is None:
         return None
     return (reading[5], reading[6]) if len(reading) == 7 else (reading[3], reading[3])

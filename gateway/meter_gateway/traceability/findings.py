@@ -424,6 +424,38 @@ FINDINGS: dict[str, Meaning] = {
         "本时段工作点未知，无法评定是否在范围内。",
         "VIM 4.7",
     ),
+    "outside_rated_conditions": Meaning(
+        "An influence that the meter measures left the rated operating conditions of the instrument.",
+        "表计所测的影响量超出仪表的额定工作条件。",
+        "VIM 4.9",
+    ),
+    "rated_conditions_unknown": Meaning(
+        "The channel that should say whether the instrument is within its rated operating conditions does not.",
+        "应反映仪表额定工作条件的通道未给出读数。",
+        "VIM 4.9",
+    ),
+    # stating.py and error_conformity.py
+    "uncertainty_unknown": Meaning(
+        "A certificate is in force, and yet the uncertainty is not known: the operating point is not one of its"
+        " calibrated points or between two, or a unit is not the quantity's.",
+        "证书有效，但不确定度未知：工作点不在校准点之间，或单位与被测量不符。",
+        "VIM 2.41; GUM 3.1.2",
+    ),
+    "uncertainty_above_target": Meaning(
+        "The expanded uncertainty of the reading is larger than the target for this channel.",
+        "读数的扩展不确定度大于该通道的目标不确定度。",
+        "VIM 2.34",
+    ),
+    "mpe_exceeded": Meaning(
+        "The calibrated error at this operating point is beyond the maximum permissible error of the class.",
+        "该工作点的校准误差超出所属等级的最大允许误差。",
+        "JCGM 106:2012, 8; VIM 4.26",
+    ),
+    "mpe_not_proven": Meaning(
+        "The calibration does not prove that the error at this operating point is within the maximum permissible.",
+        "校准结果不足以证明该工作点的误差在最大允许误差之内。",
+        "JCGM 106:2012, 8; VIM 4.26",
+    ),
     # plausibility.py and balance.py
     "value_stuck": Meaning(
         "The value did not change for longer than its plausibility limit allows.",

@@ -6,16 +6,18 @@ and not from a calibration. MPE tables are data, because they differ by standard
 """
 
 import math
+from collections.abc import Mapping
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo
 
 from meter_gateway.traceability.certificate import ClassContribution
+from meter_gateway.traceability.terms import Band
 from meter_gateway.traceability.typed_values import AsTuple, Number, Text
-from meter_gateway.validated_toml import Table, read
+from meter_gateway.validated_toml import Table, problem, read
 
 TABLES = Path(__file__).parent.parent / "mpe"
 _ROOT_DIGITS = 20
@@ -47,6 +49,15 @@ class MpeTable(Table):
     def classes(self) -> tuple[str, ...]:
         return tuple(entry.name for entry in self.accuracy_class)
 
+    def bands(self, class_name: str) -> tuple[Band, ...]:
+        """Of the class, from the lowest point on."""
+        return tuple(
+            Band(band.start, band.end, band.mpe_percent)
+            for entry in self.accuracy_class
+            if entry.name == class_name
+            for band in entry.band
+        )
+
     def contribution(self, class_name: str) -> ClassContribution:
         """Of the widest band of the class: where in its range the instrument works is not asked yet."""
         bands = [band for entry in self.accuracy_class if entry.name == class_name for band in entry.band]
@@ -60,6 +71,16 @@ def class_contribution(mpe_percent: Decimal) -> ClassContribution:
     if root * root != square:
         root += 1
     return ClassContribution(mpe_percent, Decimal(root).scaleb(-_ROOT_DIGITS))
+
+
+def refuse_unknown_class(table_id: str, class_name: str, info: ValidationInfo) -> None:
+    """For a validator whose context has the tables."""
+    tables: Mapping[str, MpeTable] = (info.context or {})["mpe_tables"]
+    table = tables.get(table_id)
+    if table is None:
+        raise problem(f"mpe_table {table_id} is not known", f"write one of {', '.join(sorted(tables))}")
+    if class_name not in table.classes():
+        raise problem(f"{table_id} has no class {class_name}", f"write one of {', '.join(table.classes())}")
 
 
 def load_tables(folder: Path = TABLES) -> dict[str, MpeTable]:

@@ -12,6 +12,7 @@ per reading are the integers that the meter signed.
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from fractions import Fraction
 
 from meter_gateway.traceability import units
@@ -99,6 +100,19 @@ def range_check(
     return _of_mean(channel, axis, low, high)
 
 
+def own_rate(channel: Channel, axis: Quantity) -> bool:
+    """Whether the register's mean rate is a value of that quantity."""
+    return channel.quantity is not None and BY_NAME.get(RATE_PER_HOUR.get(channel.quantity.name, "")) is axis
+
+
+def rated_limits(source: Channel | None, minimum: Decimal, maximum: Decimal) -> Limits | None:
+    """Of conditions in the source's own unit; None if no mean channel says how they are."""
+    if source is None or source.kind != f.CHANNEL_MEAN:
+        return None
+    step = Fraction(10) ** source.exponent
+    return Limits(source.id, math.ceil(Fraction(minimum) / step), math.floor(Fraction(maximum) / step))
+
+
 def _of_mean(source: Channel, axis: Quantity, low: Fraction, high: Fraction) -> RangeCheck:
     if source.kind != f.CHANNEL_MEAN or source.quantity is not axis:
         return _UNKNOWN
@@ -108,7 +122,7 @@ def _of_mean(source: Channel, axis: Quantity, low: Fraction, high: Fraction) -> 
 
 
 def _of_rate(channel: Channel, axis: Quantity, low: Fraction, high: Fraction) -> RangeCheck:
-    if channel.quantity is None or BY_NAME.get(RATE_PER_HOUR.get(channel.quantity.name, "")) is not axis:
+    if not own_rate(channel, axis):
         return _UNKNOWN
     step = Fraction(10) ** channel.exponent * MS_PER_HOUR
     low, high = low / step, high / step

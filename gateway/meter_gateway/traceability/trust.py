@@ -8,9 +8,10 @@ from collections.abc import Iterable, Mapping
 from itertools import pairwise
 from pathlib import Path
 
-from meter_gateway.config import GatewayConfig
+from meter_gateway.config import GatewayConfig, TraceabilitySection
 from meter_gateway.key_files import public_path
 from meter_gateway.maker import Makers, load_makers
+from meter_gateway.metrology.conformity import SIMPLE_ACCEPTANCE, DecisionRule
 from meter_gateway.sealing import load_sealer
 from meter_gateway.traceability import balance, data_validity, parameters, plausibility
 from meter_gateway.traceability.authority import AuthorityKeys, load_authority_key
@@ -47,6 +48,7 @@ class Trust:
         update_authorities: AuthorityKeys | None = None,
         max_jitter_ms: int | None = None,
         makers: Makers | None = None,
+        rule: DecisionRule = SIMPLE_ACCEPTANCE,
         comparisons: Iterable[Comparison] = (),
         plans: Plans = NO_PLANS,
         plausible: Plausibility | None = None,
@@ -61,6 +63,7 @@ class Trust:
         self.update_authorities = update_authorities or {}
         self.max_jitter_ms = max_jitter_ms
         self.makers = makers or Makers()
+        self.rule = rule
         self.comparisons = in_order(comparisons)
         self.plans = plans
         self.plausible = plausible or Plausibility()
@@ -116,7 +119,7 @@ class Trust:
         balance_rules, unbalanced = balance.rules_of(balances, by_id)
         validity_rules = data_validity.rules_of(self.thresholds.data_validity, channels)
         rules = limit_rules + balance_rules + validity_rules
-        return MeterPlan(known, bounds, codes, self.max_jitter_ms, facts, rules, unlimited + unbalanced)
+        return MeterPlan(known, bounds, codes, self.max_jitter_ms, self.rule, facts, rules, unlimited + unbalanced)
 
 
 def load_trust(config: GatewayConfig) -> Trust:
@@ -143,11 +146,17 @@ def load_trust(config: GatewayConfig) -> Trust:
         update_authorities=update_authorities,
         max_jitter_ms=config.traceability.max_sampling_jitter_ms,
         makers=load_makers(config.makers.roots, config.makers.revocation_lists),
+        rule=decision_rule(config.traceability),
         comparisons=load_events(config),
         plans=load_plans(config.traceability.checks),
         plausible=load_plausibility(config.path, config.traceability.plausibility),
         thresholds=load_thresholds(config.gateway.scheme),
     )
+
+
+def decision_rule(section: TraceabilitySection) -> DecisionRule:
+    """By which calibrated errors are held against the limits of a class."""
+    return DecisionRule(section.guard_band, section.guard_multiplier_percent / 100, 1 / section.mpe_ratio)
 
 
 def load_events(config: GatewayConfig) -> list[Comparison]:

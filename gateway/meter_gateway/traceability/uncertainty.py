@@ -1,30 +1,32 @@
-"""What is known of the uncertainty of one reading, from the certificate that speaks for its instrument.
+"""A budget at one reading, component by component: what a verdict's closed form sums up (closed_form.py).
 
-The measurand is a mean, or the increase of a register over one interval, in the quantity's own unit:
-
-1. calibration: u of the error of indication at the operating point, interpolated (metrology.error_curve); or, from
-   a verification certificate, a class: rectangular with ±MPE (GUM 4.3.7);
-2. resolution: a mean is rounded to its last digit, ±half a step, rectangular (GUM F.2.2.1); an increase is the
-   difference of two indications, each so: triangular over ±one step.
-
-The error of indication itself is not in the reading: what is signed is what the instrument showed. It is given
-beside the budget, for whoever corrects by it (GUM 3.2.3). What no certificate says is no component: drift since
-the calibration, repeatability in place, influence quantities.
+The measurand is a mean, or the increase of a register, in the quantity's own unit. Each component is a
+correction with its uncertainty: that of the error of indication, interpolated at the operating point, and one
+for each source of the budget. The error of indication itself is not taken out of the reading: what is signed is
+what the instrument showed. It is the estimate of the component `calibration`, for whoever corrects by it (GUM
+3.2.3).
 """
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
-from meter_gateway.metrology.budget import Component, Distribution, bounded, normal
+from meter_gateway.metrology.budget import Component, Distribution
 from meter_gateway.metrology.error_curve import ErrorCurve, ErrorPoint
-from meter_gateway.traceability import units
-from meter_gateway.traceability.certificate import CalibrationResult, Result, VerificationResult
-from meter_gateway.traceability.operating_point import MS_PER_HOUR, Limits, range_check
-from meter_gateway.traceability.parameters import Channel
+from meter_gateway.metrology.errors import MetrologyError
+from meter_gateway.traceability.certificate import Result, VerificationResult
+from meter_gateway.traceability.channel_budget import (
+    CalibratedPoint,
+    ChannelBudget,
+    Source,
+    Unstated,
+    points_of,
+)
+from meter_gateway.traceability.operating_point import MS_PER_HOUR
+from meter_gateway.traceability.terms import CALIBRATION
 from meter_protocol import fields as f
-
-CALIBRATION, CLASS, RESOLUTION = "calibration", "class", "resolution"
 
 Row = Mapping[int, Sequence[Any]]
 """The readings of one message, by channel (SPEC §5.1)."""
@@ -33,92 +35,97 @@ _REGISTER_MAX_LENGTH = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Indicated:
-    """One reading in its quantity's unit, and its operating point in the unit of the axis' quantity."""
+class Shown:
+    """What one message says of a channel: mantissas of the channel's and of the operating point's exponent."""
 
-    value: float
-    operating_point: float
-    step: float
-    """One step of the last digit, or of the register."""
-
-    is_increase: bool
+    value: int
+    point: float
 
 
-def shown(channel: Channel, row: Row, before: Row | None) -> int | None:
-    """A mean, or a register's increase since the message before, as a mantissa of the channel's exponent.
+def shown(budget: ChannelBudget, row: Row, before: Row | None, duration_ms: int | None) -> Shown | None:
+    """A mean, or a register's increase since the message before, and the operating point.
 
-    None where there is none: no value, no message before, or a register that did not go up.
+    None where one of them is not in these messages: no value, no message before, a register that went back.
     """
-    reading = row.get(channel.id)
-    is_register = channel.kind == f.CHANNEL_REGISTER
-    if reading is None or is_register != (len(reading) <= _REGISTER_MAX_LENGTH):
+    value = _increase(budget.channel, row, before) if budget.is_increase else _mean(budget.channel, row)
+    if value is None:
         return None
-    if not is_register:
-        mean: int | None = reading[3]
-        return mean
-    earlier = None if before is None else before.get(channel.id)
-    total, total_before = reading[1], None if earlier is None else earlier[1]
-    return None if total is None or total_before is None or total < total_before else total - total_before
-
-
-def indicated(
-    channel: Channel,
-    channels: Mapping[int, Channel],
-    result: Result,
-    row: Row,
-    before: Row | None,
-    duration_ms: int | None,
-) -> Indicated | None:
-    """What the channel's reading shows, at its operating point; None where one of them is not known."""
-    mantissa = shown(channel, row, before)
-    limits = range_check(channel, channels, result).limits
-    if mantissa is None or limits is None:
-        return None
-    scale = 10.0**channel.exponent
-    if isinstance(limits, Limits):
-        source = channels[limits.source]
-        mean = shown(source, row, None)
-        point = None if mean is None else mean * 10.0**source.exponent
+    if budget.operating_point is not None:
+        point: float | None = _mean(budget.operating_point, row)
+    elif budget.is_increase:
+        point = value * MS_PER_HOUR / duration_ms if duration_ms else None
     else:
-        point = mantissa * scale * MS_PER_HOUR / duration_ms if duration_ms else None
-    if point is None:
+        point = value
+    return None if point is None else Shown(abs(value), point)
+
+
+def _mean(channel: int, row: Row) -> int | None:
+    reading = row.get(channel)
+    if reading is None or len(reading) <= _REGISTER_MAX_LENGTH:
         return None
-    is_register = channel.kind == f.CHANNEL_REGISTER
-    return Indicated(mantissa * scale, point, scale * (channel.ratio if is_register else 1), is_register)
+    mean: int | None = reading[3]
+    return mean
 
 
-def components(result: Result, indicated: Indicated) -> tuple[list[Component], float | None]:
-    """Components in the quantity's unit, and the error of indication there; None where only a class is known.
+def _increase(channel: int, row: Row, before: Row | None) -> int | None:
+    reading, earlier = row.get(channel), None if before is None else before.get(channel)
+    if reading is None or earlier is None or max(len(reading), len(earlier)) > _REGISTER_MAX_LENGTH:
+        return None
+    if reading[0] & f.STATUS_GAP_BEFORE or reading[1] is None or earlier[1] is None or reading[1] < earlier[1]:
+        return None
+    return int(reading[1] - earlier[1])
 
-    OutsideCalibratedRange beyond the calibrated points. MetrologyError where units are not the quantity's.
+
+def components(budget: ChannelBudget, of: Shown) -> list[Component]:
+    """In the quantity's own unit, each sensitivity taken at this reading.
+
+    OutsideCalibratedRange beyond the calibrated points.
     """
-    known, error = _instrument(result, indicated)
-    shape = Distribution.TRIANGULAR if indicated.is_increase else Distribution.RECTANGULAR
-    half_width = indicated.step if indicated.is_increase else indicated.step / 2
-    return [known, bounded(RESOLUTION, 0.0, half_width, shape)], error
+    return list(_components(budget, of))
 
 
-def _instrument(result: Result, indicated: Indicated) -> tuple[Component, float | None]:
+def of_certificate(result: Result, value: float, point: float) -> tuple[float, float]:
+    """(error, u) that the certificate alone states of a value at an operating point, all in own units.
+
+    OutsideCalibratedRange beyond the calibrated points; MetrologyError where its units are not the quantity's.
+    """
     if isinstance(result, VerificationResult):
-        half_width = float(result.contribution.half_width_percent) / 100 * abs(indicated.value)
-        return bounded(CLASS, indicated.value, half_width), None
-    point = _curve(result).at(indicated.operating_point)
-    scale = _error_scale(result, indicated.value)
-    return normal(CALIBRATION, indicated.value, point.standard_uncertainty * scale), point.error * scale
+        return 0.0, float(result.contribution.half_width_percent) / 100 * abs(value) / math.sqrt(3)
+    try:
+        points, relative = points_of(result)
+    except Unstated:
+        raise MetrologyError("the certificate's units are not the quantity's") from None
+    at = _curve(points).at(point)
+    scale = abs(value) / 100 if relative else 1.0
+    return at.error * scale, at.standard_uncertainty * scale
 
 
-def _curve(result: CalibrationResult) -> ErrorCurve:
-    scale = float(units.factor(result.axis.unit, result.axis.quantity) or 0)
+def value_of(budget: ChannelBudget, of: Shown) -> float:
+    """In the quantity's own unit."""
+    return of.value * float(Decimal(1).scaleb(budget.exponent))
+
+
+def _components(budget: ChannelBudget, of: Shown) -> Iterator[Component]:
+    percent = value_of(budget, of) / 100
+    if budget.points:
+        curve = _curve(budget.points)
+        point = curve.at(of.point * float(Decimal(1).scaleb(budget.point_exponent)))
+        sensitivity = percent if budget.points_relative else 1.0
+        yield Component(CALIBRATION, point.error, point.standard_uncertainty, sensitivity=sensitivity)
+    for source in budget.sources:
+        yield _of_source(source, percent)
+
+
+def _curve(points: Sequence[CalibratedPoint]) -> ErrorCurve:
     return ErrorCurve(
-        [
-            ErrorPoint(float(p.reference) * scale, float(p.error), float(p.expanded_uncertainty / p.k))
-            for p in result.points
-        ]
+        [ErrorPoint(float(each.reference), float(each.error), float(each.standard_uncertainty)) for each in points]
     )
 
 
-def _error_scale(result: CalibrationResult, value: float) -> float:
-    """From the certificate's error unit to the quantity's own."""
-    if result.error_unit == "%" and result.quantity.ucum != "%":
-        return abs(value) / 100
-    return float(units.factor(result.error_unit, result.quantity) or 0)
+def _of_source(source: Source, percent: float) -> Component:
+    nu = math.inf if source.degrees_of_freedom is None else float(source.degrees_of_freedom)
+    shape = source.distribution
+    if shape is Distribution.NORMAL and nu < math.inf:
+        shape = Distribution.STUDENT
+    sensitivity = float(source.sensitivity) * (percent if source.relative else 1.0)
+    return Component(source.name, 0.0, source.own_standard_uncertainty, shape, sensitivity, nu)

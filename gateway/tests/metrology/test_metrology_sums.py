@@ -14,7 +14,7 @@ from meter_gateway.metrology.error_curve import (
     with_carried_error,
 )
 from meter_gateway.metrology.errors import MetrologyError, TooFewValues
-from meter_gateway.metrology.sums import Parts, over_channels, over_intervals
+from meter_gateway.metrology.sums import Parts, over_channels, over_intervals, stated
 
 small = st.floats(0, 100)
 parts = st.builds(Parts, st.fixed_dictionaries({"CAL-1": small}), small, small, small)
@@ -28,6 +28,15 @@ def test_calibration_does_not_average_out_and_resolution_telescopes() -> None:
     assert total.random == pytest.approx(2)
     assert total.resolution == 0.4
     assert total.combined_uncertainty == pytest.approx(math.hypot(30, 10, 2, 0.4))
+
+
+def test_what_a_verdict_states_keeps_its_certificates_apart() -> None:
+    assert stated([7, 10, 20, 30, 40, 50], ["CAL-1", "CT-1"], 1e-3) == Parts(
+        {"CAL-1": 0.04, "CT-1": 0.05}, channel=0.01, random=0.02, resolution=0.03
+    )
+    assert stated([7, 1, 2, 3], [], 0.5) == Parts({}, channel=0.5, random=1.0, resolution=1.5)
+    with pytest.raises(MetrologyError, match="does not belong"):
+        stated([7, 1, 2, 3, 4], ["CAL-1", "CT-1"], 1)
 
 
 def test_each_gap_adds_the_resolution_of_one_difference() -> None:

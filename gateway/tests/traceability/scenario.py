@@ -13,6 +13,7 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from meter_gateway.metrology.conformity import SIMPLE_ACCEPTANCE, DecisionRule
 from meter_gateway.model import Finding, Verified
 from meter_gateway.signatures import p256_sign
 from meter_gateway.traceability import FINDINGS, ChainState, Trust, assess_group
@@ -283,6 +284,7 @@ def trust(
     utc_offset_minutes: int = 0,
     update_authorities: Iterable[Authority] = (),
     max_jitter_ms: int | None = None,
+    rule: DecisionRule = SIMPLE_ACCEPTANCE,
     plausible: Plausibility | None = None,
     thresholds: Thresholds | None = None,
 ) -> Trust:
@@ -296,6 +298,7 @@ def trust(
         utc_offset_minutes,
         {authority.kid: authority.public for authority in update_authorities},
         max_jitter_ms,
+        rule=rule,
         plausible=plausible,
         thresholds=thresholds,
     )
@@ -309,7 +312,8 @@ def assess(
 ) -> list[tuple[Finding, ...]]:
     """Findings of every message, received when the last of them was sealed."""
     received = group[-1].fields[f.TIME_MS] if received_ms is None else received_ms
-    return assess_group(state or ChainState.new(THUMBPRINT), group, trusted or trust(), received)
+    assessed = assess_group(state or ChainState.new(THUMBPRINT), group, trusted or trust(), received)
+    return [found.findings for found in assessed]
 
 
 def codes(findings: tuple[Finding, ...]) -> list[tuple[str, int | None]]:

@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from meter_gateway.metrology.budget import Distribution
 from meter_gateway.traceability import certificate as c
 from meter_gateway.traceability import units
 from meter_gateway.traceability.binding import Binding, load_bindings
 from meter_gateway.traceability.certificate_file import load_certificate
 from meter_gateway.traceability.mpe import class_contribution, load_tables
+from meter_gateway.traceability.terms import Contribution, KnownError, RatedRange, Target
 from meter_gateway.validated_toml import ConfigError
 from meter_protocol.quantities import BY_NAME, QUANTITIES
 
@@ -201,7 +203,11 @@ def test_a_binding_names_meter_channel_instrument_and_certificates(tmp_path: Pat
     [
         ("ab" * 32, "ab" * 8, "binding[0].meter: must be 64 hexadecimal digits"),
         ("channel = 1", "channel = 0", "binding[0].channel: must be 1 or more, not 0"),
-        ("from =", "since =", "binding[0].since: is not a known key; known here: certificates, channel, from"),
+        (
+            "from =",
+            "since =",
+            "binding[0].since: is not a known key; known here: certificates, channel, contribution",
+        ),
         ("from = 2026", "to = 2026-01-01T00:00:00Z\nfrom = 2026", "binding[0]: ends before it begins"),
         ("+08:00", "", "binding[0].from: must be a time with its offset"),
         ('["JL-2026-00123"]', "[]", "binding[0].certificates: must not be empty, not a list"),
@@ -218,6 +224,69 @@ def test_wrong_bindings(old: str, new: str, told: str, tmp_path: Path) -> None:
     assert old in BINDING
     with pytest.raises(ConfigError) as error:
         bindings_of(tmp_path, BINDING.replace(old, new, 1))
+    assert str(error.value).startswith(f"{tmp_path / 'bindings.toml'}: {told}")
+
+
+TERMS = """\
+target = { U = 0.5, unit = "%" }
+known_error = "corrected"
+error_limits = { mpe_table = "iec-62053-22", accuracy_class = "0.5S", reference = 57500 }
+rated = [{ channel = 7, minimum = -25, maximum = 55 }]
+[[binding.contribution]]
+source = "drift"
+half_width = 0.05
+per_year = true
+unit = "%"
+stated_by = "data sheet"
+[[binding.contribution]]
+source = "repeatability"
+standard_uncertainty = 0.02
+degrees_of_freedom = 9
+unit = "kW.h"
+random = true
+stated_by = "comparison"
+"""
+
+
+def test_a_binding_says_what_else_makes_its_readings_uncertain(tmp_path: Path) -> None:
+    (found,) = bindings_of(tmp_path, BINDING + TERMS)
+    drift, repeatability = found.terms.contributions
+    assert drift == Contribution(
+        "drift", Distribution.RECTANGULAR, Decimal("0.05"), "%", "data sheet", per_year=True
+    )
+    assert (repeatability.distribution, repeatability.value) == (Distribution.NORMAL, Decimal("0.02"))
+    assert (repeatability.degrees_of_freedom, repeatability.is_random) == (9, True)
+    assert found.terms.target == Target(Decimal("0.5"), "%")
+    assert found.terms.known_error is KnownError.CORRECTED
+    assert found.terms.rated == (RatedRange(7, Decimal(-25), Decimal(55)),)
+    assert found.terms.requirement is not None
+    assert [band.mpe_percent for band in found.terms.requirement.bands] == [Decimal("1.0"), Decimal("0.5")]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("half_width = 0.05\n", "", "binding[0].contribution[0]: needs either half_width or standard_uncertainty"),
+        ("half_width = 0.05", "half_width = 0", "binding[0].contribution[0].half_width: must be more than 0"),
+        (
+            'source = "drift"',
+            'source = "class"',
+            "binding[0].contribution[0]: class is a source that every budget",
+        ),
+        ('source = "drift"', 'source = "repeatability"', "binding[0]: names the source repeatability twice"),
+        ('"kW.h"', '"kWh"', "binding[0].contribution[1]: kWh is not a unit; write"),
+        ("= 9", "= 0.5", "binding[0].contribution[1].degrees_of_freedom: must be 1 or more"),
+        ("random = true", "random = true\nper_year = true", "binding[0].contribution[1]: is new in each interval"),
+        ('"0.5S"', '"5"', "binding[0].error_limits: iec-62053-22 has no class 5; write one of 0.2S, 0.5S"),
+        ('"corrected"', '"ignored"', "binding[0].known_error: must be 'carried' or 'corrected'"),
+        ("minimum = -25", "minimum = 60", "binding[0].rated[0]: has its minimum above its maximum"),
+        ("U = 0.5", "u = 0.5", "binding[0].target.u: is not a known key"),
+    ],
+)
+def test_wrong_terms(old: str, new: str, told: str, tmp_path: Path) -> None:
+    assert old in TERMS
+    with pytest.raises(ConfigError) as error:
+        bindings_of(tmp_path, BINDING + TERMS.replace(old, new, 1))
     assert str(error.value).startswith(f"{tmp_path / 'bindings.toml'}: {told}")
 
 

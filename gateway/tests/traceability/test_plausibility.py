@@ -167,7 +167,8 @@ def test_an_increase_over_an_unknown_time_is_no_rate() -> None:
     rows = [{ENERGY: [0, 25_000 * place], POWER: mean(100_000)} for place in range(4)]
     rows.append({ENERGY: [f.STATUS_GAP_BEFORE, 400_000], POWER: mean(100_000)})
     rows.append({ENERGY: [0, 425_000], POWER: mean(100_000)})
-    assert found(rows, scenario.trust(plausible=plausible)) == [[], [], [], [], [("gap_before", ENERGY)], []]
+    said = [("gap_before", ENERGY), ("uncertainty_unknown", ENERGY)]
+    assert found(rows, scenario.trust(plausible=plausible)) == [[], [], [], [], said, []]
 
 
 # What limits fit
@@ -386,7 +387,9 @@ def test_limits_add_their_own_codes_and_change_nothing_else(steps: list[tuple[in
     own = {"value_stuck", "value_spike", "rate_of_change"}
     without = assess_group(ChainState.new(THUMBPRINT), messages, scenario.trust(), 1 << 50)
     with_limits = assess_group(ChainState.new(THUMBPRINT), messages, scenario.trust(plausible=EVERYTHING), 1 << 50)
-    assert [tuple(each for each in found_ if each.code not in own) for found_ in with_limits] == without
+    others = [tuple(each for each in of.findings if each.code not in own) for of in with_limits]
+    assert others == [of.findings for of in without]
+    assert [(of.budget, of.uncertainty) for of in with_limits] == [(of.budget, of.uncertainty) for of in without]
 
 
 # The file

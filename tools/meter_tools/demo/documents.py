@@ -186,7 +186,13 @@ minimum = -1e12
 maximum = 1e12
 
 [[result.point]]
-reference = 1
+reference = -1e12
+error = 0
+U = 0.5
+k = 2
+
+[[result.point]]
+reference = 1e12
 error = 0
 U = 0.5
 k = 2

@@ -183,7 +183,12 @@ def uplink_attacks(scenario: Scenario) -> Iterator[Attack]:
         ("no findings", {f.VERDICT_FINDINGS: ...}, "field_missing"),
         ("finding without a channel", {f.VERDICT_FINDINGS: [["range"]]}, "field_value"),
         ("449 findings", {f.VERDICT_FINDINGS: [["a", None]] * 449}, "field_value"),
-        ("an additional field", {16: 0}, "field_unknown"),
+        ("budget of 31 bytes", {f.VERDICT_BUDGET: bytes(31)}, "field_value"),
+        ("uncertainty of three parts", {f.VERDICT_UNCERTAINTY: [[1, 0, 0]]}, "field_value"),
+        ("uncertainty of nine certificates", {f.VERDICT_UNCERTAINTY: [[1, *[0] * 12]]}, "field_value"),
+        ("uncertainty of channel 0", {f.VERDICT_UNCERTAINTY: [[0, 0, 0, 0]]}, "field_value"),
+        ("uncertainty below zero", {f.VERDICT_UNCERTAINTY: [[1, 0, -1, 0]]}, "field_value"),
+        ("an additional field", {18: 0}, "field_unknown"),
     ]
     for name, change, reason in attempts:
         yield "verdict", name, cbor.dumps(changed(verdict, change)), reason

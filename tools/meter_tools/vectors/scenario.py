@@ -482,6 +482,8 @@ def verdict(sealed: Sealed) -> bytes:
             f.VERDICT_ACCEPTANCE: f.NOT_ACCEPTED if unfit else f.ACCEPTED,
             f.VERDICT_FINDINGS: [["key_software", None], ["range_by_mean", 3]] if unfit else [],
             f.VERDICT_CAUSE: None,
+            f.VERDICT_BUDGET: None if unfit else sha256(b"budget record"),
+            f.VERDICT_UNCERTAINTY: [] if unfit else [[1, 0, 0, 409, 5000], [3, 12, 7, 289, 2500, 41]],
         }
     )
 

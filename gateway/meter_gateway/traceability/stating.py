@@ -1,0 +1,226 @@
+"""What is stated of the uncertainty of a run's readings: key 17 of each verdict, and the findings that follow
+from it.
+
+As in columns.py, a run's readings of one channel form a column. A good one (values, no status, operating points
+within the calibrated ones) is stated by a few operations over the whole column; anything else is looked at
+reading by reading. Both ways state the same, and the tests hold them against each other.
+
+A reading of a channel with a certificate in force has an entry, or no value, or a finding that says why it has
+none: that of columns.py if its range or operating point is at fault, `uncertainty_unknown` otherwise.
+"""
+
+from collections.abc import Iterator, Sequence
+from operator import sub
+from typing import Any, NamedTuple
+
+from meter_gateway.model import NO_UNCERTAINTY
+from meter_gateway.traceability.closed_form import ClosedForm
+from meter_gateway.traceability.columns import REGISTER_MAX_LENGTH, Unsettled, register, span_ms_of
+from meter_gateway.traceability.findings import finding
+from meter_gateway.traceability.operating_point import RateLimits
+from meter_gateway.traceability.plan import Piece, Stated
+from meter_gateway.traceability.rows import Found, Interval, Reading, Rows
+from meter_protocol import fields as f
+
+UNKNOWN, ABOVE_TARGET = "uncertainty_unknown", "uncertainty_above_target"
+
+_MEAN = 3
+"""Where a mean channel's reading has its mean."""
+
+
+class _Shown(NamedTuple):
+    """One reading's value and operating point as mantissas; None where it has none.
+
+    `slack` is by how much a rate may differ from the true one, and `is_judged` whether columns.py has judged it.
+    """
+
+    value: int | None
+    point: float | None = None
+    slack: float = 0.0
+    is_judged: bool = True
+    span_ms: int = 0
+
+
+_NOTHING = _Shown(None)
+
+
+def state(
+    piece: Piece,
+    rows: Rows,
+    intervals: Sequence[Interval],
+    totals: dict[int, int],
+    unsettled: Unsettled,
+    found: Found,
+) -> list[bytes]:
+    """Key 17 of each row's verdict, encoded. `totals` and `unsettled` are those before the rows; findings are
+    added."""
+    if not piece.stated:
+        return [NO_UNCERTAINTY] * len(rows)
+    columns: list[Sequence[bytes | None]] = []
+    for stated in piece.stated:
+        good = _good_column(stated, rows, intervals, totals, unsettled)
+        if good is not None:
+            values, points = good
+            columns.append(stated.form.entries(values, points))
+            if stated.looks_at_each:
+                for value, point, codes in zip(values, points, found, strict=True):
+                    codes.extend(finding(code, stated.channel) for code in _codes(stated, value, point))
+        else:
+            columns.append(_state_each(stated, rows, intervals, totals, unsettled, found))
+    return [_array(entries) for entries in zip(*columns, strict=True)]
+
+
+def _array(entries: Sequence[bytes | None]) -> bytes:
+    """A CBOR array of encoded items, of which there are as many as channels at most."""
+    there = entries if None not in entries else [entry for entry in entries if entry is not None]
+    count = len(there)
+    return (_ARRAY_HEADS[count] if count < 24 else bytes((0x98, count))) + b"".join(there)  # type: ignore[arg-type]
+
+
+_ARRAY_HEADS = [bytes((0x80 + count,)) for count in range(24)]
+
+
+def _good_column(
+    stated: Stated, rows: Rows, intervals: Sequence[Interval], totals: dict[int, int], unsettled: Unsettled
+) -> tuple[list[int], Sequence[float]] | None:
+    """Values and operating points of a column without any question; None leaves it to `_state_each`."""
+    channel, form = stated.channel, stated.form
+    points: Sequence[float]
+    try:
+        if not stated.is_register:
+            means = _means(channel, rows)
+            values = [abs(mean) for mean in means]
+        elif channel in unsettled:
+            return None
+        else:
+            series = [
+                None if (reading := row[channel])[0] or len(reading) > REGISTER_MAX_LENGTH else reading[1]
+                for row in rows
+            ]
+            values = list(map(sub, series, (totals[channel], *series)))
+            if min(values) < 0:
+                return None
+        if stated.source == channel:
+            points = means
+        elif stated.source is not None:
+            points = _means(stated.source, rows)
+        else:
+            rate = stated.rate or 0.0
+            points = [rate * value / at.duration_ms for value, at in zip(values, intervals, strict=True)]
+        is_good = form.low <= min(points) and max(points) <= form.high and max(values) <= form.largest
+    except (KeyError, IndexError, TypeError, ZeroDivisionError):
+        return None
+    return (values, points) if is_good else None
+
+
+def _means(channel: int, rows: Rows) -> list[Any]:
+    return [None if (reading := row[channel])[0] else reading[_MEAN] for row in rows]
+
+
+def _state_each(
+    stated: Stated,
+    rows: Rows,
+    intervals: Sequence[Interval],
+    totals: dict[int, int],
+    unsettled: Unsettled,
+    found: Found,
+) -> list[bytes | None]:
+    ways = _increases(stated, rows, intervals, totals, unsettled) if stated.is_register else _own(stated, rows)
+    entries: list[bytes | None] = []
+    for shown, codes in zip(ways, found, strict=True):
+        point = None if shown.value is None else _calibrated(stated.form, shown)
+        if shown.value is None or point is None:
+            entries.append(None)
+            if shown.value is not None and not _is_said(stated, shown):
+                codes.append(finding(UNKNOWN, stated.channel))
+            continue
+        entries += stated.form.entries([shown.value], [point])
+        codes.extend(finding(code, stated.channel) for code in _codes(stated, shown.value, point))
+    return entries
+
+
+def _codes(stated: Stated, value: int, point: float) -> Iterator[str]:
+    if stated.form.is_above_target(value, point):
+        yield ABOVE_TARGET
+    if stated.conformity is not None:
+        code = stated.conformity.code(point)
+        if code is not None:
+            yield code
+
+
+def _calibrated(form: ClosedForm, shown: _Shown) -> float | None:
+    """The operating point if uncertainty is known there, moved to the calibrated points if it may be one of
+    them."""
+    if shown.value is None or shown.value > form.largest:
+        return None
+    if not form.needs_point:
+        return 0.0 if shown.point is None else shown.point
+    if shown.point is None or not form.low - shown.slack <= shown.point <= form.high + shown.slack:
+        return None
+    return min(max(shown.point, form.low), form.high)
+
+
+def _is_said(stated: Stated, shown: _Shown) -> bool:
+    """Whether columns.py says that the operating point is not known or outside the range."""
+    if shown.value is None or not shown.is_judged:
+        return False
+    if shown.point is None:
+        return True
+    if isinstance(stated.limits, RateLimits):
+        return not stated.limits.hold(shown.value, shown.value, shown.span_ms, shown.span_ms)
+    return not stated.limits.low <= shown.point <= stated.limits.high
+
+
+def _own(stated: Stated, rows: Rows) -> Iterator[_Shown]:
+    for row in rows:
+        value = _mean_of(row.get(stated.channel))
+        if value is None:
+            yield _NOTHING
+        else:
+            source = stated.channel if stated.source is None else stated.source
+            yield _Shown(abs(value), _mean_of(row.get(source)))
+
+
+def _mean_of(reading: Reading | None) -> int | None:
+    """Not that of another instrument than the one which was calibrated."""
+    if reading is None or len(reading) <= REGISTER_MAX_LENGTH or reading[0] & f.STATUS_WRONG_INSTRUMENT:
+        return None
+    mean: int | None = reading[_MEAN]
+    return mean
+
+
+def _increases(
+    stated: Stated, rows: Rows, intervals: Sequence[Interval], totals: dict[int, int], unsettled: Unsettled
+) -> Iterator[_Shown]:
+    """The way of a register through the run, as columns.py follows it."""
+    channel = stated.channel
+    last = totals.get(channel)
+    since = {channel: unsettled[channel]} if channel in unsettled else {}
+    for row, interval in zip(rows, intervals, strict=True):
+        status, total, _ = register(row.get(channel))
+        if total is None:
+            if last is not None:
+                since.setdefault(channel, interval.start_ms())
+            yield _NOTHING
+            continue
+        if last is None or total < last or (status or 0) & f.STATUS_WRONG_INSTRUMENT:
+            yield _NOTHING
+        else:
+            span_ms = span_ms_of(channel, status or 0, interval, since)
+            is_own = channel not in since and span_ms == interval.duration_ms
+            yield _of_increase(stated, row, total - last, span_ms, is_own)
+        last = total
+        since.pop(channel, None)
+
+
+def _of_increase(
+    stated: Stated, row: dict[int, Reading], increase: int, span_ms: int | None, is_own: bool
+) -> _Shown:
+    if stated.source is not None and is_own:
+        return _Shown(increase, _mean_of(row.get(stated.source)))
+    # A named channel's mean is of the message's interval only; over another span there is the register's own rate.
+    is_judged = stated.source is None
+    if stated.rate is None or not span_ms:
+        return _Shown(increase, None, is_judged=is_judged)
+    slack = stated.rate * stated.step / span_ms
+    return _Shown(increase, stated.rate * increase / span_ms, slack, is_judged, span_ms)
