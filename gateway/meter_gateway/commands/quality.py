@@ -31,7 +31,7 @@ from meter_gateway.quality.days import ASPECTS, DAY_MS, Day, Quality, quality_of
 from meter_gateway.report import quantity_text
 from meter_gateway.store import Store
 from meter_gateway.texts import Texts
-from meter_gateway.traceability.plausibility_file import load_plausibility
+from meter_gateway.traceability import load_trust
 from meter_gateway.values import decimal_text
 from meter_protocol import types as t
 
@@ -114,8 +114,7 @@ Asked = tuple[bytes | None, int | None, int | None]
 def _collect(
     term: Terminal, settings: GatewayConfig, store: Store, scheme: Scheme, asked: Asked
 ) -> tuple[Collected, PlantBalances]:
-    plausible = load_plausibility(settings.path, settings.traceability.plausibility)
-    collector = Collector(store, scheme, settings.traceability.utc_offset, plausible.plant_balances)
+    collector = Collector(store, scheme, load_trust(settings))
     columns = TextColumn(term.say("quality.working")), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
     with Progress(*columns, console=term.err, transient=True) as progress:
         task = progress.add_task("", total=store.archive.count(*asked, types=(t.READINGS,)))

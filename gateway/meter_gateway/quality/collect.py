@@ -12,8 +12,8 @@ from meter_gateway.policy import Scheme
 from meter_gateway.quality.balances import PlantBalances
 from meter_gateway.quality.days import Days, Reading
 from meter_gateway.store import Store
+from meter_gateway.traceability import Trust
 from meter_gateway.traceability.parameters import Channel
-from meter_gateway.traceability.plausibility_file import PlantBalance
 from meter_gateway.values import has_scale
 from meter_protocol import fields as f
 from meter_protocol import types as t
@@ -24,6 +24,7 @@ Place = tuple[bytes, int]
 MAX_INTERVAL_MS = 31 * 24 * 3_600_000
 """A longer interval says nothing of a day; whatever a meter signs, the report's work is bounded."""
 
+_NOT_WITHIN = frozenset({"uncertainty_above_target", "uncertainty_unknown"})
 _MAX_CACHED = 4096
 _REGISTER_MAX_LENGTH = 4
 
@@ -42,20 +43,22 @@ class Collected:
 
 
 class Collector:
-    def __init__(
-        self, store: Store, scheme: Scheme, utc_offset_minutes: int, plant: tuple[PlantBalance, ...] = ()
-    ) -> None:
+    def __init__(self, store: Store, scheme: Scheme, trust: Trust) -> None:
         self._archive = store.archive
         self._meters = [meter.key.thumbprint for meter in store.registry.meters()]
         self._history = ParameterHistory(store.archive)
         self._scheme = scheme
-        self._utc_offset_minutes = utc_offset_minutes
+        self._utc_offset_minutes = trust.utc_offset_minutes
+        self._targets = scheme.thresholds.uncertainty_targets()
+        self._bound_targets = {
+            (binding.thumbprint, binding.channel) for binding in trust.bindings if binding.terms.target is not None
+        }
         quality = scheme.thresholds.quality
         within_s = None if quality is None else quality.timely_within_s
         self._timely_within_ms = None if within_s is None else within_s * 1000
         self._codes: dict[tuple[Any, ...], frozenset[str]] = {}
         self.collected = Collected()
-        self.balances = PlantBalances(plant, utc_offset_minutes)
+        self.balances = PlantBalances(trust.plausible.plant_balances, trust.utc_offset_minutes)
 
     def run(
         self, thumbprint: bytes | None, from_ms: int | None, to_ms: int | None, told: Callable[[int], object]
@@ -109,8 +112,22 @@ class Collector:
             # An outage's quantity is known, its time is not covered.
             if not is_outage:
                 codes = self._codes_of(message.verdict, number)
-                seen = Reading(start_ms, end_ms, message.received_ms, value is not None, codes, None)
+                within = self._is_within_target(message, number, channel)
+                seen = Reading(start_ms, end_ms, message.received_ms, value is not None, codes, within)
                 self._days((thumbprint, number), channel).take(seen)
+
+    def _is_within_target(self, message: StoredMessage, number: int, channel: Channel | None) -> bool | None:
+        """None if the channel has no target, or the reading nothing of which the uncertainty could be stated."""
+        has_target = (message.thumbprint, number) in self._bound_targets or (
+            channel is not None and channel.quantity in self._targets
+        )
+        if message.verdict is None or not has_target:
+            return None
+        codes = {code for code, about in message.verdict[f.VERDICT_FINDINGS] if about == number}
+        if codes & _NOT_WITHIN:
+            return False
+        is_stated = any(entry[0] == number for entry in message.verdict[f.VERDICT_UNCERTAINTY])
+        return True if is_stated else None
 
     def _days(self, place: Place, channel: Channel | None) -> Days:
         if channel is not None and channel.quantity is not None:

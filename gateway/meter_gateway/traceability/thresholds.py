@@ -41,6 +41,14 @@ class UncertaintyTarget(_Sourced):
     percent: Number = Field(gt=0, le=100, examples=["2.5"])
     tier: Annotated[int, Field(ge=1, le=9)] | None = Field(default=None, examples=["4"])
 
+    @model_validator(mode="after")
+    def _relative(self) -> "UncertaintyTarget":
+        for quantity in self.quantities:
+            if quantity.ucum == "%":
+                told = f"{quantity.name} is itself in percent, so that a percentage of it could mean either"
+                raise problem(told, "give its target in the binding, in its own unit")
+        return self
+
 
 class QualityTargets(_Sourced):
     """What a channel's day has to reach in the data quality report."""

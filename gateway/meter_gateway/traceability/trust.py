@@ -5,6 +5,7 @@ A Trust never changes; a reload makes another one, and everything prepared from 
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -27,9 +28,11 @@ from meter_gateway.traceability.dcc_file import is_dcc_file, load_anchors, load_
 from meter_gateway.traceability.mpe import load_tables
 from meter_gateway.traceability.plan import MeterPlan
 from meter_gateway.traceability.plausibility_file import Plausibility, load_plausibility
+from meter_gateway.traceability.terms import Target
 from meter_gateway.traceability.thresholds import Thresholds, load_thresholds
 from meter_gateway.validated_toml import ConfigError
 from meter_protocol import types as t
+from meter_protocol.quantities import Quantity
 
 _MAX_PLANS = 4096
 
@@ -68,6 +71,7 @@ class Trust:
         self.plans = plans
         self.plausible = plausible or Plausibility()
         self.thresholds = thresholds or Thresholds()
+        self._targets = self.thresholds.uncertainty_targets()
         self._by_meter: dict[bytes, list[Binding]] = defaultdict(list)
         for binding in self.bindings:
             self._by_meter[binding.thumbprint].append(binding)
@@ -77,11 +81,18 @@ class Trust:
         """What every certificate that is bound to the channel says about its quantity, at whatever time."""
         quantity = channel.quantity
         return [
-            bound
+            self._with_target(bound, quantity)
             for binding in self._by_meter.get(thumbprint, ())
             if binding.channel == channel.id and quantity is not None
             for bound in self.register.bound(binding, quantity, channel.serial)
         ]
+
+    def _with_target(self, bound: Bound, quantity: Quantity) -> Bound:
+        """The scheme's target of the quantity, where the binding has none of its own."""
+        percent = self._targets.get(quantity)
+        if percent is None or bound.terms.target is not None:
+            return bound
+        return replace(bound, terms=replace(bound.terms, target=Target(percent, "%")))
 
     def facts(self, thumbprint: bytes, channel: int) -> list[Period]:
         """What comparisons and checks say about the channel, for each instrument that was behind it."""

@@ -5,9 +5,11 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from meter_gateway.config import load_config
 from meter_gateway.policy import load_scheme
 from meter_gateway.quality.collect import Collector
 from meter_gateway.store import Store
+from meter_gateway.traceability import load_trust
 from meter_protocol import fields as f
 from meter_tools.simulated_meter import INTERVAL_MS, SimulatedMeter
 
@@ -180,10 +182,52 @@ def test_a_year_of_readings_is_a_few_numbers(filled, meter) -> None:
     """What is kept does not grow with the readings of a day."""
     filled.fill_readings(*(meter.readings() for _ in range(300)))
     store = Store(filled.state / "gateway.sqlite")
-    collector = Collector(store, load_scheme(filled.folder / "plant.toml"), 0)
+    collector = Collector(store, load_scheme(filled.folder / "plant.toml"), load_trust(load_config(filled.config)))
     told: list[int] = []
     collected = collector.run(None, None, None, told.append)
     assert collected.messages == 300 == store.archive.count(types=("application/vnd.carbonmeter.readings",))
     assert told[-1] == 300
     assert {len(days._days) for days in collected.days.values()} == {1}
     store.close()
+
+
+CERTIFICATE = """
+id = "V-1"
+calibrated = 2025-12-01
+due = 2026-12-31
+due_source = "owner"
+[laboratory]
+name = "City Laboratory"
+[[result]]
+type = "calibration"
+quantity = "voltage"
+error_unit = "V"
+instrument = { manufacturer = "x", model = "y", serial = "SN-1 power" }
+axis = { quantity = "voltage", unit = "V" }
+point = [{ reference = 200, error = 0, U = 1, k = 2 }, { reference = 300, error = 0, U = 1, k = 2 }]
+"""
+TARGET = """
+[[uncertainty_target]]
+quantities = ["voltage", "frequency"]
+percent = {percent}
+clause = "plan"
+tag = "M"
+"""
+
+
+@pytest.mark.parametrize(("percent", "within"), [("0.5", "20"), ("0.1", "0")])
+def test_readings_within_the_scheme_s_uncertainty_target(filled, meter, tmp_path, percent, within) -> None:
+    """U is 1 V of 230 V, 0.43 %. The frequency has a target and no certificate: it states nothing."""
+    (filled.folder / "plant.toml").write_text(SCHEME + TARGET.format(percent=percent), encoding="utf-8")
+    (filled.folder / "own.toml").write_text(CERTIFICATE)
+    (filled.folder / "bindings.toml").write_text(
+        f"[[binding]]\nmeter = '{meter.thumbprint.hex()}'\nchannel = 5\nserial = 'SN-1 power'\n"
+        "certificates = ['V-1']\nfrom = 2025-12-01T00:00:00Z\n"
+    )
+    with filled.config.open("a") as file:
+        file.write("\n[traceability]\ncertificates = ['own.toml']\nbindings = ['bindings.toml']\n")
+    filled.fill_readings(*(meter.readings() for _ in range(20)))
+    filled.command("quality", "--to", "2026-01-01T00:20", "--csv", tmp_path / "q.csv", "-c", filled.config)
+    told = {row["channel"]: (row["with_target"], row["within_target"]) for row in rows_of(tmp_path / "q.csv")}
+    assert told["5"] == ("20", within)
+    assert {counts for channel, counts in told.items() if channel != "5"} == {("0", "0")}

@@ -24,6 +24,7 @@ from meter_gateway.traceability.calibration import DAY_MS
 from meter_gateway.traceability.error_conformity import ErrorConformity
 from meter_gateway.traceability.mpe import load_tables
 from meter_gateway.traceability.terms import Contribution, ErrorRequirement, KnownError, RatedRange, Target, Terms
+from meter_gateway.traceability.thresholds import Thresholds, UncertaintyTarget
 from meter_protocol import fields as f
 from meter_protocol.quantities import BY_NAME
 
@@ -249,6 +250,21 @@ def test_a_target_is_met_or_missed_by_each_reading() -> None:
     assert codes_with(terms, at_power(100), at_power(100, 51_500)) == [[], ["uncertainty_above_target"]]
     absolute = Terms((), KnownError.CORRECTED, Target(Decimal("0.01"), "kW.h"))
     assert codes_with(absolute, at_power(100, 46_000), at_power(100, 71_000)) == [[], ["uncertainty_above_target"]]
+
+
+def test_a_scheme_s_target_counts_where_the_binding_has_none() -> None:
+    """1 % by the scheme is met and 0.05 % is not, if the binding has no target of its own."""
+    for percent, terms, is_above in (
+        ("1", Terms(), False),
+        ("0.05", Terms(), True),
+        ("0.05", Terms((), KnownError.CARRIED, Target(Decimal(1), "%")), False),
+    ):
+        target = UncertaintyTarget(
+            quantities=(BY_NAME["active_energy_import"],), percent=Decimal(percent), clause="plan", tag="M"
+        )
+        numbers = Thresholds(uncertainty_target=(target,))
+        found = codes_with(terms, at_power(100, 51_500), thresholds=numbers)
+        assert found == [["uncertainty_above_target"] if is_above else []]
 
 
 def test_an_error_of_the_certificate_that_nobody_corrects_misses_the_target() -> None:
