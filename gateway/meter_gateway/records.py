@@ -6,6 +6,8 @@ Opinions are few and messages are many, so the store keeps each opinion once and
 pieces when it is needed; the tests hold `record` against `messages.encode_verdict`.
 """
 
+from functools import lru_cache
+
 import cbor2
 
 from meter_gateway.model import NO_UNCERTAINTY, Fields, Verdict
@@ -24,7 +26,9 @@ _SEQUENCE = bytes((f.SEQUENCE,))
 _TIME_MS = bytes((f.TIME_MS,))
 _METER = bytes((f.METER, 0x58, 0x20))
 _HASH = bytes((f.HASH, 0x58, 0x20))
-_NO_BUDGET = bytes((f.VERDICT_BUDGET, 0xF6, f.VERDICT_UNCERTAINTY))
+_BUDGET = bytes((f.VERDICT_BUDGET, 0x58, 0x20))
+_UNCERTAINTY = bytes((f.VERDICT_UNCERTAINTY,))
+_NO_BUDGET = bytes((f.VERDICT_BUDGET, 0xF6)) + _UNCERTAINTY
 _MARK = b"\xff" * 32
 
 
@@ -51,7 +55,14 @@ def pieces(thumbprint: bytes, epoch: bytes, judged_ms: int) -> tuple[bytes, byte
 
 
 def opinion_of(verdict: Verdict, budget: bytes | None) -> bytes:
-    """What stands between the hash and the uncertainty, cut from a whole record."""
+    """What stands between the hash and the uncertainty; `budget` is the budget record's digest."""
+    named = _NO_BUDGET if budget is None else _BUDGET + budget + _UNCERTAINTY
+    return _judged(verdict) + named
+
+
+@lru_cache(maxsize=1024)
+def _judged(verdict: Verdict) -> bytes:
+    """What stands between the hash and the budget, cut from a whole record: the same for many budgets."""
     # The message was judged by all findings; a record holds as many as its schema lets.
     findings = [[found.code, found.channel] for found in verdict.findings[:MAX_FINDINGS]]
     whole = messages.encode_verdict(
@@ -67,11 +78,11 @@ def opinion_of(verdict: Verdict, budget: bytes | None) -> bytes:
             f.VERDICT_ACCEPTANCE: f.ACCEPTED if verdict.accepted else f.NOT_ACCEPTED,
             f.VERDICT_FINDINGS: findings,
             f.VERDICT_CAUSE: verdict.cause,
-            f.VERDICT_BUDGET: budget,
+            f.VERDICT_BUDGET: None,
             f.VERDICT_UNCERTAINTY: [],
         }
     )
-    return whole[whole.index(_MARK) + len(_MARK) : -len(NO_UNCERTAINTY)]
+    return whole[whole.index(_MARK) + len(_MARK) : -len(_NO_BUDGET + NO_UNCERTAINTY)]
 
 
 def fields_of(

@@ -91,9 +91,9 @@ class Deframer:
         if not held and not skipped:
             return None
         size = -1 if skipped else _decode_in_place(held)
-        end = size - 4
-        payload = bytes(memoryview(held)[:end]) if 0 <= end <= self._max_payload else None
-        if payload is None or (crc32(payload) & 0xFFFFFFFF).to_bytes(4, "big") != held[end:size]:
+        length = size - 4
+        payload = bytes(memoryview(held)[1 : 1 + length]) if 0 <= length <= self._max_payload else None
+        if payload is None or (crc32(payload) & 0xFFFFFFFF).to_bytes(4, "big") != held[1 + length :]:
             self.discarded += 1
             return None
         return payload
@@ -125,24 +125,27 @@ def cobs_decode(encoded: bytes) -> "bytes | None":
     """The data, or None if the bytes are not a COBS encoding."""
     held = bytearray(encoded)
     size = -1 if 0 in encoded else _decode_in_place(held)
-    return None if size < 0 else bytes(held[:size])
+    return None if size < 0 else bytes(held[1:])
 
 
 def _decode_in_place(held: bytearray) -> int:
-    """The size of what then lies at its beginning, or -1: a board has no room for a copy. No zero comes in."""
+    """The size of what then lies behind its first byte, or -1: a board has no room for a copy. No zero comes in.
+
+    Each code says where the next one is, and stands where a zero was, but behind a block of 254 bytes.
+    """
     if not held:
         return -1
+    size = len(held)
     read = 0
-    written = 0
-    while read < len(held):
+    behind_full = []
+    while read < size:
         code = held[read]
-        block = held[read + 1 : read + code]
-        if len(block) != code - 1:
-            return -1
-        held[written : written + code - 1] = block
+        held[read] = 0
         read += code
-        written += code - 1
-        if code < 255 and read < len(held):
-            held[written] = 0
-            written += 1
-    return written
+        if code == 255:
+            behind_full.append(read)
+    if read != size:
+        return -1
+    for place in reversed(behind_full):
+        held[place : place + 1] = b""
+    return len(held) - 1
