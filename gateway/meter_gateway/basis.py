@@ -27,8 +27,9 @@ from meter_protocol.schema import MAX_TEXT
 Basis = Mapping[str, bytes]
 """SHA-256 of the content, by name."""
 
-RULES = 2
-"""Counts up where this software finds something else in the same messages than before: 2 states uncertainties."""
+RULES = 3
+"""Counts up where this software finds something else in the same messages than before: 2 states uncertainties, 3
+asks whether the gas of a check was good."""
 
 MAX_CAUSE_BYTES = MAX_TEXT
 """SPEC §8.2: a verdict's cause."""

@@ -19,6 +19,7 @@ from meter_gateway.commands.readings import find_meter, time_option
 from meter_gateway.commands.terminal import ConfigOption, configured, existing_store, terminal
 from meter_gateway.history import applied_sets
 from meter_gateway.in_situ import comparison_folder
+from meter_gateway.in_situ.check_gas import gas_of
 from meter_gateway.in_situ.event import About, Reference, check_of, event_of
 from meter_gateway.in_situ.gathering import gather, serial_at
 from meter_gateway.in_situ.modbus_reference import modbus_of, register_of
@@ -145,6 +146,8 @@ def start(
     for identifier in said_certificates:
         if identifier not in trust.register:
             raise Told("compare.unknown_certificate", id=identifier)
+        if trust.register[identifier].reference_gases:
+            raise Told("compare.only_for_checks", id=identifier)
     reference_kind: Literal["meter", "modbus", "readings"] = "readings"
     other = polled = None
     if reference_meter is not None and reference_channel is not None:
@@ -281,14 +284,20 @@ def check(
     kind: Annotated[Literal["zero", "span"], typer.Argument(help="which gas")],
     reading: Annotated[str, typer.Argument(help="what the analyser showed, in the quantity's unit")],
     person: PersonOption,
-    cylinder: Annotated[str, typer.Option("--cylinder", help="number of the gas cylinder")],
-    gas: Annotated[str, typer.Option("--gas", help="the gas's value by its certificate")] = "0",
+    cylinder: Annotated[
+        str | None,
+        typer.Option("--cylinder", help="number of the gas cylinder; else its certificate's", show_default=False),
+    ] = None,
+    gas: Annotated[
+        str | None,
+        typer.Option("--gas", help="the gas's value; else its certificate's, or 0", show_default=False),
+    ] = None,
     certificate: Annotated[
         str | None, typer.Option("--certificate", help="certificate of the gas", show_default=False)
     ] = None,
     config: ConfigOption = None,
 ) -> None:
-    """Seal a check with zero or span gas (EN 14181, QAL3). Exit code 1 if it failed."""
+    """Seal a check with zero or span gas (EN 14181, QAL3). Exit code 1 if it did not pass."""
     term, settings = terminal(ctx), configured(config)
     store, trust = existing_store(settings), load_trust(settings)
     thumbprint = find_meter(store.registry.meters(), meter).key.thumbprint
@@ -296,15 +305,20 @@ def check(
     plan = trust.plans.of(thumbprint, channel)
     if plan is None or plan.zero_span is None or declared.quantity is None:
         raise Told("compare.no_check_plan", channel=channel)
-    known = _decimal(gas), _decimal(reading)
-    digest = None
-    if certificate is not None:
-        if certificate not in trust.register:
-            raise Told("compare.unknown_certificate", id=certificate)
-        found = trust.register[certificate]
-        digest = found.document_sha256 or found.scan_sha256
-    certificates = () if certificate is None else ((certificate, digest),)
+    typed, shown = _number(gas), _decimal(reading)
+    if certificate is not None and certificate not in trust.register:
+        raise Told("compare.unknown_certificate", id=certificate)
+    found = None if certificate is None else trust.register[certificate]
     now = make_clock(settings).now()
+    known = gas_of(
+        trust.register,
+        found,
+        declared.quantity,
+        cylinder,
+        None if typed is None else Decimal(typed),
+        now.time_ms,
+    )
+    certificates = () if found is None else ((found.identifier, found.document_sha256 or found.scan_sha256),)
     about = About(
         run=secrets.token_bytes(8),
         kind=_CHECKS[kind],
@@ -312,11 +326,11 @@ def check(
         channel=channel,
         serial=serial_at(trust, thumbprint, declared, now.time_ms),
         quantity=declared.quantity,
-        reference=Reference(cm.TYPED_IN, _text(cylinder), f"{kind} gas", certificates),
+        reference=Reference(cm.TYPED_IN, _text(known.cylinder), f"{kind} gas", certificates),
         conditions=(),
         person=_text(person),
     )
-    fields, raw = check_of(about, *known, plan.zero_span.limit, now)
+    fields, raw = check_of(about, known, shown, plan.zero_span.limit, now)
     path = comparison_folder.seal(settings, fields, raw)
     print_event(term, fields)
     term.print(term.say("compare.did_finish", path=path))

@@ -7,8 +7,9 @@ here: the outcome was found before. Whoever has the raw data and the settings fi
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import ROUND_UP, Context, Decimal
 
+from meter_gateway.in_situ.check_gas import CheckGas
 from meter_gateway.in_situ.evaluation import Evaluation, Rule
 from meter_gateway.in_situ.pairing import Pair
 from meter_gateway.in_situ.series import Reading, Series
@@ -21,6 +22,9 @@ from meter_protocol.quantities import Quantity
 
 MORE_DIGITS = 3
 _LARGEST = 1 << 62
+_U_DIGITS = Context(prec=3, rounding=ROUND_UP)
+"""An uncertainty has no more digits than say something."""
+
 _CODE = {Outcome.PASSED: cm.PASSED, Outcome.FAILED: cm.FAILED, Outcome.INCONCLUSIVE: cm.INCONCLUSIVE}
 _METHODS = {"en": cm.NORMALISED_ERROR, "rata": cm.RATA}
 
@@ -151,14 +155,18 @@ def event_of(
 
 
 def check_of(
-    about: About, reference: Decimal, shown: Decimal, limit: Decimal, now: GatewayTime
+    about: About, gas: CheckGas, shown: Decimal, limit: Decimal, now: GatewayTime
 ) -> tuple[Fields, bytes]:
-    """The event of one check with zero or span gas: what the analyser showed of a known gas, and its limit."""
-    exponent = min(0, *(_exponent_of(value) for value in (reference, shown, limit)))
+    """The event of one check with zero or span gas: what the analyser showed of a known gas, and its limit.
+
+    Inconclusive where the gas is in doubt, whatever the analyser showed.
+    """
+    told = (gas.value, shown, limit, _U_DIGITS.plus(gas.expanded_uncertainty))
+    exponent = _exponent(min(0, *(_exponent_of(value) for value in told)), float(max(map(abs, told))))
     unit = Decimal(1).scaleb(exponent)
-    gas, indication, mpe = (int(value / unit) for value in (reference, shown, limit))
-    failed = abs(indication - gas) > mpe
-    outcome = cm.FAILED if failed else cm.PASSED
+    known, indication, mpe, uncertainty = (int((value / unit).to_integral_value()) for value in told)
+    reasons = [*gas.doubts, *(["limit_exceeded"] if abs(indication - known) > mpe else [])]
+    outcome = cm.INCONCLUSIVE if gas.doubts else cm.FAILED if reasons else cm.PASSED
 
     def at_once(value: int) -> Fields:
         return _reading(Reading(now.time_ms, now.time_ms, value))
@@ -169,7 +177,7 @@ def check_of(
             cm.RAW_CHANNEL_EXPONENT: exponent,
             cm.RAW_CHANNEL: [at_once(indication)],
             cm.RAW_REFERENCE_EXPONENT: exponent,
-            cm.RAW_REFERENCE: [at_once(gas)],
+            cm.RAW_REFERENCE: [at_once(known)],
             cm.RAW_PAIRS: [],
             cm.RAW_SETTINGS: [],
         }
@@ -189,9 +197,9 @@ def check_of(
         },
         cm.POINTS: [
             {
-                cm.POINT_REFERENCE: gas,
-                cm.POINT_ERROR: indication - gas,
-                cm.POINT_UNCERTAINTY: 0,
+                cm.POINT_REFERENCE: known,
+                cm.POINT_ERROR: indication - known,
+                cm.POINT_UNCERTAINTY: uncertainty,
                 cm.POINT_MPE: mpe,
                 cm.POINT_EN_PPM: None,
                 cm.POINT_COUNT: 1,
@@ -201,7 +209,7 @@ def check_of(
         ],
         cm.RELATIVE_ACCURACY: None,
         cm.OUTCOME: outcome,
-        cm.REASONS: ["limit_exceeded"] if failed else [],
+        cm.REASONS: reasons,
         cm.RAW_DIGEST: hashlib.sha256(raw).digest(),
         cm.RAW: raw,
     }

@@ -75,6 +75,7 @@ TRACEABILITY = frozenset(
         "parameters_missing",
         "parameters_unauthorised",
         "range_unknown",
+        "reference_gas_expired",
         "signing_time_unproven",
         "suspect_since_comparison",
         "time_unbounded",

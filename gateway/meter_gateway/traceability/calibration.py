@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 
+from meter_gateway.traceability import reference_gas
 from meter_gateway.traceability.binding import Binding
 from meter_gateway.traceability.certificate import (
     Certificate,
@@ -136,6 +137,7 @@ class Register:
     """All certificates by identifier, with what each of them says about its instruments."""
 
     def __init__(self, certificates: Iterable[Certificate], utc_offset_minutes: int) -> None:
+        self._utc_offset_minutes = utc_offset_minutes
         self._midnight_ms = -utc_offset_minutes * 60_000
         self._certificates = {certificate.identifier: certificate for certificate in certificates}
         self._replaced = {old for entry in self._certificates.values() for old in entry.replaces}
@@ -176,7 +178,10 @@ class Register:
                 yield self._bound(replace(binding, serial=serial, terms=NO_TERMS), held, held.results[0], ())
 
     def standing(self, certificate: Certificate, serial: str, start_ms: int, end_ms: int) -> list[str]:
-        """Why the certificate was not in force for that instrument over the time; empty if it was."""
+        """Why the certificate was not in force for that instrument or cylinder over the time; empty if it was."""
+        if certificate.reference_gases:
+            codes = reference_gas.findings(certificate, start_ms, end_ms, self._utc_offset_minutes)
+            return sorted({*codes, *self._replaced_codes(certificate)})
         if not certificate.results:
             return ["certificate_missing"]
         binding = Binding(b"", 0, serial, (certificate.identifier,), BEGINNING_MS, None)
@@ -190,7 +195,6 @@ class Register:
     def _bound(
         self, binding: Binding, certificate: Certificate, result: Result, mismatch: tuple[str, ...]
     ) -> Bound:
-        replaced = ("certificate_superseded",) if certificate.identifier in self._replaced else ()
         calibrated_ms = self._start_of(certificate.calibrated_on)
         due_ms = None if certificate.due_on is None else self._start_of(certificate.due_on) + DAY_MS
         return Bound(
@@ -201,9 +205,12 @@ class Register:
             calibrated_ms=calibrated_ms,
             due_ms=due_ms,
             ends=tuple(self._ends(certificate, binding.serial)),
-            always=mismatch + replaced,
+            always=mismatch + self._replaced_codes(certificate),
             terms=binding.terms,
         )
+
+    def _replaced_codes(self, certificate: Certificate) -> tuple[str, ...]:
+        return ("certificate_superseded",) if certificate.identifier in self._replaced else ()
 
     def _ends(self, certificate: Certificate, serial: str) -> Iterable[tuple[str, int]]:
         for end in certificate.ends:

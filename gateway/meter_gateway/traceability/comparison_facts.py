@@ -11,11 +11,13 @@
    anew.
 6. Zero and span checks each have their limit, their interval and their CUSUM charts, which start anew after an
    alarm.
+7. A check whose gas had no certificate in force proves nothing, by its event or by what is known of the gas today:
+   it counts as not made, and readings say why until a check with a good gas.
 
 What is found today speaks about yesterday's readings: they are judged again when the basis of verdicts changes.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import NamedTuple
@@ -23,9 +25,10 @@ from typing import NamedTuple
 from meter_gateway.metrology.conformity import Outcome
 from meter_gateway.metrology.control_charts import Cusum, CusumState, Ewma, Individuals
 from meter_gateway.metrology.en14181 import Qal3, Qal3State
-from meter_gateway.traceability.calibration import END_MS
+from meter_gateway.traceability.calibration import END_MS, Register
 from meter_gateway.traceability.check_plan import DAY_MS, Drift, Plan, ZeroSpan
 from meter_gateway.traceability.comparison import Comparison
+from meter_gateway.traceability.findings import FINDINGS
 from meter_protocol import comparison as cm
 
 
@@ -43,9 +46,27 @@ class Period(NamedTuple):
         return self.from_ms, self.to_ms
 
 
-def periods(comparisons: Sequence[Comparison], plan: Plan | None, from_ms: int, to_ms: int) -> tuple[Period, ...]:
+def doubts_of(check: Comparison, register: Register) -> tuple[str, ...]:
+    """Codes why the gas of a check proves nothing: those that it was sealed with, and those of today."""
+    fields = check.fields
+    sealed = fields[cm.REASONS] if check.outcome is Outcome.INCONCLUSIVE else []
+    codes = {reason for reason in sealed if reason in FINDINGS}
+    for identifier in (each[cm.CERTIFICATE_ID] for each in fields[cm.REFERENCE][cm.REFERENCE_CERTIFICATES]):
+        if identifier in register and register[identifier].reference_gases:
+            cylinder = fields[cm.REFERENCE][cm.REFERENCE_SERIAL]
+            codes.update(register.standing(register[identifier], cylinder, check.end_ms, check.end_ms))
+    return tuple(sorted(codes))
+
+
+def periods(
+    comparisons: Sequence[Comparison],
+    plan: Plan | None,
+    from_ms: int,
+    to_ms: int,
+    doubts: Mapping[str, Sequence[str]] | None = None,
+) -> tuple[Period, ...]:
     """Of one instrument at one channel, in place from `from_ms` to `to_ms`; `comparisons` are its own, by their
-    ends.
+    ends. `doubts` are the codes of checks whose gas proves nothing, by run.
     """
     runs = [each for each in comparisons if not each.is_check]
     found = [*_outcomes(runs, from_ms)]
@@ -58,7 +79,7 @@ def periods(comparisons: Sequence[Comparison], plan: Plan | None, from_ms: int, 
         if plan.zero_span is not None:
             for kind in (cm.ZERO, cm.SPAN):
                 checks = [each for each in comparisons if each.kind == kind]
-                found += _checks(checks, plan.zero_span, start_ms)
+                found += _checks(checks, plan.zero_span, start_ms, doubts or {})
     clipped = (Period(each.code, max(each.from_ms, from_ms), min(each.to_ms, to_ms)) for each in found)
     return tuple(sorted({each for each in clipped if each.from_ms < each.to_ms}))
 
@@ -127,15 +148,22 @@ def _drift(runs: Sequence[Comparison], drift: Drift, from_ms: int) -> Iterator[P
         yield Period("drift_detected", since_ms, END_MS)
 
 
-def _checks(checks: Sequence[Comparison], asked: ZeroSpan, start_ms: int) -> Iterator[Period]:
+def _checks(
+    checks: Sequence[Comparison], asked: ZeroSpan, start_ms: int, doubts: Mapping[str, Sequence[str]]
+) -> Iterator[Period]:
+    good = [check for check in checks if _is_conclusive(check) and check.run not in doubts]
+    for check in checks:
+        until_ms = _first_end(other for other in good if other.end_ms > check.end_ms)
+        for code in doubts.get(check.run, ()):
+            yield Period(code, check.end_ms, until_ms)
     if asked.interval_days is not None:
-        done = [start_ms, *(check.end_ms for check in checks if check.end_ms > start_ms)]
+        done = [start_ms, *(check.end_ms for check in good if check.end_ms > start_ms)]
         for at_ms, next_ms in pairwise([*done, END_MS]):
             yield Period("zero_span_overdue", at_ms + asked.interval_days * DAY_MS, next_ms)
     chart = None if asked.s_ams is None else Qal3(float(asked.s_ams))
     state = Qal3State()
     failed_ms: int | None = None
-    for check in checks:
+    for check in good:
         is_bad = check.outcome is not Outcome.PASSED
         if chart is not None and (difference := _difference(check)) is not None:
             state = chart.step(state, difference)

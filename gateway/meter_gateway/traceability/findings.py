@@ -490,8 +490,8 @@ FINDINGS: dict[str, Meaning] = {
     ),
     # reference_gas.py
     "reference_gas_expired": Meaning(
-        "The reference gas was used after the last day on which its certificate vouches for it.",
-        "标准气体在其证书有效期之后使用。",
+        "The gas of the channel's last zero or span check was used after its certificate's last day.",
+        "通道最近一次零点或量程检查所用标准气体已过其证书有效期。",
         "ISO 6141:2015; ISO 17034:2016",
     ),
 }

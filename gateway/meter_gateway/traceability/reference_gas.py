@@ -1,7 +1,7 @@
 """May a reference gas be used: is its certificate in force, and for this cylinder and this component?
 
-A cylinder is no instrument of a channel. It is what zero and span checks and comparisons put before an analyser:
-its certificate is asked when it is used, at the time of its use.
+A cylinder is no instrument of a channel. It is what zero and span checks put before an analyser: its certificate
+is asked about the time of its use, at the check and whenever readings are judged.
 """
 
 from datetime import UTC, date, datetime, timedelta

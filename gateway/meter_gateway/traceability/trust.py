@@ -23,7 +23,7 @@ from meter_gateway.traceability.certificate_file import load_certificate
 from meter_gateway.traceability.check_plan import Plans, load_plans
 from meter_gateway.traceability.clock import Clocks
 from meter_gateway.traceability.comparison import Comparison, in_order, load_comparisons
-from meter_gateway.traceability.comparison_facts import Period, periods
+from meter_gateway.traceability.comparison_facts import Period, doubts_of, periods
 from meter_gateway.traceability.dcc_file import is_dcc_file, load_anchors, load_dcc
 from meter_gateway.traceability.mpe import load_tables
 from meter_gateway.traceability.plan import MeterPlan
@@ -68,6 +68,8 @@ class Trust:
         self.makers = makers or Makers()
         self.rule = rule
         self.comparisons = in_order(comparisons)
+        checks = {each.run: doubts_of(each, self.register) for each in self.comparisons if each.is_check}
+        self._doubts = {run: codes for run, codes in checks.items() if codes}
         self.plans = plans
         self.plausible = plausible or Plausibility()
         self.thresholds = thresholds or Thresholds()
@@ -106,6 +108,7 @@ class Trust:
                 plan,
                 binding.from_ms,
                 END_MS if binding.to_ms is None else binding.to_ms,
+                self._doubts,
             )
         ]
 

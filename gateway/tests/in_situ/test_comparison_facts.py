@@ -42,11 +42,13 @@ def plan(**said: Any) -> Plan:
     )
 
 
-def found(runs: Iterable[Comparison], asked: Plan | None = None) -> set[tuple[str, float, float]]:
+def found(
+    runs: Iterable[Comparison], asked: Plan | None = None, doubts: dict[str, tuple[str, ...]] | None = None
+) -> set[tuple[str, float, float]]:
     """In days since the instrument was put in place; infinity for what lasts."""
     return {
         (code, (from_ms - FROM) / DAY_MS, float("inf") if to_ms == END_MS else (to_ms - FROM) / DAY_MS)
-        for code, from_ms, to_ms in periods(list(runs), asked, FROM, END_MS)
+        for code, from_ms, to_ms in periods(list(runs), asked, FROM, END_MS, doubts)
     }
 
 
@@ -152,6 +154,41 @@ def test_zero_and_span_checks(
 ) -> None:
     """The last: one of both was never made, and the other a day after the beginning."""
     assert found(events, plan(zero_span=ZeroSpan(limit=Decimal(5), **asked))) == expected
+
+
+def test_a_check_with_a_bad_gas_counts_as_not_made() -> None:
+    events = checks(0, 0, 9, 0, 0, failed=(2,))
+    bad = {events[place].run: ("certificate_withdrawn",) for place in (1, 3)}
+    asked = ZeroSpan(limit=Decimal(5), interval_days=3)
+    never = ("zero_span_overdue", 3, LAST)
+    assert found(events, plan(zero_span=asked), bad) == {
+        ("certificate_withdrawn", 2, 3),
+        ("certificate_withdrawn", 4, 5),
+        # It does not end what a good gas has found.
+        ("zero_span_failed", 3, 5),
+        ("zero_span_overdue", 8, LAST),
+        never,
+    }
+    # The last is bad: the interval counts from the one before.
+    assert found(events[:2], plan(zero_span=asked), bad) == {
+        ("certificate_withdrawn", 2, LAST),
+        ("zero_span_overdue", 4, LAST),
+        never,
+    }
+    # Nor does its difference enter a chart: 9 in units of s would be an alarm.
+    (wild,) = checks(9)
+    charted = ZeroSpan(limit=Decimal(50), s_ams=Decimal(1))
+    assert found([wild], plan(zero_span=charted), {wild.run: ("reference_gas_expired",)}) == {
+        ("reference_gas_expired", 1, LAST)
+    }
+
+
+def test_an_inconclusive_check_neither_fails_nor_renews_the_interval() -> None:
+    events = [run(1, PASSED, cm.ZERO), run(2, INCONCLUSIVE, cm.ZERO)]
+    assert found(events, plan(zero_span=ZeroSpan(limit=Decimal(5), interval_days=7))) == {
+        ("zero_span_overdue", 8, LAST),
+        ("zero_span_overdue", 7, LAST),
+    }
 
 
 def test_a_period_touches_what_is_partly_in_it() -> None:
