@@ -16,8 +16,8 @@ from meter_protocol.quantities import Quantity
 
 @dataclass(frozen=True, slots=True)
 class CheckGas:
-    """In the quantity's unit. `expanded_uncertainty` (k = 2) is 0 where no certificate says it; `doubts` are codes why
-    the gas proves nothing.
+    """In the quantity's unit. `expanded_uncertainty` (k = 2) is 0 where no certificate says it; `doubts` are codes
+    why the gas proves nothing.
     """
 
     cylinder: str
