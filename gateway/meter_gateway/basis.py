@@ -27,8 +27,9 @@ from meter_protocol.schema import MAX_TEXT
 Basis = Mapping[str, bytes]
 """SHA-256 of the content, by name."""
 
-RULES = 2
-"""Counts up where this software finds something else in the same messages than before: 2 states uncertainties."""
+RULES = 3
+"""Counts up where this software finds something else in the same messages than before: 2 states uncertainties,
+3 judges the chain of standards."""
 
 MAX_CAUSE_BYTES = MAX_TEXT
 """SPEC §8.2: a verdict's cause."""
@@ -43,6 +44,7 @@ def basis_of(trust: Trust, scheme: Scheme) -> dict[str, bytes]:
         "update authorities": sorted(trust.update_authorities),
         "rules of judgement": RULES,
         "decision rule": trust.rule,
+        "rules of standards": (sorted(trust.hierarchy.rules.institutes), trust.hierarchy.rules.ratio),
         "makers": trust.makers.fingerprints(),
         "scheme": (
             scheme.name,

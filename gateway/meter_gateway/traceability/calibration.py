@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 
+from meter_gateway.traceability import reference_gas
 from meter_gateway.traceability.binding import Binding
 from meter_gateway.traceability.certificate import (
     Certificate,
@@ -58,6 +59,9 @@ class Bound:
 
     beside: tuple["Bound", ...] = ()
     """Certificates of what works with the instrument, such as a transformer, which have to be in force too."""
+
+    standards: tuple[str, ...] = ()
+    """Finding codes about the chain of standards that its calibration stands on."""
 
     def covers(self, start_ms: int, end_ms: int) -> bool:
         return self.bound_from_ms <= start_ms and end_ms <= self.bound_to_ms
@@ -136,6 +140,7 @@ class Register:
     """All certificates by identifier, with what each of them says about its instruments."""
 
     def __init__(self, certificates: Iterable[Certificate], utc_offset_minutes: int) -> None:
+        self._utc_offset_minutes = utc_offset_minutes
         self._midnight_ms = -utc_offset_minutes * 60_000
         self._certificates = {certificate.identifier: certificate for certificate in certificates}
         self._replaced = {old for entry in self._certificates.values() for old in entry.replaces}
@@ -176,7 +181,11 @@ class Register:
                 yield self._bound(replace(binding, serial=serial, terms=NO_TERMS), held, held.results[0], ())
 
     def standing(self, certificate: Certificate, serial: str, start_ms: int, end_ms: int) -> list[str]:
-        """Why the certificate was not in force for that instrument over the time; empty if it was."""
+        """Why the certificate was not in force for that instrument or cylinder over the time; empty if it was."""
+        if certificate.reference_gases:
+            # The time ends before `end_ms`, and what its signature is worth is no matter of time.
+            codes = reference_gas.findings(certificate, start_ms, end_ms - 1, self._utc_offset_minutes)
+            return [code for code in codes if code not in certificate.findings]
         if not certificate.results:
             return ["certificate_missing"]
         binding = Binding(b"", 0, serial, (certificate.identifier,), BEGINNING_MS, None)
