@@ -29,12 +29,20 @@ def both(*found: str) -> list[tuple[str, int | None]]:
 
 
 def judged(
-    *certificates: c.Certificate, rules: Rules = RULES, bound: Sequence[str] = ("CAL-1",)
+    *certificates: c.Certificate,
+    rules: Rules = RULES,
+    bound: Sequence[str] = ("CAL-1",),
+    utc_offset_minutes: int = 0,
 ) -> list[tuple[str, int | None]]:
     """What one interval finds under the instrument's certificate and those above it."""
     meter = Meter()
     messages = [*meter.start(), *intervals(meter, 1)]
-    trust = scenario.trust(certificates, scenario.bindings(*bound), standards=rules)
+    trust = scenario.trust(
+        certificates,
+        scenario.bindings(*bound),
+        standards=rules,
+        utc_offset_minutes=utc_offset_minutes,
+    )
     return codes(assess(messages, trust)[-1])
 
 
@@ -106,6 +114,8 @@ def test_a_chain_is_followed_no_further_than_its_bound() -> None:
 def test_what_the_instrument_s_own_certificate_is_at_the_reading_is_said_once() -> None:
     found = judged(instrument(due_on=date(2025, 12, 1)), working(ends=WITHDRAWN), primary())
     assert found == both("certificate_expired")
+    # The days of a calibration come before it is in force; no reading lies in them.
+    assert judged(instrument(begun_on=date(2025, 5, 20)), working(), primary()) == PLAIN
 
 
 def test_the_certificate_that_speaks_brings_its_own_chain() -> None:
@@ -133,13 +143,23 @@ def test_an_irrelevant_certificate_changes_nothing() -> None:
     ],
 )
 def test_a_reference_gas_is_a_standard_too(change: dict[str, object], found: list[tuple[str, int | None]]) -> None:
+    assert judged(*with_gas(**change)) == found
+
+
+def with_gas(**change: object) -> tuple[c.Certificate, c.Certificate]:
+    """The instrument as calibrated with a gas, and the certificate of the cylinder."""
     contents = c.ReferenceGas(
         "D1", BY_NAME["co2_fraction"], "%", Decimal(12), Decimal("0.06"), Decimal(2), "nitrogen", None
     )
-    gas = scenario.certificate(
-        "GAS-1", laboratory=NATIONAL, calibrated_on=date(2025, 1, 1), results=(), reference_gases=(contents,)
+    gas: dict[str, object] = {"laboratory": NATIONAL, "calibrated_on": date(2025, 1, 1), "results": ()}
+    return (
+        instrument(equipment=(equipment("D1", "GAS-1"),)),
+        scenario.certificate("GAS-1", reference_gases=(contents,), **(gas | change)),
     )
-    assert judged(instrument(equipment=(equipment("D1", "GAS-1"),)), replace(gas, **change)) == found  # type: ignore[arg-type]
+
+
+def test_the_days_of_a_reference_gas_are_those_of_the_offset() -> None:
+    assert judged(*with_gas(calibrated_on=date(2025, 6, 1)), utc_offset_minutes=480) == PLAIN
 
 
 def test_the_chain_is_followed_once_for_all_channels_and_readings(monkeypatch: pytest.MonkeyPatch) -> None:
