@@ -370,8 +370,8 @@ FINDINGS: dict[str, Meaning] = {
         "VIM 2.42; ISO/IEC 17025:2017, 6.5.1",
     ),
     "standards_link_invalid": Meaning(
-        "A standard behind the certificate was used without a valid one: its own was not in force then, or is not "
-        "what is named below.",
+        "A standard behind the certificate had no valid one when it was used: its certificate was not in force "
+        "then, or is not what the one below names.",
         "证书所用标准器使用时无有效证书：其证书当时未生效、已过期或失效，或与下级证书所载不符。",
         "ISO/IEC 17025:2017, 6.4.6, 6.5.1",
     ),
