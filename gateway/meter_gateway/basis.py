@@ -29,7 +29,7 @@ Basis = Mapping[str, bytes]
 
 RULES = 3
 """Counts up where this software finds something else in the same messages than before: 2 states uncertainties, 3
-asks whether the gas of a check was good."""
+judges the chain of standards and asks whether the gas of a check was good."""
 
 MAX_CAUSE_BYTES = MAX_TEXT
 """SPEC §8.2: a verdict's cause."""
@@ -44,6 +44,7 @@ def basis_of(trust: Trust, scheme: Scheme) -> dict[str, bytes]:
         "update authorities": sorted(trust.update_authorities),
         "rules of judgement": RULES,
         "decision rule": trust.rule,
+        "rules of standards": (sorted(trust.hierarchy.rules.institutes), trust.hierarchy.rules.ratio),
         "makers": trust.makers.fingerprints(),
         "scheme": (
             scheme.name,

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,6 +19,7 @@ from meter_gateway.rejudgement import PAGE, Rejudgement, Tally
 from meter_gateway.store import StoreUnavailable
 from meter_gateway.traceability import Trust, channel_budget
 from meter_gateway.traceability import certificate as c
+from meter_gateway.traceability.hierarchy import NO_INSTITUTES, Rules
 from meter_gateway.traceability.terms import Contribution, Target, Terms
 from meter_gateway.verify import Key, KeyRing, verify
 from meter_protocol import events as ev
@@ -327,6 +329,59 @@ def test_another_scheme_is_another_opinion_of_the_same_facts(gateway, meters) ->
     first, second = verdicts(gateway, meters[0])[5]
     assert (first[f.VERDICT_SCHEME], second[f.VERDICT_SCHEME]) == ("house", "development")
     assert first[f.VERDICT_FINDINGS] == second[f.VERDICT_FINDINGS]
+
+
+# The standards behind a certificate
+
+
+def on_standard(trust: Trust, identifier: str, rules: Rules = NO_INSTITUTES, **change: Any) -> Trust:
+    """That certificate was made with a standard whose own is held too, changed as given."""
+    (own,) = (each for each in trust.register if each.identifier == identifier)
+    result, *_ = own.results
+    finer = tuple(replace(point, expanded_uncertainty=Decimal("0.1")) for point in result.points)
+    above = replace(result, instrument=replace(result.instrument, serial="W-7"), points=finer)
+    standard = replace(own, identifier="W-CERT", results=(above,), **change)
+    named = replace(own, equipment=(c.Equipment("working standard", ("W-7",), "W-CERT", None),))
+    others = [each for each in trust.register if each is not own]
+    return Trust(
+        [named, standard, *others], trust.bindings, trust.authorities, trust.clocks, trust.clock_trusted,
+        makers=trust.makers, standards=rules,
+    )  # fmt: skip
+
+
+def test_a_standard_s_certificate_that_is_withdrawn_reaches_the_readings_far_below_and_no_other(
+    gateway, meters
+) -> None:
+    one, other = meters
+    trust = trust_in(meters)
+    identifier = certificates_of(trust, one)[0]
+    held = on_standard(trust, identifier)
+    assert judge_again(gateway, held).revised == 0
+    untouched = verdicts(gateway, other)
+    gone = on_standard(trust, identifier, ends=(c.End(c.EndKind.WITHDRAWN, START_MS, "found wrong", None),))
+    told = basis.changes(basis.basis_of(held, HOUSE), basis.basis_of(gone, HOUSE))
+    assert told == ["certificate W-CERT changed"]
+    tally = judge_again(gateway, gone, cause=basis.cause_of(told))
+    assert (tally.revised, tally.no_longer_accepted, set(tally.gone)) == (40, 40, set())
+    assert set(tally.found) == {"standards_link_invalid"}
+    assert verdicts(gateway, other) == untouched
+    assert verdicts(gateway, one)[10][-1][f.VERDICT_CAUSE] == "certificate W-CERT changed"
+    assert judge_again(gateway, held).now_accepted == 40
+
+
+def test_other_rules_of_standards_are_another_basis(gateway, meters) -> None:
+    trust = trust_in(meters)
+    identifier = certificates_of(trust, meters[0])[0]
+    held = on_standard(trust, identifier)
+    before = basis.basis_of(held, HOUSE)
+    finer = on_standard(trust, identifier, Rules(frozenset(), 30))
+    assert basis.changes(before, basis.basis_of(finer, HOUSE)) == ["rules of standards changed"]
+    tally = judge_again(gateway, finer)
+    assert (tally.revised, set(tally.found), tally.no_longer_accepted) == (40, {"standards_ratio_exceeded"}, 0)
+    ends = on_standard(trust, identifier, Rules(frozenset({"nowhere"}), 3))
+    assert basis.changes(before, basis.basis_of(ends, HOUSE)) == ["rules of standards changed"]
+    tally = judge_again(gateway, ends)
+    assert (tally.revised, set(tally.found), tally.no_longer_accepted) == (80, {"standards_chain_incomplete"}, 0)
 
 
 # What is in no signed byte is kept.

@@ -11,7 +11,7 @@ from meter_gateway.commands.terminal import NEGATIVE, ConfigOption, configured, 
 from meter_gateway.report import quantity_text
 from meter_gateway.texts import Texts, plain
 from meter_gateway.traceability.findings import FINDINGS
-from meter_gateway.traceability.hierarchy import Hierarchy, Link, Rules, weakest
+from meter_gateway.traceability.hierarchy import Link, weakest
 from meter_gateway.values import time_text
 from meter_protocol import types as t
 
@@ -32,9 +32,8 @@ def trace(
     latest = next(iter(asked.messages(t.CHAIN_TYPES, limit=1)), None)
     known, quantity = declared(asked.parameters(latest), channel)
     bound = asked.bound(known, asked.at_ms)
-    rules = Rules(frozenset(settings.traceability.national_institutes), settings.traceability.standard_ratio)
     serial = bound.result.instrument.serial
-    instrument = Hierarchy(asked.trust.register, rules).of(bound.certificate, serial, asked.at_ms, asked.at_ms)
+    instrument = asked.trust.hierarchy.of(bound.certificate, serial, asked.at_ms, asked.at_ms)
     heading = say("channel.title", meter=meter, channel=channel, quantity=quantity_text(quantity.name, say))
     term.heading(f"{heading}, {time_text(asked.at_ms)}")
     term.out.print(_tree(instrument, say))

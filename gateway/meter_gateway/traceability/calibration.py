@@ -60,6 +60,9 @@ class Bound:
     beside: tuple["Bound", ...] = ()
     """Certificates of what works with the instrument, such as a transformer, which have to be in force too."""
 
+    standards: tuple[str, ...] = ()
+    """Finding codes about the chain of standards that its calibration stands on."""
+
     def covers(self, start_ms: int, end_ms: int) -> bool:
         return self.bound_from_ms <= start_ms and end_ms <= self.bound_to_ms
 
@@ -180,8 +183,10 @@ class Register:
     def standing(self, certificate: Certificate, serial: str, start_ms: int, end_ms: int) -> list[str]:
         """Why the certificate was not in force for that instrument or cylinder over the time; empty if it was."""
         if certificate.reference_gases:
-            codes = reference_gas.findings(certificate, start_ms, end_ms, self._utc_offset_minutes)
-            return sorted({*codes, *self._replaced_codes(certificate)})
+            # A span ends before `end_ms`, unless it is one moment; what a signature is worth is no matter of time.
+            last_ms = max(start_ms, end_ms - 1)
+            codes = {*reference_gas.findings(certificate, start_ms, last_ms, self._utc_offset_minutes)}
+            return sorted((codes - {*certificate.findings}) | {*self._replaced_codes(certificate)})
         if not certificate.results:
             return ["certificate_missing"]
         binding = Binding(b"", 0, serial, (certificate.identifier,), BEGINNING_MS, None)

@@ -362,6 +362,24 @@ FINDINGS: dict[str, Meaning] = {
         "证书仅给出准确度等级，不确定度由等级得出（MPE/√3，矩形分布）。",
         "GUM 4.3.7",
     ),
+    # hierarchy.py
+    "standards_chain_incomplete": Meaning(
+        "The standards behind the certificate are not followed up to a national institute: a certificate is not "
+        "held, has no due date or names none above it.",
+        "证书所用标准器未能追溯至国家计量院：缺少某级证书，或证书无到期日、未写明上一级标准器。",
+        "VIM 2.42; ISO/IEC 17025:2017, 6.5.1",
+    ),
+    "standards_link_invalid": Meaning(
+        "A standard behind the certificate had no valid one when it was used: its certificate was not in force "
+        "then, or is not what the one below names.",
+        "证书所用标准器使用时无有效证书：其证书当时未生效、已过期或失效，或与下级证书所载不符。",
+        "ISO/IEC 17025:2017, 6.4.6, 6.5.1",
+    ),
+    "standards_ratio_exceeded": Meaning(
+        "A standard behind the certificate is too uncertain for the calibration that it carried.",
+        "证书所用标准器的不确定度对所做校准而言过大。",
+        "docs/configuration.md, standard_ratio",
+    ),
     # comparison_facts.py
     "comparison_missing": Meaning(
         "The channel's plan asks for comparisons with a reference in place, and none has come to a result yet.",

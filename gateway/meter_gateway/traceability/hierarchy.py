@@ -10,17 +10,19 @@ A certificate names what its laboratory measured with. Each of those links is ju
 3. its uncertainty was at most 1/ratio of that of the calibration which it carried;
 4. it is itself of a national institute, or names standards in its turn.
 
-Nothing here is a verdict on a reading. A chain is followed as far as it goes, and told why not further.
+A chain is followed as far as it goes, and told why not further. What verdicts say of it is the same for every
+reading, because no link is judged at the reading's time; the instrument's own certificate is (calibration.py).
 """
 
 import base64
 import binascii
 import math
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 
 from meter_gateway.metrology.error_curve import ErrorCurve, ErrorPoint, OutsideCalibratedRange
+from meter_gateway.metrology.errors import MetrologyError
 from meter_gateway.traceability import units
 from meter_gateway.traceability.calibration import Register
 from meter_gateway.traceability.certificate import (
@@ -29,12 +31,28 @@ from meter_gateway.traceability.certificate import (
     Equipment,
     Result,
     VerificationResult,
+    serials_of,
 )
+from meter_protocol.quantities import Quantity
 
 MAX_LINKS = 64
 """Above one instrument; a chain of certificates has about four, each with a few standards."""
 
 MAX_HEIGHT = 10
+
+INCOMPLETE, INVALID = "standards_chain_incomplete", "standards_link_invalid"
+
+_SAID = {
+    "missing": INCOMPLETE,
+    "unnamed": INCOMPLETE,
+    "open": INCOMPLETE,
+    "certificate_due_unknown": INCOMPLETE,
+    "too_long": INCOMPLETE,
+    "ratio": "standards_ratio_exceeded",
+}
+"""What verdicts say of a fault, and INVALID of every other: what is held was not in force, is not what the
+certificate below names, or leads back to it. How long a standard was to be used is its laboratory's to say, and
+calibration certificates seldom do: without a due date nothing is known, and nothing wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +61,9 @@ class Rules:
 
     institutes: frozenset[str]
     ratio: int
+
+
+NO_INSTITUTES = Rules(frozenset(), 3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,18 +102,38 @@ def weakest(instrument: Link) -> Link | None:
 
 class Hierarchy:
     def __init__(self, register: Register, rules: Rules) -> None:
+        self.rules = rules
         self._register = register
-        self._rules = rules
         self._by_digest = {
             certificate.document_sha256: certificate
             for certificate in register
             if certificate.document_sha256 is not None
         }
+        self._findings: dict[tuple[str, str], tuple[str, ...]] = {}
 
     def of(self, certificate: Certificate, serial: str, from_ms: int, to_ms: int) -> Link:
         """The chain of the instrument's calibration, used over that time."""
         room = [MAX_LINKS]
         return self._link(certificate, serial, serial, (from_ms, to_ms), None, (), room)
+
+    def findings(self, certificate: Certificate, serial: str) -> tuple[str, ...]:
+        """Codes about everything above the instrument, with those about the signatures of the certificates there.
+
+        Where no institute is configured, no chain can end, and nothing is said of one that does not.
+        """
+        key = certificate.identifier, serial
+        known = self._findings.get(key)
+        if known is None:
+            known = self._findings[key] = tuple(sorted(self._codes(certificate, serial)))
+        return known
+
+    def _codes(self, certificate: Certificate, serial: str) -> set[str]:
+        instrument, *standards = self.of(certificate, serial, *self._register.days_of(certificate)).walk()
+        codes = {_SAID[fault] for fault in instrument.faults if fault in _SAID}
+        for link in standards:
+            codes.update(_SAID.get(fault, INVALID) for fault in link.faults)
+            codes.update(() if link.certificate is None else link.certificate.findings)
+        return codes if self.rules.institutes else codes - {INCOMPLETE}
 
     def _link(
         self,
@@ -104,12 +145,12 @@ class Hierarchy:
         way: tuple[str, ...],
         room: list[int],
     ) -> Link:
-        faults = list(self._register.standing(certificate, serial, *used))
+        faults = self._register.standing(certificate, serial, *used)
         ratio = None if below is None else largest_ratio(certificate, below)
-        if ratio is not None and ratio > 1 / self._rules.ratio:
+        if ratio is not None and ratio > 1 / self.rules.ratio:
             faults.append("ratio")
         laboratory = certificate.laboratory
-        is_national = not self._rules.institutes.isdisjoint({laboratory.name, laboratory.accreditation or ""})
+        is_national = not self.rules.institutes.isdisjoint({laboratory.name, laboratory.accreditation or ""})
         way = (*way, certificate.identifier)
         standards: list[Link] = []
         if not is_national:
@@ -152,7 +193,7 @@ class Hierarchy:
 
 def _serial_in(certificate: Certificate, serials: Collection[str]) -> str | None:
     """Of the standard, as its certificate has it; a standard that was named without one is the only one there."""
-    known = [*dict.fromkeys(result.instrument.serial for result in certificate.results)]
+    known = sorted(serials_of(certificate))
     if serials:
         return next((serial for serial in known if serial in serials), None)
     return known[0] if len(known) == 1 else None
@@ -185,37 +226,48 @@ def _ratios(above: Result, below: CalibrationResult) -> Iterator[float]:
     scale = units.factor(below.axis.unit, below.axis.quantity)
     if scale is None:
         return
+    curve = _curve(above, below.axis.quantity)
     for point in below.points:
         value = point.reference * scale
-        u_below = _standard_uncertainty(below, [(value, point.expanded_uncertainty / point.k)], value)
-        u_above = _of_result(above, value, below)
+        u_below = _comparable(below, float(point.expanded_uncertainty / point.k), value)
+        u_above = _of_standard(above, curve, value, below)
         if u_below and u_above is not None and u_below[0] == u_above[0]:
             yield u_above[1] / u_below[1] if u_below[1] else math.inf
 
 
-def _of_result(result: Result, value: Decimal, below: CalibrationResult) -> tuple[str, float] | None:
+def _curve(result: Result, axis: Quantity) -> ErrorCurve | None:
+    """u of a standard over the axis; None where it has none."""
+    if isinstance(result, VerificationResult) or result.axis.quantity is not axis:
+        return None
+    scale = units.factor(result.axis.unit, axis)
+    if scale is None:
+        return None
+    points = {float(point.reference * scale): point.expanded_uncertainty / point.k for point in result.points}
+    try:
+        return ErrorCurve([ErrorPoint(at, 0.0, float(u)) for at, u in points.items()])
+    except MetrologyError:
+        return None
+
+
+def _of_standard(
+    result: Result, curve: ErrorCurve | None, value: Decimal, below: CalibrationResult
+) -> tuple[str, float] | None:
     if isinstance(result, VerificationResult):
         relative = float(result.contribution.standard_uncertainty_percent)
         if below.axis.quantity is below.quantity:
             return "absolute", relative / 100 * abs(float(value))
         return "relative", relative
-    scale = units.factor(result.axis.unit, result.axis.quantity)
-    if scale is None or result.axis.quantity is not below.axis.quantity:
+    if curve is None:
         return None
-    points = [(point.reference * scale, point.expanded_uncertainty / point.k) for point in result.points]
-    return _standard_uncertainty(result, points, value)
-
-
-def _standard_uncertainty(
-    result: CalibrationResult, points: Sequence[tuple[Decimal, Decimal]], value: Decimal
-) -> tuple[str, float] | None:
-    """u at a value of the axis: absolute in the quantity's own unit where the axis is the quantity itself, else
-    in % of the reading; None outside the points."""
-    curve = ErrorCurve([ErrorPoint(float(at), 0.0, float(u)) for at, u in dict(points).items()])
     try:
-        u = curve.at(float(value)).standard_uncertainty
+        return _comparable(result, curve.at(float(value)).standard_uncertainty, value)
     except OutsideCalibratedRange:
         return None
+
+
+def _comparable(result: CalibrationResult, u: float, value: Decimal) -> tuple[str, float] | None:
+    """u at a value of the axis: absolute in the quantity's own unit where the axis is the quantity itself, else
+    in % of the reading."""
     is_relative = result.error_unit == "%" and result.quantity.ucum != "%"
     if result.axis.quantity is not result.quantity:
         return ("relative", u) if is_relative else None

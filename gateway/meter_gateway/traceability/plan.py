@@ -213,7 +213,7 @@ class MeterPlan:
         if bound is None:
             return _Known(answer.codes)
         codes = ["from_class"] if isinstance(bound.result, VerificationResult) else []
-        codes += bound.certificate.findings
+        codes += (*bound.certificate.findings, *bound.standards)
         check = range_check(channel, self.channels, bound.result, is_outage)
         codes += check.codes
         ranges = [Range(channel.id, check.limits)] if isinstance(check.limits, Limits) else []

@@ -25,6 +25,7 @@ from meter_gateway.traceability.clock import Clocks
 from meter_gateway.traceability.comparison import Comparison, in_order, load_comparisons
 from meter_gateway.traceability.comparison_facts import Period, doubts_of, periods
 from meter_gateway.traceability.dcc_file import is_dcc_file, load_anchors, load_dcc
+from meter_gateway.traceability.hierarchy import NO_INSTITUTES, Hierarchy, Rules
 from meter_gateway.traceability.mpe import load_tables
 from meter_gateway.traceability.plan import MeterPlan
 from meter_gateway.traceability.plausibility_file import Plausibility, load_plausibility
@@ -56,8 +57,10 @@ class Trust:
         plans: Plans = NO_PLANS,
         plausible: Plausibility | None = None,
         thresholds: Thresholds | None = None,
+        standards: Rules = NO_INSTITUTES,
     ) -> None:
         self.register = Register(certificates, utc_offset_minutes)
+        self.hierarchy = Hierarchy(self.register, standards)
         self.utc_offset_minutes = utc_offset_minutes
         self.bindings = tuple(bindings)
         self.authorities = authorities
@@ -83,14 +86,16 @@ class Trust:
         """What every certificate that is bound to the channel says about its quantity, at whatever time."""
         quantity = channel.quantity
         return [
-            self._with_target(bound, quantity)
+            self._whole(bound, quantity)
             for binding in self._by_meter.get(thumbprint, ())
             if binding.channel == channel.id and quantity is not None
             for bound in self.register.bound(binding, quantity, channel.serial)
         ]
 
-    def _with_target(self, bound: Bound, quantity: Quantity) -> Bound:
-        """The scheme's target of the quantity, where the binding has none of its own."""
+    def _whole(self, bound: Bound, quantity: Quantity) -> Bound:
+        """With its chain of standards, and the scheme's target where the binding has none of its own."""
+        standards = self.hierarchy.findings(bound.certificate, bound.result.instrument.serial)
+        bound = replace(bound, standards=standards)
         percent = self._targets.get(quantity)
         if percent is None or bound.terms.target is not None:
             return bound
@@ -165,6 +170,10 @@ def load_trust(config: GatewayConfig) -> Trust:
         plans=load_plans(config.traceability.checks),
         plausible=load_plausibility(config.path, config.traceability.plausibility),
         thresholds=load_thresholds(config.gateway.scheme),
+        standards=Rules(
+            frozenset(config.traceability.national_institutes),
+            config.traceability.standard_ratio,
+        ),
     )
 
 

@@ -20,6 +20,7 @@ from meter_gateway.traceability import FINDINGS, ChainState, Trust, assess_group
 from meter_gateway.traceability import certificate as c
 from meter_gateway.traceability.binding import Binding
 from meter_gateway.traceability.clock import Clocks
+from meter_gateway.traceability.hierarchy import NO_INSTITUTES, Rules
 from meter_gateway.traceability.plausibility_file import Plausibility
 from meter_gateway.traceability.thresholds import Thresholds
 from meter_protocol import chain, cose, keys, messages
@@ -287,6 +288,7 @@ def trust(
     rule: DecisionRule = SIMPLE_ACCEPTANCE,
     plausible: Plausibility | None = None,
     thresholds: Thresholds | None = None,
+    standards: Rules = NO_INSTITUTES,
 ) -> Trust:
     known = [certificate()] if certificates is None else list(certificates)
     return Trust(
@@ -301,6 +303,7 @@ def trust(
         rule=rule,
         plausible=plausible,
         thresholds=thresholds,
+        standards=standards,
     )
 
 

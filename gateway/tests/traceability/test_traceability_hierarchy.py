@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import inspect
+import time
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
@@ -221,6 +222,26 @@ def test_the_largest_ratio_over_the_points_counts() -> None:
 def test_a_class_is_a_standard_of_energy_too() -> None:
     above = certificate(results=(verification_result("active_energy_import"),))
     assert largest_ratio(above, certificate()) == pytest.approx(0.29 / 0.025)
+
+
+def test_thousands_of_points_are_compared_quickly() -> None:
+    """Each against the curve of the standard, made once: the gateway that loads them has readings to judge."""
+    result = calibration_result("active_power")
+    point, *_ = result.points
+    many = replace(result, points=tuple(replace(point, reference=Decimal(n)) for n in range(1, 4000)))
+    begun = time.process_time()
+    assert largest_ratio(
+        certificate(results=(with_u(many, "0.015"),)), certificate(results=(many,))
+    ) == pytest.approx(0.3)
+    assert time.process_time() - begun < 10
+
+
+def test_points_that_make_no_curve_have_no_ratio() -> None:
+    result = calibration_result("active_power")
+    far = replace(result, points=(replace(result.points[0], reference=Decimal("1e400")),))
+    none = replace(result, points=())
+    for odd in (far, none):
+        assert largest_ratio(certificate(results=(odd,)), certificate()) is None
 
 
 def test_what_does_not_compare_has_no_ratio() -> None:

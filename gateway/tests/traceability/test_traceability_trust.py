@@ -14,6 +14,7 @@ from meter_gateway.config import load_config
 from meter_gateway.sealing import role_line
 from meter_gateway.traceability import load_trust
 from meter_gateway.traceability.authority import load_authority_key
+from meter_gateway.traceability.hierarchy import Rules
 from meter_gateway.traceability.parameters import is_authorised
 from meter_gateway.validated_toml import ConfigError
 from meter_protocol import cose, keys, messages
@@ -58,6 +59,8 @@ certificates = ["certificates/*.toml"]
 bindings = ["bindings.toml"]
 max_clock_uncertainty_ms = 9
 utc_offset = "+08:00"
+national_institutes = ["National Institute"]
+standard_ratio = 4
 """)
     return tmp_path
 
@@ -69,6 +72,7 @@ def test_trust_is_what_the_configuration_names(folder: Path) -> None:
     assert [binding.serial for binding in trust.bindings] == ["2101934"]
     assert list(trust.authorities) == [AUTHORITY.kid]
     assert trust.clocks == (7, 8, 9)
+    assert trust.hierarchy.rules == Rules(frozenset({"National Institute"}), 4)
     assert trust.clock_trusted
 
 
