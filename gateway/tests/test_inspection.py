@@ -146,6 +146,8 @@ def verdict_of(verified: Verified, **changes) -> bytes:
         f.VERDICT_ACCEPTANCE: f.ACCEPTED,
         f.VERDICT_FINDINGS: [],
         f.VERDICT_CAUSE: None,
+        f.VERDICT_BUDGET: None,
+        f.VERDICT_UNCERTAINTY: [],
     }
     return messages.encode_verdict(fields | {getattr(f, name): value for name, value in changes.items()})
 

@@ -236,10 +236,9 @@ def test_reasons_are_raised_somewhere() -> None:
 
 def test_reasons_of_the_meter() -> None:
     elsewhere = {row[0] for name in ("reasons", "verifier reasons") for row in TABLES[name]}
-    firmware = (PROJECT / "firmware/meter_firmware").rglob("*.py")
-    raised = raised_reasons(
-        (path for path in firmware if SIGNERS not in path.parents), ("ProtocolError", "roll_back")
-    )
+    packages = [PROJECT / "firmware" / name for name in ("meter_firmware", "meter_sampling")]
+    firmware = [path for package in packages for path in package.rglob("*.py") if SIGNERS not in path.parents]
+    raised = raised_reasons(firmware, ("ProtocolError", "roll_back"))
     assert {row[0] for row in TABLES["meter reasons"]} == raised - elsewhere
 
 

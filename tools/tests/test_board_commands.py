@@ -186,7 +186,11 @@ def test_files_for_an_official_image_are_what_an_image_would_have_frozen(
     } <= names
     assert not [name for name in names if name.endswith(".py") and name != "main.py"]
     assert "manifest.mpy" not in names
-    sources = sum(1 for name in ("meter_protocol", "meter_firmware", "meter_loader") for _ in source_files(name))
+    sources = sum(
+        1
+        for name in ("meter_protocol", "meter_sampling", "meter_firmware", "meter_loader")
+        for _ in source_files(name)
+    )
     assert len(names) == sources + len(list((PROJECT / "boards" / "emulated_stm32").glob("*.py"))) - 1
 
 

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from meter_firmware import sensors
 from meter_protocol.quantities import BY_NAME
 from meter_sampling.drivers import mbus
+from meter_sampling.instrument_error import InstrumentError
 from meter_tools.simulator import Configuration, Simulation, serve
 from meter_tools.simulator.instruments import Identity
 from meter_tools.simulator.serial_server import SERIAL_KINDS
@@ -72,7 +73,7 @@ def test_every_serial_driver_is_simulated() -> None:
         try:
             if sensors.driver_class(name).BUS == "serial":
                 serial.add(name)
-        except sensors.InstrumentError:
+        except InstrumentError:
             continue
     assert serial == {kind.driver for kind in SERIAL_KINDS.values()}
 
