@@ -17,12 +17,13 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from meter_gateway import decode
+from meter_gateway import decode, records
 from meter_gateway.database import Row
-from meter_gateway.model import Verified
+from meter_gateway.model import Assessed, Verified
 from meter_gateway.registry import Meter
-from meter_gateway.store import ChainRow, Commit, MessageRow, Store
+from meter_gateway.store import ChainRow, Commit, JudgedRow, MessageRow, Store
 from meter_gateway.traceability import ChainState, StateError
+from meter_gateway.traceability.findings import finding
 from meter_protocol import events as ev
 from meter_protocol import fields as f
 from meter_protocol import types as t
@@ -32,6 +33,9 @@ MAX_PARKED_AHEAD = 4096
 
 MAX_CACHED = 4096
 """Chains whose state stays in memory between groups; the others are read again when they are needed."""
+
+LATE = Assessed((finding("chain_broken"),))
+"""What is found of a message that came after it was attested never to come."""
 
 Place = tuple[bytes, bytes]
 """(key thumbprint, epoch)"""
@@ -267,14 +271,26 @@ def state_of(store: Store, row: ChainRow, meter: Meter, learn: Learn) -> ChainSt
             known.is_witnessed = meter.is_witnessed
             return known
     state = ChainState.new(thumbprint, meter.is_witnessed)
-    sequence = -1
-    while stored := store.messages_of(row.id, sequence + 1, row.next_sequence, _LEARNT_AT_ONCE):
-        for message in stored:
-            sequence = message.sequence
-            if sequence > state.next_sequence:
-                state.note_gap(sequence)
+    gaps, first = store.gaps(row.id), 0
+    while judged := store.judged_of(row.id, first, _LEARNT_AT_ONCE):
+        first = judged[-1].message.sequence + 1
+        for message in [each.message for each in judged if not is_late(each, gaps)]:
+            if message.sequence > state.next_sequence:
+                state.note_gap(message.sequence)
             learn(state, [verified_of(message, thumbprint)], message.received_ms)
     return state
+
+
+def is_late(judged: JudgedRow, gaps: Iterable[tuple[int, int | None]]) -> bool:
+    """Whether it came after it was attested never to come, so that it is no part of its chain.
+
+    No byte of it says when it came. Its verdict does: only of such a message nothing else is found than LATE.
+    """
+    sequence = judged.message.sequence
+    if not any(first <= sequence and (last is None or sequence <= last) for first, last in gaps):
+        return False
+    said = records.opinion_fields(judged.encoded, judged.uncertainty)
+    return records.findings_in(said) == LATE.findings
 
 
 def attested_gap(verified: Verified) -> tuple[bytes, int, int | None] | None:

@@ -23,9 +23,8 @@ from typing import NamedTuple
 from meter_gateway import decode, workers
 from meter_gateway.answers import Answers
 from meter_gateway.batch import Batch, Judge
-from meter_gateway.chains import Arrival, Chains, Work
+from meter_gateway.chains import LATE, Arrival, Chains, Work
 from meter_gateway.model import (
-    Assessed,
     GatewayTime,
     ImageRequest,
     Outcome,
@@ -39,7 +38,6 @@ from meter_gateway.registry import Meter
 from meter_gateway.sealing import Sealers
 from meter_gateway.store import Commit, Store
 from meter_gateway.traceability import ChainState, Trust, assess_group
-from meter_gateway.traceability.findings import finding
 from meter_gateway.verify import KeyRing, Opened, open_parts, read, verify_identity
 from meter_protocol import cose
 from meter_protocol import fields as f
@@ -53,7 +51,6 @@ NOT_REFUSED = ("unknown_key", "revoked_key")
 """No answer to strangers; and a meter whose key was revoked keeps its journal for whoever investigates."""
 
 FORK = "chain_fork"
-LATE = Assessed((finding("chain_broken"),))
 
 
 class Begun(NamedTuple):

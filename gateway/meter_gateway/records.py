@@ -10,7 +10,7 @@ from functools import lru_cache
 
 import cbor2
 
-from meter_gateway.model import NO_UNCERTAINTY, Fields, Verdict
+from meter_gateway.model import NO_UNCERTAINTY, Fields, Finding, Verdict
 from meter_protocol import fields as f
 from meter_protocol import messages
 from meter_protocol.schema import MAX_FINDINGS
@@ -100,3 +100,12 @@ def fields_of(
     return messages.decode_verdict(
         record(thumbprint, epoch, sequence, message_hash, judged_ms, opinion, uncertainty)
     )
+
+
+def opinion_fields(opinion: bytes, uncertainty: bytes | None) -> Fields:
+    """What a stored opinion says, of whichever message."""
+    return fields_of(bytes(32), bytes(8), 0, bytes(32), 0, opinion, uncertainty)
+
+
+def findings_in(fields: Fields) -> tuple[Finding, ...]:
+    return tuple(Finding(code, channel) for code, channel in fields[f.VERDICT_FINDINGS])

@@ -20,9 +20,9 @@ from typing import NamedTuple
 
 from meter_gateway import records
 from meter_gateway.batch import Batch, Findings, Judge
-from meter_gateway.chains import verified_of
-from meter_gateway.ingest import FORK, LATE
-from meter_gateway.model import NO_UNCERTAINTY, Assessed, Finding, GatewayTime, Verdict
+from meter_gateway.chains import LATE, is_late, verified_of
+from meter_gateway.ingest import FORK
+from meter_gateway.model import NO_UNCERTAINTY, Assessed, GatewayTime, Verdict
 from meter_gateway.sealing import Sealer
 from meter_gateway.store import JudgedRow, MessageRow, Store
 from meter_gateway.traceability import ChainState, Trust, assess_group
@@ -189,11 +189,8 @@ class _Replay:
         return found
 
     def _reception(self, row: JudgedRow, latest: _Latest) -> "_Reception":
-        codes = latest.codes
-        sequence = row.message.sequence
-        in_gap = any(first <= sequence and (last is None or sequence <= last) for first, last in self._gaps)
-        is_late = in_gap and latest.findings == LATE.findings
-        return _Reception(row.message.received_ms, _UNTRUSTED not in codes, FORK in codes, is_late)
+        codes, late = latest.codes, is_late(row, self._gaps)
+        return _Reception(row.message.received_ms, _UNTRUSTED not in codes, FORK in codes, late)
 
     def _assess(self, run: Sequence[MessageRow], reception: "_Reception") -> list[Assessed]:
         state = self.state
@@ -234,7 +231,6 @@ def _differs(before: _Latest, verdict: Verdict, found: Assessed) -> bool:
 
 
 def _latest_of(row: JudgedRow) -> _Latest:
-    fields = records.fields_of(bytes(32), bytes(8), 0, bytes(32), 0, row.encoded, row.uncertainty)
-    findings = tuple(Finding(code, channel) for code, channel in fields[f.VERDICT_FINDINGS])
+    fields = records.opinion_fields(row.encoded, row.uncertainty)
     accepted = fields[f.VERDICT_ACCEPTANCE] == f.ACCEPTED
-    return _Latest(fields[f.VERDICT_SCHEME], accepted, findings, fields[f.VERDICT_BUDGET])
+    return _Latest(fields[f.VERDICT_SCHEME], accepted, records.findings_in(fields), fields[f.VERDICT_BUDGET])

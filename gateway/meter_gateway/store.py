@@ -175,14 +175,12 @@ class Store:
             )
         )
 
-    def messages_of(
-        self, chain: int, first: int, before: int | None = None, limit: int | None = None
-    ) -> list[MessageRow]:
+    def messages_of(self, chain: int, first: int, before: int | None = None) -> list[MessageRow]:
         """What is stored of a chain from the sequence `first` on, in order."""
         rows = self.database.query(
             "SELECT id, sequence, type, received_ms, hash, raw FROM message WHERE chain = ? AND sequence >= ?"
-            " AND (? IS NULL OR sequence < ?) ORDER BY sequence LIMIT ?",
-            (chain, first, before, before, -1 if limit is None else limit),
+            " AND (? IS NULL OR sequence < ?) ORDER BY sequence",
+            (chain, first, before, before),
         )
         return [MessageRow(*row) for row in rows]
 

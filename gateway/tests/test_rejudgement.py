@@ -248,7 +248,7 @@ def test_verdicts_from_before_there_was_uncertainty_are_revised_where_there_is_s
     gateway.receive(*begin, *(meter.readings() for _ in range(10)))
     with gateway.store.database.transaction() as connection:
         for number, encoded in connection.execute("SELECT id, encoded FROM opinion").fetchall():
-            fields = records.fields_of(bytes(32), bytes(8), 0, bytes(32), 0, encoded, b"\x80")
+            fields = records.opinion_fields(encoded, b"\x80")
             size = len(b"\x10\xf6\x11") if fields[f.VERDICT_BUDGET] is None else len(b"\x10\x58\x20\x11") + 32
             connection.execute("UPDATE opinion SET encoded = ? WHERE id = ?", (encoded[:-size], number))
         connection.execute("UPDATE verdict SET uncertainty = NULL")

@@ -65,7 +65,7 @@ class Stored:
 
     def read(self, epoch: bytes, sequence: int) -> bytes | None:
         row = self._store.chain(self._meter.id, epoch)
-        found = [] if row is None else self._store.messages_of(row.id, sequence, sequence + 1, 1)
+        found = [] if row is None else self._store.messages_of(row.id, sequence, sequence + 1)
         return found[0].raw if found else None
 
     def records(self, place: tuple[bytes, int] | None = None) -> Iterator[tuple[bytes, int, bytes]]:

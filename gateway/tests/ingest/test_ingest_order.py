@@ -13,6 +13,13 @@ from meter_protocol import types as t
 from meter_tools.simulated_gateway import SimulatedGateway
 from meter_tools.simulated_meter import SimulatedMeter
 
+
+def unavailable(meter: SimulatedMeter, first: int, last: int | None, epoch: bytes | None = None) -> bytes:
+    """The meter's word that these messages will never come."""
+    gone = details(LAST_EPOCH=epoch, FIRST_SEQUENCE=first, LAST_SEQUENCE=last, LAST_HASH=None, LAST_RECEIPT=None)
+    return meter.event(ev.RESEND_UNAVAILABLE, gone)
+
+
 # Order
 
 
@@ -83,11 +90,7 @@ def test_what_attests_a_gap_is_kept_however_far_behind_it(
     monkeypatch.setattr("meter_gateway.chains.MAX_PARKED_AHEAD", 2)
     for _ in range(6):
         meter.readings()
-    event = meter.event(
-        ev.RESEND_UNAVAILABLE,
-        details(LAST_EPOCH=None, FIRST_SEQUENCE=3, LAST_SEQUENCE=8, LAST_HASH=None, LAST_RECEIPT=None),
-    )
-    assert receipted(begun.receive(event)) == [9]
+    assert receipted(begun.receive(unavailable(meter, 3, 8))) == [9]
 
 
 @pytest.mark.parametrize("state", [b"", b"\x80", b"\x81\x18\xff"])
@@ -98,16 +101,31 @@ def test_a_state_that_cannot_be_read_is_learnt_again(
     monkeypatch.setattr("meter_gateway.chains._LEARNT_AT_ONCE", 4)
     begun.receive(*(meter.readings() for _ in range(6)))
     meter.readings()
-    gone = details(LAST_EPOCH=None, FIRST_SEQUENCE=9, LAST_SEQUENCE=9, LAST_HASH=None, LAST_RECEIPT=None)
-    begun.receive(meter.event(ev.RESEND_UNAVAILABLE, gone), meter.readings(), meter.readings())
-    begun.store.database.backup(tmp_path / "updated.db")
+    begun.receive(unavailable(meter, 9, 9), meter.readings(), meter.readings())
+    assert_learnt_again(begun, meter, state, tmp_path)
+
+
+def test_what_came_after_it_was_attested_never_to_come_is_not_learnt_either(
+    begun: SimulatedGateway, meter: SimulatedMeter, tmp_path: Path
+) -> None:
+    begun.receive(*(meter.readings() for _ in range(2)))
+    late = meter.readings()
+    begun.receive(unavailable(meter, 5, 5))
+    begun.receive(late)
+    assert_learnt_again(begun, meter, b"", tmp_path)
+
+
+def assert_learnt_again(gateway: SimulatedGateway, meter: SimulatedMeter, state: bytes, tmp_path: Path) -> None:
+    """With `state` in the place of its own the gateway says the same of what comes next, and comes to the same."""
+    gateway.store.database.backup(tmp_path / "updated.db")
     updated = SimulatedGateway(tmp_path / "updated.db", [meter])
     with updated.store.database.transaction() as connection:
         connection.execute("UPDATE chain SET state = ?", (state,))
-    raw = meter.readings()
-    assert updated.receive(raw) == begun.receive(raw)
-    learnt, kept = (gateway.store.database.query("SELECT state FROM chain") for gateway in (updated, begun))
-    assert learnt == kept
+    # An event at first, which leaves every total as it is known.
+    for raw in (meter.event(ev.SELF_TEST_FAILED, details(REASON="sensor")), meter.readings()):
+        assert updated.receive(raw) == gateway.receive(raw)
+        learnt, kept = (each.store.database.query("SELECT state FROM chain") for each in (updated, gateway))
+        assert learnt == kept
     updated.close()
 
 
@@ -164,19 +182,11 @@ def test_an_old_epoch_whose_rest_is_gone_is_closed_by_an_event_of_the_new_one(
     begun.receive(parked)
     meter.open_epoch()
     begin = meter.begin()
-    gone = meter.event(
-        ev.RESEND_UNAVAILABLE,
-        details(LAST_EPOCH=old, FIRST_SEQUENCE=3, LAST_SEQUENCE=None, LAST_HASH=None, LAST_RECEIPT=None),
-    )
-    outcome = begun.receive(*begin, gone)
+    outcome = begun.receive(*begin, unavailable(meter, 3, None, old))
     assert sorted(map(str, receipted(outcome))) == ["3", "4"]
     assert [(chain.epoch, chain.parked) for chain in begun.store.archive.chains()] == [(old, 0), (meter.epoch, 0)]
 
 
 def test_an_event_cannot_take_itself_out_of_its_chain(begun: SimulatedGateway, meter: SimulatedMeter) -> None:
-    event = meter.event(
-        ev.RESEND_UNAVAILABLE,
-        details(LAST_EPOCH=meter.epoch, FIRST_SEQUENCE=0, LAST_SEQUENCE=100, LAST_HASH=None, LAST_RECEIPT=None),
-    )
-    assert receipted(begun.receive(event)) == [3]
+    assert receipted(begun.receive(unavailable(meter, 0, 100, meter.epoch))) == [3]
     assert begun.receive(meter.readings()).accepted == 1
