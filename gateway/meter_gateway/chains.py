@@ -7,7 +7,8 @@ stored at once, and what is beyond a gap is parked there until the gap is filled
   - the same sequence and another hash is a fork: kept beside the first, never in its place;
   - a sequence that a refusal or a lost journal took out of the chain is skipped on the meter's own signed word
     (events message_refused and resend_unavailable);
-  - what comes after it was attested never to come is stored and is no part of the chain any more.
+  - what came before it was attested never to come is part of the chain, as everything that arrives in time;
+  - what comes after that is stored and is no part of the chain any more.
 
 How far beyond its gap a chain may park is bounded; the meter keeps what is not receipted and sends it again.
 """
@@ -155,10 +156,10 @@ class Work:
                 if run:
                     self.runs.append(run)
                     run = []
-                behind_gap = self._behind_gap()
-                if behind_gap is None:
+                next_sequence = self._beyond_gap()
+                if next_sequence is None:
                     break
-                chain.next_sequence = behind_gap
+                chain.next_sequence = next_sequence
         if self._waiting:
             parked = min(self._waiting)
             chain.lowest_parked = parked if chain.lowest_parked is None else min(parked, chain.lowest_parked)
@@ -185,15 +186,13 @@ class Work:
             run.append(Placed(row.id, verified_of(row, chain.meter.key.thumbprint), row.received_ms))
             chain.next_sequence += 1
 
-    def _behind_gap(self) -> int | None:
-        """The sequence after the attested gap that begins here, if there is one."""
-        here = self.chain.next_sequence
+    def _beyond_gap(self) -> int | None:
+        """Where the chain goes on if here begins an attested gap: behind it, or in it with what came before."""
+        here, parked = self.chain.next_sequence, self.chain.lowest_parked
         for first, last in self.chain.gaps:
             if first <= here and (last is None or here <= last):
-                if last is not None:
-                    return last + 1
-                parked = self.chain.lowest_parked
-                return min(self._waiting if parked is None else [parked, *self._waiting], default=None)
+                behind = () if last is None else (last + 1,)
+                return min([*behind, *self._waiting, *(() if parked is None else (parked,))], default=None)
         return None
 
 

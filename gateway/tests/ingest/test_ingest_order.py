@@ -187,6 +187,25 @@ def test_an_old_epoch_whose_rest_is_gone_is_closed_by_an_event_of_the_new_one(
     assert [(chain.epoch, chain.parked) for chain in begun.store.archive.chains()] == [(old, 0), (meter.epoch, 0)]
 
 
+@pytest.mark.parametrize("at_once", [True, False])
+def test_what_came_before_it_was_attested_never_to_come_is_part_of_the_chain(
+    begun: SimulatedGateway, meter: SimulatedMeter, at_once: bool
+) -> None:
+    sent = [meter.readings() for _ in range(5)]
+    event = unavailable(meter, 3, 7)
+    if at_once:
+        outcome = begun.receive(sent[1], sent[3], event)
+    else:
+        begun.receive(sent[1], sent[3])
+        outcome = begun.receive(event)
+    assert (receipted(outcome), asked_for(outcome), outcome.judged) == ([8], [], 3)
+    found = [message.verdict for message in begun.store.archive.messages(types=(t.READINGS,))]
+    assert [["sequence_gap", None] in said[f.VERDICT_FINDINGS] for said in found if said] == [True, True]
+    assert begun.store.archive.chains()[0].parked == 0
+    late = begun.receive(sent[2])
+    assert (receipted(late), late.judged) == ([], 1)
+
+
 def test_an_event_cannot_take_itself_out_of_its_chain(begun: SimulatedGateway, meter: SimulatedMeter) -> None:
     assert receipted(begun.receive(unavailable(meter, 0, 100, meter.epoch))) == [3]
     assert begun.receive(meter.readings()).accepted == 1
