@@ -12,8 +12,8 @@ import pytest_asyncio
 
 from meter_gateway.config import BusSection
 from meter_gateway.register_map import find_register_map, load_register_map
-from meter_gateway.witness.buses import ModbusBus, make_bus
-from meter_gateway.witness.read_once import Indication, indications, read_instrument
+from meter_gateway.witness.buses import Bus, ModbusBus, make_bus
+from meter_gateway.witness.instrument_reader import Indication, InstrumentReader
 from meter_protocol import fields as f
 from meter_sampling.instrument_error import InstrumentError
 from meter_tools.simulator import Configuration, Fault, Simulation, serve
@@ -54,6 +54,15 @@ def section(simulation: Simulation, kind: str = "modbus", pty: bool = False, **m
     bus = simulation.buses["bus"]
     place = {"port": bus.pty} if pty else {"tcp": f"{bus.host}:{bus.port}"}
     return BusSection.model_validate({"name": "bus0", "kind": kind, **place, **more})
+
+
+async def indications(bus: Bus, *instrument: Any) -> dict[str, Indication]:
+    return await InstrumentReader(bus, *instrument).read(0)
+
+
+async def read_instrument(line: BusSection, *instrument: Any) -> dict[str, Indication]:
+    with closing(make_bus(line)) as bus:
+        return await indications(bus, *instrument)
 
 
 def values(found: dict[str, Indication]) -> dict[str, int | None]:
@@ -127,13 +136,13 @@ async def test_a_fault_costs_its_own_reading_and_no_other(
     simulation = await start(METER, other, framing=framing, faults=faults)
     line = section(simulation, rtu=framing == "rtu", timeout_ms=SHORT_MS)
     with closing(make_bus(line)) as bus:
-        assert (await indications(bus, "energy64", 1, None, None))["active_power"].value == -20_000_000
+        assert (await indications(bus, "energy64", 1))["active_power"].value == -20_000_000
         faults["meter"] = Fault(kind=kind, delay_ms=SHORT_MS + 60)
-        found = await indications(bus, "energy64", 1, None, None)
+        found = await indications(bus, "energy64", 1)
         assert {entry.status for entry in found.values()} == {status}
-        assert (await indications(bus, "energy64", 2, None, None))["active_energy_import"].value == 5
+        assert (await indications(bus, "energy64", 2))["active_energy_import"].value == 5
         faults.clear()
-        assert (await indications(bus, "energy64", 1, None, None))["active_power"].value == -20_000_000
+        assert (await indications(bus, "energy64", 1))["active_power"].value == -20_000_000
 
 
 async def test_a_late_reply_is_not_the_answer_to_the_next_question(start: Start) -> None:
@@ -159,11 +168,11 @@ async def test_a_serial_fault_costs_its_own_reading(start: Start, kind: str) -> 
     simulation = await start(SERIAL_METER, kind="serial", faults=faults)
     with closing(make_bus(section(simulation, "serial", timeout_ms=SHORT_MS))) as bus:
         faults["meter"] = Fault(kind=kind, delay_ms=SHORT_MS + 60)
-        found = await indications(bus, "dlt645", 0, None, None)
+        found = await indications(bus, "dlt645", 0)
         assert set(values(found).values()) == {None}
         assert f.STATUS_GOOD not in {entry.status for entry in found.values()}
         faults.clear()
-        assert (await indications(bus, "dlt645", 0, None, None))["active_power"].value == -123_456
+        assert (await indications(bus, "dlt645", 0))["active_power"].value == -123_456
 
 
 @pytest.mark.parametrize("kind", ["modbus", "serial"])
@@ -175,16 +184,16 @@ async def test_a_line_that_went_away_comes_back(start: Start, kind: str) -> None
     line = section(simulation, kind, timeout_ms=SHORT_MS)
     address = 1 if kind == "modbus" else 0
     with closing(make_bus(line)) as bus:
-        assert (await indications(bus, driver, address, None, None))["active_power"].value is not None
+        assert (await indications(bus, driver, address))["active_power"].value is not None
         port = simulation.buses["bus"].port
         await simulation.close()
         await asyncio.sleep(0.05)
         for _ in range(3):
-            found = await indications(bus, driver, address, None, None)
+            found = await indications(bus, driver, address)
             assert {entry.status for entry in found.values()} == {f.STATUS_NO_RESPONSE}
         await start(meter, kind=kind, port=port, **more)
         async with asyncio.timeout(20):
-            while (await indications(bus, driver, address, None, None))["active_power"].value is None:  # noqa: ASYNC110
+            while (await indications(bus, driver, address))["active_power"].value is None:  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
 
 
@@ -205,7 +214,7 @@ async def test_any_bytes_from_the_instrument_are_a_status(kind: str) -> None:
     driver = "energy64" if kind == "modbus" else "dlt645"
     with closing(make_bus(line)) as bus:
         for _ in range(30):
-            found = await indications(bus, driver, 1, None, None)
+            found = await indications(bus, driver, 1)
             assert set(values(found).values()) == {None}
             assert {entry.status for entry in found.values()} <= {f.STATUS_BAD_RESPONSE, f.STATUS_NO_RESPONSE}
     server.close()

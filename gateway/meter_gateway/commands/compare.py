@@ -22,7 +22,7 @@ from meter_gateway.in_situ import comparison_folder
 from meter_gateway.in_situ.check_gas import gas_of
 from meter_gateway.in_situ.event import About, Reference, check_of, event_of
 from meter_gateway.in_situ.gathering import gather, serial_at
-from meter_gateway.in_situ.modbus_reference import modbus_of, register_of
+from meter_gateway.in_situ.modbus_reference import map_of, modbus_of
 from meter_gateway.in_situ.run_state import ConditionState, ReferenceState, Runs, RunState
 from meter_gateway.in_situ.typed_readings import MAX_BYTES, number_of, readings_of
 from meter_gateway.service import make_clock
@@ -158,7 +158,7 @@ def start(
             raise Told("compare.no_map")
         reference_kind = "modbus"
         polled = modbus_of(modbus, register_map, indication, period_ms)
-        register_of(polled, declared.quantity)
+        map_of(polled, declared.quantity)
     began_ms = _now_ms() if since is None else time_option(since)
     taken = (
         [] if readings is None else readings_of(read_bounded(readings, MAX_BYTES).decode("utf-8-sig", "replace"))

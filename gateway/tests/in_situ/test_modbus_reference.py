@@ -13,13 +13,14 @@ from plant import POWER, Plant, channels
 from pymodbus.server import ModbusTcpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 
-from meter_gateway.in_situ.modbus_reference import Poller, modbus_of, value_of
-from meter_gateway.in_situ.run_state import ReferenceState, RunState
+from meter_gateway.in_situ.modbus_reference import Poller, modbus_of
+from meter_gateway.in_situ.run_state import ModbusState, ReferenceState, RunState
 from meter_gateway.metrology.conformity import Outcome
-from meter_gateway.register_map import Register
 from meter_gateway.texts import Told
 from meter_protocol import comparison as cm
 from meter_tools.simulated_meter import INTERVAL_MS
+from meter_tools.simulator import Configuration, Fault
+from meter_tools.simulator import serve as simulate
 
 MAP = """
 title = "Portable standard"
@@ -49,6 +50,7 @@ type = "text2"
 """
 SECOND_MS = 1000
 UNIT = 7
+SLOW_MS = 150
 
 
 def registers(kilowatts: float, serial: str = "PS-9", error: int = 0) -> list[int]:
@@ -126,75 +128,86 @@ async def test_a_reference_that_the_gateway_reads(
     assert plant.gateway.stop() == 0
 
 
-def run_with(port: int, where: Path) -> RunState:
+def said(port: int, where: Path, period_ms: int = 100) -> ModbusState:
     path = where / "standard.toml"
     path.write_text(MAP)
-    said = modbus_of(f"127.0.0.1:{port}/{UNIT}", str(path), "power", 100)
-    return RunState(
-        run="00" * 8,
-        kind="routine",
-        meter="00" * 32,
-        channel=1,
-        person="N. N.",
-        started_ms=0,
-        reference=ReferenceState(kind="modbus", serial="PS-9", name="x", certificates=(), modbus=said),
-    )
+    return modbus_of(f"127.0.0.1:{port}/{UNIT}", str(path), "power", period_ms)
 
 
-@pytest.mark.parametrize(
-    ("values", "taken"),
-    [
-        (registers(100.0), True),
-        (registers(100.0, serial="PS-8"), False),
-        (registers(100.0, error=3), False),
-        (registers(float("nan")), False),
-        (registers(1001.0), False),
-        (registers(100.0)[:11], False),
-    ],
-)
-async def test_what_gives_no_reading(values: list[int], taken: bool, serve: Serve, tmp_path: Path) -> None:
-    """Another instrument, an error, no number, a number out of range, registers that are not there."""
-    found: list[Decimal] = []
+async def readings(state: ModbusState) -> set[Decimal]:
+    """What a second of polling takes in."""
+    found: set[Decimal] = set()
 
     async def append(_run: RunState, value: Decimal, _at_ms: int) -> None:
-        found.append(value)
+        found.add(value)
 
-    poller = Poller(run_with(await serve(values), tmp_path), append, lambda: 5)
-    task = asyncio.create_task(poller.poll())
+    reference = ReferenceState(kind="modbus", serial="PS-9", name="x", certificates=(), modbus=state)
+    run = RunState(
+        run="00" * 8, kind="routine", meter="00" * 32, channel=1, person="N. N.", started_ms=0, reference=reference
+    )
+    task = asyncio.create_task(Poller(run, state, append, lambda: 5).poll())
     await asyncio.sleep(1.0)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
-    assert bool(found) == taken
-    assert set(found) <= {Decimal("100000.0")}
+    return found
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        (registers(100.0), ""),
+        (registers(100.0, serial="PS-8"), "wrong_instrument"),
+        (registers(100.0, error=3), "bad_response"),
+        (registers(float("nan")), "bad_response"),
+        (registers(1001.0), "implausible"),
+        (registers(100.0)[:11], "bad_response"),
+    ],
+)
+async def test_what_gives_no_reading(
+    values: list[int], told: str, serve: Serve, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Another instrument, an error, no number, a number out of range, registers that are not there."""
+    found = await readings(said(await serve(values), tmp_path))
+    assert found == (set() if told else {Decimal("100000.0")})
+    # However often it is asked.
+    assert [record.getMessage().rpartition(": ")[2] for record in caplog.records] == ([told] if told else [])
+
+
+@pytest.mark.parametrize(("period_ms", "expected"), [(250, {Decimal("100000.0")}), (100, set())])
+async def test_an_answer_that_took_too_long_is_of_no_known_moment(
+    period_ms: int, expected: set[Decimal], tmp_path: Path
+) -> None:
+    """Value and condition take 300 ms: half of that is within 250 ms of either, and not within 100 ms."""
+    state = said(1, tmp_path, period_ms)
+    standard = {
+        "name": "standard",
+        "kind": "register_map",
+        "register_map": state.map,
+        "unit": UNIT,
+        "serial": "PS-9",
+        "source": {"kind": "fixed", "values": {"power": 1_000_000}},
+    }
+    table = {"name": "bus", "framing": "tcp", "instruments": [standard]}
+    slow = {"standard": Fault(kind="slow", delay_ms=SLOW_MS)}
+    simulation = await simulate(Configuration.model_validate({"bus": [table]}), lambda: slow)
+    try:
+        found = await readings(state.model_copy(update={"port": simulation.buses["bus"].port}))
+    finally:
+        await simulation.close()
+    assert found == expected
+
+
+async def test_a_map_that_is_gone_is_told_once_and_looked_for_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    state = said(1, tmp_path).model_copy(update={"map": str(tmp_path / "gone.toml")})
+    assert await readings(state) == set()
+    (record,) = caplog.records
+    assert "gone.toml" in record.getMessage()
+    assert "\n" not in record.getMessage()
 
 
 @pytest.mark.parametrize("text", ["", "host", "host:502", "host:x/1", "host:502/256", ":502/1", "host:70000/1"])
 def test_what_is_no_place_of_an_instrument(text: str) -> None:
     with pytest.raises(Told):
         modbus_of(text, "fox_ft3", "mass_flow", 1000)
-
-
-@pytest.mark.parametrize(
-    ("kind", "order", "words", "expected"),
-    [
-        ("uint16", "high", [65535], "65535"),
-        ("int16", "high", [65535], None),
-        ("uint32", "high", [1, 2], "65538"),
-        ("uint32", "low", [2, 1], "65538"),
-        ("bcd32", "high", [0x0012, 0x3456], "123456"),
-        ("bcd32", "high", [0x0012, 0x345A], None),
-        ("float32", "high", [0x4366, 0x3334], "230"),
-        ("float32", "low", [0x3334, 0x4366], "230"),
-        ("float64", "high", [0x405E, 0xDD2F, 0x1A9F, 0xBE77], "123"),
-    ],
-)
-def test_numbers_of_registers(kind: str, order: str, words: list[int], expected: str | None) -> None:
-    """The SDM630's published answer 4366 3334 is 230.2 V; steps here are of one."""
-    register = Register.model_validate(
-        {
-            "name": "x", "quantity": "voltage", "function": "input", "address": 0, "type": kind, "unit": "V",
-            "exponent": 0, "range": [Decimal(0), Decimal(10**6)], "word_order": order,
-        }
-    )  # fmt: skip
-    value = value_of(register, words)
-    assert value == (None if expected is None else Decimal(expected))
