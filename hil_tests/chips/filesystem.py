@@ -45,10 +45,10 @@ def make(folder: Path, program: Path) -> Path:
     return image
 
 
-def wanted(program: Path) -> list[tuple[Path, Path]]:
-    """(source, its root), of the program and of every module of ours that it reaches by imports."""
-    found = {program: program.parent}
-    waiting = list(_imports(program))
+def wanted(*programs: Path) -> list[tuple[Path, Path]]:
+    """(source, its root), of the programs and of every module of ours that they reach by imports."""
+    found = {program: program.parent for program in programs}
+    waiting = [name for program in programs for name in _imports(program)]
     while waiting:
         parts = waiting.pop().split(".")
         for length in range(1, len(parts) + 1):
@@ -67,14 +67,20 @@ def _sources(path: str) -> Iterator[tuple[Path, Path]]:
 
 
 def _imports(source: Path) -> Iterator[str]:
-    """Of what runs: not what is imported for types alone."""
+    """Of what runs: not what is imported for types alone, or what it does without if it is not there."""
     waiting: list[ast.AST] = [ast.parse(source.read_text())]
     while waiting:
         node = waiting.pop()
         if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            continue
+        if isinstance(node, ast.Try) and any(_is_for_import_error(handler) for handler in node.handlers):
             continue
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
         waiting += ast.iter_child_nodes(node)
+
+
+def _is_for_import_error(handler: ast.ExceptHandler) -> bool:
+    return handler.type is not None and ast.unparse(handler.type) == "ImportError"

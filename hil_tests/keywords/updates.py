@@ -1,7 +1,6 @@
 """Software for the meter under test: image, manifest, and the chunks that the meter asks for (SPEC §8.5)."""
 
 import hashlib
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,11 +8,11 @@ from typing import Any
 from uuid import NAMESPACE_DNS, uuid5
 
 from hil_tests.keywords.signing import SigningKey
+from meter_gateway import image as images
 from meter_protocol import fields as f
 from meter_protocol import types as t
 from meter_protocol.schema import CHUNK_DIGEST_SIZE, MAX_CHUNK
-from meter_tools.boards.description import FILE
-from meter_tools.mpycross import PROJECT
+from meter_tools.mpycross import compiled
 from meter_tools.update_build import build_image
 
 VENDOR = uuid5(NAMESPACE_DNS, "carbonmeter.example")
@@ -36,17 +35,10 @@ def image_of(board: str, scratch: Path, is_sick: bool) -> bytes:
     """Of this checkout; a sick one is the least that a meter takes, and fails as soon as it is imported."""
     if not is_sick:
         return build_image(board)
-    checkout = scratch / "sick checkout"
-    for module in ("protocol/meter_protocol/cose", "firmware/meter_firmware/app", f"boards/{board}/board"):
-        path = checkout / f"{module}.py"
-        path.parent.mkdir(parents=True)
-        path.write_text('raise RuntimeError("sick")\n')
-    described = Path("boards", board, FILE)
-    shutil.copy(PROJECT / described, checkout / described)
-    try:
-        return build_image(board, checkout)
-    finally:
-        shutil.rmtree(checkout)
+    source = scratch / "sick.py"
+    source.write_text('raise RuntimeError("sick")\n')
+    modules = ("meter_protocol/cose", "meter_firmware/app", "board")
+    return images.build({f"{name}.mpy": compiled(source, f"{name}.py") for name in modules})
 
 
 def manifest(

@@ -73,8 +73,11 @@ def table_of(typ: str) -> "Table":
 
         return FIRST_CONTACT_TABLES[typ]
     if typ == t.COMPARISON:
-        from meter_protocol.comparison_schema import TABLE
-
+        try:
+            from meter_protocol.comparison_schema import TABLE
+        except ImportError:
+            # Only gateways seal it, and a board has no table of it.
+            raise ProtocolError("unknown_type")
         return TABLE
     table = type_table(typ)
     if table is None:

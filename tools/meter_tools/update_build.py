@@ -16,20 +16,20 @@ from meter_gateway.commands.terminal import terminal
 from meter_gateway.commands.update import write_image
 from meter_gateway.validated_toml import ConfigError
 from meter_tools.boards import description as boards
+from meter_tools.boards import frozen
 from meter_tools.mpycross import PROJECT, CompileError, compiled
 
-PACKAGES = ("protocol/meter_protocol", "firmware/meter_sampling", "firmware/meter_firmware")
 FROZEN = ("main.py", "manifest.py", "board_base.py")
-"""What the loader starts from; no update replaces it."""
+"""Of a board's own: what the loader starts from; no update replaces it, or the loader."""
+
+LOADER = "meter_loader/"
 
 
 def sources(board: str, project: Path = PROJECT) -> dict[str, Path]:
     """Every source of the board's image by the name that its .mpy has there; ConfigError for an unknown board."""
     folder = boards.find(board, project).folder
     found = {path.name: path for path in folder.glob("*.py") if path.name not in FROZEN}
-    for package in PACKAGES:
-        for path in (project / package).rglob("*.py"):
-            found[path.relative_to((project / package).parent).as_posix()] = path
+    found |= {name: path for name, path in frozen.modules(project).items() if not name.startswith(LOADER)}
     return {f"{name.removesuffix('.py')}.mpy": path for name, path in found.items()}
 
 

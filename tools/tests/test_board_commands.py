@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from meter_tools import board_build, toolchain, upstream, wiring
-from meter_tools.boards import description, readme, recipe
+from meter_tools.boards import description, frozen, readme, recipe
 from meter_tools.boards.new import MAKER
 from meter_tools.boards.recipe import BuildError
 from meter_tools.mpycross import PROJECT
@@ -186,16 +186,9 @@ def test_files_for_an_official_image_are_what_an_image_would_have_frozen(
     } <= names
     assert not [name for name in names if name.endswith(".py") and name != "main.py"]
     assert "manifest.mpy" not in names
-    sources = sum(
-        1
-        for name in ("meter_protocol", "meter_sampling", "meter_firmware", "meter_loader")
-        for _ in source_files(name)
-    )
-    assert len(names) == sources + len(list((PROJECT / "boards" / "emulated_stm32").glob("*.py"))) - 1
-
-
-def source_files(package: str) -> list[Path]:
-    return [path for part in ("protocol", "firmware") for path in (PROJECT / part / package).rglob("*.py")]
+    own = {path.name for path in (PROJECT / "boards" / "emulated_stm32").glob("*.py")} - {"manifest.py", "main.py"}
+    modules = own | set(frozen.modules(PROJECT))
+    assert names == {"main.py"} | {f"{name.removesuffix('.py')}.mpy" for name in modules}
 
 
 def test_a_new_board_by_command(carbonmeter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,7 +31,7 @@ def test_it_holds_the_protocol_the_firmware_and_the_board_as_bytecode(image: byt
 
 def test_the_same_sources_elsewhere_give_the_same_image(image: bytes, tmp_path: Path) -> None:
     copy = tmp_path / "a" / "much" / "longer" / "way"
-    for part in ("protocol/meter_protocol", "firmware/meter_sampling", "firmware/meter_firmware", "boards/unix"):
+    for part in ("protocol/meter_protocol", "firmware", "boards/unix"):
         shutil.copytree(PROJECT / part, copy / part)
     assert build_image("unix", copy) == image
     with (copy / "firmware" / "meter_firmware" / "app.py").open("a") as file:

@@ -113,7 +113,7 @@ def test_an_update_through_the_death_of_meter_and_gateway(world: UpdateWorld) ->
 
 def test_sick_software_is_rolled_back_and_not_tried_again(world: UpdateWorld) -> None:
     sick = world.folder / "checkout"
-    for part in ("protocol/meter_protocol", "firmware/meter_sampling", "firmware/meter_firmware", "boards/unix"):
+    for part in ("protocol/meter_protocol", "firmware", "boards/unix"):
         shutil.copytree(PROJECT / part, sick / part)
     app = sick / "firmware" / "meter_firmware" / "app.py"
     app.write_text(app.read_text() + '\nraise RuntimeError("sick")\n')

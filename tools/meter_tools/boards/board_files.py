@@ -8,25 +8,18 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from meter_tools.boards import frozen
 from meter_tools.boards.description import Board
 from meter_tools.boards.recipe import BuildError
 from meter_tools.mpycross import HOST_ONLY, PROJECT, CompileError, compiled
 
 MAIN = "main.py"
-PACKAGES = (
-    "protocol/meter_protocol",
-    "firmware/meter_sampling",
-    "firmware/meter_firmware",
-    "firmware/meter_loader",
-)
 
 
 def sources(board: Board, project: Path = PROJECT) -> dict[str, Path]:
     """Every source by the name that its file has on the board."""
     found = {path.name: path for path in board.folder.glob("*.py") if path.name not in HOST_ONLY}
-    for package in PACKAGES:
-        for path in (project / package).rglob("*.py"):
-            found[path.relative_to((project / package).parent).as_posix()] = path
+    found |= frozen.modules(project)
     return {name if name == MAIN else f"{name.removesuffix('.py')}.mpy": path for name, path in found.items()}
 
 
