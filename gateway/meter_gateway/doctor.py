@@ -19,15 +19,16 @@ import aiomqtt
 from meter_gateway import backup, broker, policy, state_dir, status
 from meter_gateway.clock import kernel_is_disciplined
 from meter_gateway.config import BusSection, ClockSection, GatewayConfig, MqttListener, SerialListener, UplinkMqtt
-from meter_gateway.sealing import KeyFileError, load_sealer, load_sealers
+from meter_gateway.registry import Meter
+from meter_gateway.sealing import KeyFileError, load_sealers
 from meter_gateway.service import make_clock
 from meter_gateway.store import Store, StoreError
 from meter_gateway.texts import Told
 from meter_gateway.traceability import load_trust
 from meter_gateway.traceability.trust import certificate_files
 from meter_gateway.validated_toml import ConfigError
+from meter_gateway.witness import enrolment
 from meter_protocol import fields as f
-from meter_protocol import types as t
 
 Level = Literal["ok", "warning", "problem"]
 
@@ -59,10 +60,9 @@ def check_all(config: GatewayConfig, now_host_ms: int, euid: int) -> Iterator[Ch
     yield from look_at_trust(config)
     yield from look_at_clock(config)
     yield from look_at_disk(config.gateway.state_dir, euid)
-    yield from look_at_store(config)
-    yield from asyncio.run(look_at_ways(config))
     last = status.read(state_dir.status_path(config))
-    yield from look_at_witnesses(config, last)
+    yield from look_at_store(config, last)
+    yield from asyncio.run(look_at_ways(config))
     yield judge_status(last, now_host_ms)
 
 
@@ -140,7 +140,8 @@ def judge_free(place: Path, free: int) -> Check:
     return Check("disk", "ok", "disk_ok", values)
 
 
-def look_at_store(config: GatewayConfig) -> Iterator[Check]:
+def look_at_store(config: GatewayConfig, last: dict[str, object] | None) -> Iterator[Check]:
+    """`last` is what the gateway last said of itself."""
     path = state_dir.store_path(config)
     if not path.exists():
         yield Check("store", "ok", "store_absent", {"path": path})
@@ -150,6 +151,7 @@ def look_at_store(config: GatewayConfig) -> Iterator[Check]:
         with closing(Store(path)) as store:
             yield Check("store", "ok", "store_ok", {"path": path, "size": f"{path.stat().st_size / 1024**2:.1f}"})
             yield from judge_store(store)
+            yield from judge_witnesses(config, store, last)
     except Told as error:
         yield Check("store", "problem", error.key, error.values)
     except StoreError as error:
@@ -219,37 +221,25 @@ def look_at_port(section: SerialListener | BusSection) -> Check:
     return Check("listener", "ok", "port_ok", values)
 
 
-def look_at_witnesses(config: GatewayConfig, last: dict[str, object] | None) -> Iterator[Check]:
-    path = state_dir.store_path(config)
-    if not config.witness or not path.exists():
-        return
+def judge_witnesses(config: GatewayConfig, store: Store, last: dict[str, object] | None) -> Iterator[Check]:
     said = {} if last is None else last.get("witnesses")
-    with closing(Store(path)) as store:
-        for section in config.witness:
-            state = said.get(section.name) if isinstance(said, dict) else None
-            yield judge_witness(section.name, _enrolment_of(store, section.key), state)
+    for section in config.witness:
+        state = said.get(section.name) if isinstance(said, dict) else None
+        level, text = judge_witness(enrolment.meter_of(store, section), state)
+        yield Check("witness", level, text, {"name": section.name})
 
 
-def _enrolment_of(store: Store, key: Path) -> str | None:
-    """The text for what keeps a witness from being read; None: nothing."""
-    try:
-        meter = store.registry.meter(load_sealer(key, t.ROLE_METER).thumbprint)
-    except KeyFileError:
-        return "witness_not_enrolled"
-    if meter is None or not meter.is_witnessed:
-        return "witness_not_enrolled"
-    return None if meter.key.revoked_ms is None else "witness_revoked"
-
-
-def judge_witness(name: str, obstacle: str | None, said: str | None) -> Check:
+def judge_witness(meter: Meter | None, said: str | None) -> tuple[Level, str]:
     """`said` is the running gateway's word for its state."""
-    if obstacle is not None:
-        return Check("witness", "problem", obstacle, {"name": name})
+    if meter is None:
+        return "problem", "witness_not_enrolled"
+    if meter.key.revoked_ms is not None:
+        return "problem", "witness_revoked"
     if said == "silent":
-        return Check("witness", "warning", "witness_silent", {"name": name})
+        return "warning", "witness_silent"
     if said == "no_parameters":
-        return Check("witness", "warning", "witness_no_parameters", {"name": name})
-    return Check("witness", "ok", "witness_ok", {"name": name})
+        return "warning", "witness_no_parameters"
+    return "ok", "witness_ok" if said == "measures" else "witness_enrolled"
 
 
 def judge_status(last: dict[str, object] | None, now_host_ms: int) -> Check:

@@ -4,6 +4,7 @@ import os
 import pty
 import re
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,9 @@ from typer.testing import CliRunner
 
 from meter_gateway import doctor, status
 from meter_gateway.cli import app
-from meter_gateway.config import ClockSection, SerialListener
+from meter_gateway.config import ClockSection, SerialListener, load_config
+from meter_gateway.store import Store
+from meter_gateway.witness import enrolment
 from meter_protocol import fields as f
 from meter_tools.simulated_meter import SimulatedMeter
 
@@ -20,6 +23,7 @@ PATIENCE_S = 60
 
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
 NOW_MS = 1_800_000_000_000
+WITNESS = '[[witness]]\nname = "W-1"\nkey = "keys/W-1.pem"\n'
 
 
 def examine(gateway, lang: str = "en") -> tuple[int, str]:
@@ -115,6 +119,42 @@ def test_a_damaged_store_is_found(gateway) -> None:
     code, out = examine(gateway)
     assert code == 1
     assert re.search(r"✗ Store: .*(is damaged|is not a backup)", out)
+
+
+def test_with_a_damaged_store_nothing_is_said_of_witnesses_and_the_rest_is_looked_at(gateway) -> None:
+    gateway.configure(uplink=WITNESS)
+    gateway.state.mkdir(exist_ok=True)
+    (gateway.state / "gateway.sqlite").write_bytes(b"x" * 8192)
+    code, out = examine(gateway)
+    assert code == 1
+    assert "✗ Store:" in out
+    assert "Witness:" not in out
+    assert "! Gateway: " in out
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ("measures", ("ok", "witness_ok")),
+        ("silent", ("warning", "witness_silent")),
+        ("no_parameters", ("warning", "witness_no_parameters")),
+        (None, ("ok", "witness_enrolled")),
+    ],
+)
+def test_what_the_gateway_s_word_for_a_witness_means(gateway, said: str | None, expected: tuple[str, str]) -> None:
+    gateway.configure(uplink=WITNESS)
+    config = load_config(gateway.config)
+    gateway.state.mkdir(exist_ok=True)
+    with closing(Store(gateway.state / "gateway.sqlite")) as store:
+        last = {"witnesses": {} if said is None else {"W-1": said}}
+        (absent,) = doctor.judge_witnesses(config, store, last)
+        assert (absent.level, absent.text) == ("problem", "witness_not_enrolled")
+        meter = enrolment.add(store, config.witness[0], NOW_MS)
+        (check,) = doctor.judge_witnesses(config, store, last)
+        assert (check.level, check.text) == expected
+        store.registry.revoke(meter.key.thumbprint, "gone", NOW_MS)
+        (revoked,) = doctor.judge_witnesses(config, store, last)
+        assert (revoked.level, revoked.text) == ("problem", "witness_revoked")
 
 
 def test_meters_that_wait_or_have_a_gap_or_a_fork_are_told(gateway) -> None:

@@ -1,7 +1,6 @@
 """`carbonmeter witness`: the gateway's own meters, for instruments that cannot sign."""
 
 import time
-from contextlib import suppress
 from typing import Annotated
 
 import typer
@@ -9,12 +8,9 @@ import typer
 from meter_gateway import state_dir, status
 from meter_gateway.commands.terminal import ConfigOption, Terminal, configured, existing_store, terminal
 from meter_gateway.config import WitnessSection
-from meter_gateway.registry import Meter
-from meter_gateway.sealing import KeyFileError, load_sealer
 from meter_gateway.store import Store
 from meter_gateway.texts import Told
 from meter_gateway.witness import enrolment
-from meter_protocol import types as t
 
 app = typer.Typer(no_args_is_help=True, help="Instruments that cannot sign: this gateway reads and seals them.")
 
@@ -50,7 +46,7 @@ def list_witnesses(ctx: typer.Context, config: ConfigOption = None) -> None:
 
 def _print(term: Terminal, store: Store, section: WitnessSection, said: str | None) -> None:
     term.heading(section.name)
-    meter = _meter(store, section)
+    meter = enrolment.meter_of(store, section)
     if meter is None:
         term.line("state", term.say("witness.state_not_enrolled"))
         return
@@ -60,10 +56,3 @@ def _print(term: Terminal, store: Store, section: WitnessSection, said: str | No
             term.line("sequence", str(chain.head_sequence))
     state = "revoked" if meter.key.revoked_ms is not None else said or "unknown"
     term.line("state", term.say(f"witness.state_{state}"))
-
-
-def _meter(store: Store, section: WitnessSection) -> Meter | None:
-    with suppress(KeyFileError):
-        meter = store.registry.meter(load_sealer(section.key, t.ROLE_METER).thumbprint)
-        return meter if meter is not None and meter.is_witnessed else None
-    return None

@@ -10,7 +10,7 @@ from meter_gateway.config import WitnessSection
 from meter_gateway.key_files import write_pair
 from meter_gateway.model import Fields
 from meter_gateway.registry import BY_WITNESS, Meter
-from meter_gateway.sealing import Sealer, load_sealer
+from meter_gateway.sealing import KeyFileError, Sealer, load_sealer
 from meter_gateway.store import Store
 from meter_gateway.witness.software import software_id
 from meter_protocol import chain
@@ -41,6 +41,15 @@ def add(store: Store, section: WitnessSection, now_ms: int) -> Meter:
         write_pair(Sealer.generate(t.ROLE_METER), section.key)
     sealer = load_sealer(section.key, t.ROLE_METER)
     return store.registry.enrol(_proof(sealer, section.name), BY_WITNESS, now_ms)
+
+
+def meter_of(store: Store, section: WitnessSection) -> Meter | None:
+    """The meter that the witness's key is enrolled as; None also while there is no key that can be used."""
+    try:
+        meter = store.registry.meter(load_sealer(section.key, t.ROLE_METER).thumbprint)
+    except KeyFileError:
+        return None
+    return meter if meter is not None and meter.is_witnessed else None
 
 
 def _proof(sealer: Sealer, name: str) -> bytes:
