@@ -10,6 +10,7 @@ import logging
 import os
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,14 +72,12 @@ class Witnesses:
     async def run(self) -> None:
         try:
             while True:
+                self._look_now.clear()
                 if not self._is_ending:
                     await self._adjust()
-                self._look_now.clear()
-                try:
+                with suppress(TimeoutError):
                     async with asyncio.timeout(LOOK_S):
                         await self._look_now.wait()
-                except TimeoutError:
-                    continue
         finally:
             for running in self._running.values():
                 running.task.cancel()
@@ -127,16 +126,17 @@ class Witnesses:
                 if error is not None:
                     _log.error("witness %s ended and is started again", name, exc_info=error)
         try:
-            wanted = await asyncio.to_thread(self._wanted)
+            wanted, states = await asyncio.to_thread(self._look)
         except (StoreUnavailable, OSError) as error:
             _log.debug("witnesses: %s", error)
             return
-        except Exception:  # noqa: BLE001 - logged
-            # A mistake of ours must cost the witnesses that show it, not the gateway.
-            _log.exception("witnesses could not be looked at")
-            return
+        for witnessed in wanted.values():
+            self._meters[witnessed.chain.sealer.thumbprint] = witnessed
         changed = self._changed_buses()
-        await self._stop([name for name in self._running if name not in wanted or changed])
+        ended = [name for name, run in self._running.items() if changed or run.witnessed is not wanted.get(name)]
+        await self._stop(ended)
+        if self._is_ending:
+            return
         if changed:
             self._close_buses(self._config.bus)
         for section in self._config.bus:
@@ -144,12 +144,13 @@ class Witnesses:
                 self._buses[section.name] = (section, make_bus(section))
         for name, witnessed in wanted.items():
             if name not in self._running:
-                buses = {name: bus for name, (_, bus) in self._buses.items()}
+                buses = {bus_name: bus for bus_name, (_, bus) in self._buses.items()}
                 self._running[name] = Running(witnessed, asyncio.create_task(witnessed.run(buses)))
-            self.states[name] = witnessed.state
+            states[name] = witnessed.state
+        self.states = states
 
-    def _wanted(self) -> dict[str, WitnessedMeter]:
-        """In a thread: those whose key is there and enrolled as the gateway's own."""
+    def _look(self) -> tuple[dict[str, WitnessedMeter], dict[str, State]]:
+        """In a thread: those whose key is there and enrolled as the gateway's own; why the others are not read."""
         wanted: dict[str, WitnessedMeter] = {}
         states: dict[str, State] = {}
         for section in self._config.witness:
@@ -169,9 +170,16 @@ class Witnesses:
             elif meter.key.revoked_ms is not None:
                 states[section.name] = "revoked"
             else:
-                wanted[section.name] = self._meters.get(sealer.thumbprint) or self._make(section, sealer, meter)
-        self.states = states
-        return wanted
+                try:
+                    found = self._meters.get(sealer.thumbprint) or self._make(section, sealer, meter)
+                except (StoreUnavailable, OSError):
+                    raise
+                except Exception:  # noqa: BLE001 - logged
+                    # A mistake of ours costs the witness that shows it, and no other.
+                    _log.exception("witness %s: its chain cannot be gone on with", section.name)
+                    continue
+                wanted[section.name] = found
+        return wanted, states
 
     def _make(self, section: WitnessSection, sealer: Sealer, meter: Meter) -> WitnessedMeter:
         clock = MeterClock()
@@ -179,9 +187,7 @@ class Witnesses:
         identity = enrolment.identity(sealer, meter.serial)
         stored = Stored(self._store, meter)
         chain = WitnessChain(sealer, clock, identity, stored, noted, self._learn, os.urandom)
-        made = WitnessedMeter(section.name, NAME + section.name, chain, clock, self._gateway)
-        self._meters[sealer.thumbprint] = made
-        return made
+        return WitnessedMeter(section.name, NAME + section.name, chain, clock, self._gateway)
 
     def _changed_buses(self) -> bool:
         sections = {section.name: section for section in self._config.bus}
