@@ -41,7 +41,9 @@ class InstrumentLine:
             return
         loop, (host, port) = asyncio.get_running_loop(), self._section.tcp
         async with asyncio.timeout(self._section.timeout_ms / 1000):
-            _, self._end = await loop.create_connection(lambda: _TcpEnd(self), host, port)
+            transport, end = await loop.create_connection(lambda: _TcpEnd(self), host, port)
+        end.transport = transport
+        self._end = end
 
     async def write(self, frame: bytes) -> None:
         self._opened().write(frame)
@@ -89,13 +91,11 @@ class InstrumentLine:
 
 
 class _TcpEnd(asyncio.Protocol):
+    transport: asyncio.Transport
+    """From `reconnect`, before anybody writes."""
+
     def __init__(self, line: InstrumentLine) -> None:
         self._line = line
-        self._transport: asyncio.Transport | None = None
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - create_connection gives no other
-        self._transport = transport
 
     def data_received(self, data: bytes) -> None:
         self._line.take(data)
@@ -104,12 +104,10 @@ class _TcpEnd(asyncio.Protocol):
         self._line.lose(self)
 
     def write(self, frame: bytes) -> None:
-        if self._transport is not None:
-            self._transport.write(frame)
+        self.transport.write(frame)
 
     def close(self) -> None:
-        if self._transport is not None:
-            self._transport.abort()
+        self.transport.abort()
 
 
 class _PortEnd:
