@@ -2,12 +2,11 @@
 
 import csv
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta, timezone
-from fractions import Fraction
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import Annotated
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -25,28 +24,18 @@ from meter_gateway.commands.terminal import (
 )
 from meter_gateway.config import GatewayConfig
 from meter_gateway.policy import Scheme
-from meter_gateway.quality.balances import Outcome, PlantBalances
-from meter_gateway.quality.collect import Collected, Collector, Place
-from meter_gateway.quality.days import ASPECTS, DAY_MS, Day, Quality, quality_of
+from meter_gateway.quality.balances import Outcome, PlantBalances, most_telling
+from meter_gateway.quality.collect import Collected, Collector
+from meter_gateway.quality.days import ASPECTS, Place, Quality
+from meter_gateway.quality.rows import COLUMNS, Row, csv_values, mean_delay_s, percent, rows_of
 from meter_gateway.report import quantity_text
 from meter_gateway.store import Store
 from meter_gateway.texts import Texts
 from meter_gateway.traceability import load_trust
-from meter_gateway.values import decimal_text
 from meter_protocol import types as t
 
 SHOWN = 200
-"""Days in a table; all are in the CSV file."""
-
-MAX_DAYS = 3660
-"""Of one report, where no beginning is given: a meter whose clock was wrong once asks for no more."""
-
-COLUMNS = (
-    "meter", "serial", "channel", "quantity", "day", "expected_s", "covered_s", "valid_s", "valid_hours",
-    "readings", "timely", "delay_mean_s", "delay_max_s", "traceable", "with_target", "within_target",
-    *(f"{aspect}_percent" for aspect in ASPECTS), "day_valid", "missed",
-)  # fmt: skip
-
+"""Rows of a table; all days are in the CSV file."""
 
 _LABELS = {
     "completeness": "completeness",
@@ -56,15 +45,6 @@ _LABELS = {
     "uncertainty": "uncertainty_share",
 }
 """Two of the words have another meaning beside a certificate."""
-
-
-class _Row(NamedTuple):
-    place: Place
-    serial: str
-    quantity: str | None
-    date: date
-    day: Day
-    quality: Quality
 
 
 def quality(
@@ -80,7 +60,7 @@ def quality(
     plot: PlotOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """Show the quality of stored data by channel and day. Exit code 1 if a target of the scheme is missed."""
+    """Show the quality of stored data by channel and day. Exit code 1 if a target or a balance is missed."""
     check(plot)
     term, settings = terminal(ctx), configured(config)
     store = existing_store(settings)
@@ -91,7 +71,7 @@ def quality(
     collected, balances = _collect(term, settings, store, scheme, (chosen, from_ms, to_ms))
     until_ms = time.time_ns() // 1_000_000 if to_ms is None else to_ms
     serials = {entry.key.thumbprint: entry.serial for entry in meters}
-    rows = list(_rows(collected, scheme, serials, from_ms, until_ms))
+    rows = list(rows_of(collected, scheme.thresholds, serials, from_ms, until_ms))
     if not rows:
         term.print(term.say("quality.none"))
         _print_untimed(term, collected)
@@ -122,20 +102,7 @@ def _collect(
     return collected, collector.balances
 
 
-def _rows(
-    collected: Collected, scheme: Scheme, serials: dict[bytes, str], from_ms: int | None, until_ms: int
-) -> Iterator[_Row]:
-    """Every channel's every day, from the first reading of its meter on; a day without readings too."""
-    numbers = scheme.thresholds
-    for place in sorted(collected.days, key=lambda each: (serials[each[0]], each)):
-        asked_ms = until_ms - MAX_DAYS * DAY_MS if from_ms is None else from_ms
-        first_ms = max(collected.first_ms[place[0]], asked_ms)
-        for day, sums, expected_ms in collected.days[place].numbers(first_ms, until_ms):
-            found = quality_of(sums, expected_ms, numbers.data_validity, numbers.quality)
-            yield _Row(place, serials[place[0]], collected.quantities[place], day, sums, found)
-
-
-def _print(term: Terminal, rows: Sequence[_Row], scheme: Scheme, collected: Collected) -> None:
+def _print(term: Terminal, rows: Sequence[Row], scheme: Scheme, collected: Collected) -> None:
     say = term.say
     term.heading(say("quality.title", scheme=scheme.name))
     has_hours = any(row.quality.valid_hours is not None for row in rows)
@@ -166,13 +133,13 @@ def _print_untimed(term: Terminal, collected: Collected) -> None:
         term.print(term.say("quality.untimed", count=collected.untimed))
 
 
-def _cells(row: _Row, say: Texts, has_hours: bool) -> tuple[str, ...]:
+def _cells(row: Row, say: Texts, has_hours: bool) -> tuple[str, ...]:
     found, day = row.quality, row.day
     quantity = "–" if row.quantity is None else quantity_text(row.quantity, say)
-    shares = [_percent(getattr(found, aspect)) for aspect in ASPECTS]
-    delay = (
-        "–" if not day.readings else f"{decimal_text(_mean_delay_s10(day), -1)} s / {day.delay_max_ms // 1000} s"
-    )
+    known = [getattr(found, aspect) for aspect in ASPECTS]
+    shares = ["–" if share is None else f"{percent(share)} %" for share in known]
+    mean_s = mean_delay_s(day)
+    delay = "–" if mean_s is None else f"{mean_s} s / {day.delay_max_ms // 1000} s"
     hours = [] if not has_hours else ["–" if found.valid_hours is None else f"{found.valid_hours}"]
     if hours and found.is_day_valid is not None:
         hours = [f"{found.valid_hours} {'✓' if found.is_day_valid else '✗'}"]
@@ -190,15 +157,6 @@ def _grade(found: Quality, say: Texts) -> str:
     return say("quality.missed", names=", ".join(say(f"label.{_LABELS[aspect]}") for aspect in found.missed))
 
 
-def _percent(share: Fraction | None) -> str:
-    """One decimal, cut and not rounded: 99.96 % is not 100 %."""
-    return "–" if share is None else f"{decimal_text(share * 1000 // 1, -1)} %"
-
-
-def _mean_delay_s10(day: Day) -> int:
-    return round(Fraction(day.delay_sum_ms, day.readings * 100))
-
-
 def _print_balances(term: Terminal, balances: PlantBalances, utc_offset_minutes: int) -> bool:
     """Whether one is violated."""
     say, zone = term.say, timezone(timedelta(minutes=utc_offset_minutes))
@@ -206,9 +164,10 @@ def _print_balances(term: Terminal, balances: PlantBalances, utc_offset_minutes:
         term.print(say("quality.unfit_balance", name=name))
     outcomes = list(balances.outcomes())
     if outcomes:
-        term.table(("balance", "time", "total", "parts", "difference", "grade"), (
-            _balance_cells(outcome, say, zone) for outcome in outcomes[-SHOWN:]
-        ))  # fmt: skip
+        cells = [_balance_cells(each, say, zone) for each in most_telling(outcomes, SHOWN)]
+        term.table(("balance", "time", "total", "parts", "difference", "grade"), cells)
+    if len(outcomes) > SHOWN:
+        term.print(say("quality.more_balances", shown=SHOWN, count=len(outcomes)))
     return any(outcome.is_violated for outcome in outcomes)
 
 
@@ -226,29 +185,14 @@ def _balance_cells(outcome: Outcome, say: Texts, zone: timezone) -> tuple[str, .
     )
 
 
-def _write_csv(path: Path, rows: Sequence[_Row]) -> None:
+def _write_csv(path: Path, rows: Sequence[Row]) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)
-        writer.writerows(map(_csv_values, rows))
+        writer.writerows(map(csv_values, rows))
 
 
-def _csv_values(row: _Row) -> tuple[object, ...]:
-    day, found = row.day, row.quality
-    seconds = (decimal_text(each, -3) for each in (found.expected_ms, day.covered_ms, day.valid_ms))
-    mean = "" if not day.readings else decimal_text(_mean_delay_s10(day), -1)
-    shares = (getattr(found, aspect) for aspect in ASPECTS)
-    return (
-        row.place[0].hex(), row.serial, row.place[1], row.quantity or "", row.date.isoformat(), *seconds,
-        "" if found.valid_hours is None else found.valid_hours, day.readings, day.timely, mean,
-        decimal_text(day.delay_max_ms, -3), day.traceable, day.with_target, day.within_target,
-        *("" if share is None else decimal_text(share * 1000 // 1, -1) for share in shares),
-        "" if found.is_day_valid is None else str(found.is_day_valid).lower(),
-        "" if found.missed is None else " ".join(found.missed),
-    )  # fmt: skip
-
-
-def _drawing(say: Texts, rows: Sequence[_Row]) -> str:
+def _drawing(say: Texts, rows: Sequence[Row]) -> str:
     """The latest days, and the aspects of which something is known."""
     days = sorted({row.date for row in rows})[-quality_drawing.MAX_DAYS :]
     by_place: dict[Place, dict[date, Quality]] = {}

@@ -8,14 +8,8 @@ from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from typing import NamedTuple
 
-from meter_gateway.quality.days import DAY_MS, HOUR_MS
+from meter_gateway.quality.days import DAY_MS, HOUR_MS, MAX_SPAN_MS, Place
 from meter_gateway.traceability.plausibility_file import PlantBalance
-
-MAX_GAP_MS = 31 * DAY_MS
-"""Between two totals: what was counted over a longer time says nothing of an hour or a day."""
-
-Register = tuple[bytes, int]
-"""(meter's thumbprint, channel)"""
 
 
 class Outcome(NamedTuple):
@@ -41,7 +35,7 @@ class RegisterSpans:
     def take(self, scale: object, at_ms: int, total: Fraction) -> None:
         """A total at its moment, in order of time; one of another `scale` begins anew."""
         last, self._last = self._last, (scale, at_ms, total)
-        if last is None or last[0] != scale or total < last[2] or not 0 < at_ms - last[1] <= MAX_GAP_MS:
+        if last is None or last[0] != scale or total < last[2] or not 0 < at_ms - last[1] <= MAX_SPAN_MS:
             return
         _, from_ms, before = last
         per_ms = (total - before) / (at_ms - from_ms)
@@ -64,15 +58,15 @@ class PlantBalances:
     def __init__(self, balances: Sequence[PlantBalance], utc_offset_minutes: int) -> None:
         self._balances = balances
         self._offset_ms = utc_offset_minutes * 60_000
-        self._spans: dict[tuple[str, Register], RegisterSpans] = {
+        self._spans: dict[tuple[str, Place], RegisterSpans] = {
             (balance.over, (term.meter, term.channel)): RegisterSpans(_span_ms(balance), self._offset_ms)
             for balance in balances
             for term in (*balance.total, *balance.parts)
         }
         self.registers = frozenset(register for _, register in self._spans)
-        self._units: dict[Register, str] = {}
+        self._units: dict[Place, str] = {}
 
-    def take(self, register: Register, unit: str, scale: object, at_ms: int, total: Fraction) -> None:
+    def take(self, register: Place, unit: str, scale: object, at_ms: int, total: Fraction) -> None:
         self._units[register] = unit
         for (_, about), spans in self._spans.items():
             if about == register:
@@ -99,6 +93,12 @@ class PlantBalances:
             if len({self._units.get((term.meter, term.channel)) for term in (*balance.total, *balance.parts)}) > 1
             or self._units.get((balance.total[0].meter, balance.total[0].channel)) is None
         ]
+
+
+def most_telling(outcomes: Sequence[Outcome], count: int) -> list[Outcome]:
+    """By time: the violated ones, and of the others the latest, so that a short table hides no violation."""
+    chosen = sorted(outcomes, key=lambda each: (not each.is_violated, -each.start_ms))[:count]
+    return sorted(chosen, key=lambda each: (each.start_ms, each.name))
 
 
 def _span_ms(balance: PlantBalance) -> int:

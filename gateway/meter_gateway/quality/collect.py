@@ -10,23 +10,17 @@ from meter_gateway.history import ParameterHistory, walk
 from meter_gateway.model import Fields
 from meter_gateway.policy import Scheme
 from meter_gateway.quality.balances import PlantBalances
-from meter_gateway.quality.days import Days, Reading
+from meter_gateway.quality.days import MAX_SPAN_MS, Days, Place, Reading
 from meter_gateway.store import Store
 from meter_gateway.traceability import Trust
+from meter_gateway.traceability.columns import REGISTER_MAX_LENGTH
 from meter_gateway.traceability.parameters import Channel
 from meter_gateway.values import has_scale
 from meter_protocol import fields as f
 from meter_protocol import types as t
 
-Place = tuple[bytes, int]
-"""(meter's thumbprint, channel)"""
-
-MAX_INTERVAL_MS = 31 * 24 * 3_600_000
-"""A longer interval says nothing of a day; whatever a meter signs, the report's work is bounded."""
-
 _NOT_WITHIN = frozenset({"uncertainty_above_target", "uncertainty_unknown"})
 _MAX_CACHED = 4096
-_REGISTER_MAX_LENGTH = 4
 
 
 @dataclass(slots=True)
@@ -105,7 +99,7 @@ class Collector:
         is_outage = fields[f.KIND] == f.KIND_OUTAGE
         for number, reading in fields[f.READINGS].items():
             channel = channels.get(number)
-            is_register = len(reading) <= _REGISTER_MAX_LENGTH
+            is_register = len(reading) <= REGISTER_MAX_LENGTH
             value = reading[1] if is_register else reading[3]
             if is_register and value is not None and channel is not None:
                 self._balance((thumbprint, number), message, channel, end_ms, value)
@@ -164,6 +158,6 @@ class Collector:
 def _start_ms(fields: Fields) -> int | None:
     """When the interval began; None if nobody knows, or if it is longer than any."""
     duration_ms = fields[f.DURATION_MS]
-    if not has_scale(fields[f.CLOCK_STATUS]) or duration_ms is None or duration_ms > MAX_INTERVAL_MS:
+    if not has_scale(fields[f.CLOCK_STATUS]) or duration_ms is None or duration_ms > MAX_SPAN_MS:
         return None
     return int(fields[f.TIME_MS] - duration_ms)

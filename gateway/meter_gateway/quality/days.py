@@ -24,6 +24,13 @@ from meter_gateway.traceability.thresholds import DataValidity, QualityTargets
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
+MAX_SPAN_MS = 31 * DAY_MS
+"""An interval, or the time between two totals of a register, that is longer says nothing of an hour or a day.
+Whatever a meter signs, the report's work is bounded."""
+
+Place = tuple[bytes, int]
+"""(meter's thumbprint, channel)"""
+
 _EPOCH = date(1970, 1, 1)
 _MS_PER_MINUTE = 60_000
 
@@ -168,6 +175,8 @@ class Days:
 
     def numbers(self, first_ms: int, end_ms: int) -> Iterator[tuple[date, Day, int]]:
         """(day, its sums, the time expected of it) of every day that touches [first_ms, end_ms)."""
+        if end_ms <= first_ms:
+            return
         first, last = ((at_ms + self._offset_ms) // DAY_MS for at_ms in (first_ms, end_ms - 1))
         for number in range(first, last + 1):
             begin_ms = number * DAY_MS - self._offset_ms

@@ -129,7 +129,7 @@ def test_a_time_that_nobody_knows_belongs_to_no_day(filled, meter) -> None:
         meter.readings(DURATION_MS=1 << 60),
     )
     done = filled.command("quality", "--to", "2026-02-03", "--config", filled.config)
-    assert "2 messages have no known time" in done.stdout
+    assert "Messages without a known time, which belong to no day: 2." in done.stdout
 
 
 def test_in_chinese_and_as_a_picture(filled, meter, tmp_path) -> None:

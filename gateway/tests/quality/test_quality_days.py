@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from meter_gateway.config import SCHEMES
 from meter_gateway.policy import load_scheme
-from meter_gateway.quality.balances import PlantBalances
+from meter_gateway.quality.balances import Outcome, PlantBalances, most_telling
 from meter_gateway.quality.days import (
     ASPECTS,
     DAY_MS,
@@ -179,6 +179,12 @@ def test_the_order_of_arrival_does_not_matter_and_no_time_is_lost(taken: list[Re
     assert sum(day.readings for _, day, _ in sums[0]) == len(taken)
 
 
+@pytest.mark.parametrize("end_ms", [START_MS + HOUR_MS, START_MS])
+def test_a_period_that_ends_before_it_begins_has_no_day(end_ms: int) -> None:
+    """Such as up to now, of a meter whose clock is ahead."""
+    assert list(Days(0, None).numbers(START_MS + HOUR_MS, end_ms)) == []
+
+
 def test_the_codes_exist_and_say_different_things() -> None:
     assert set(FINDINGS) >= VALIDITY | TRACEABILITY
     assert not VALIDITY & TRACEABILITY
@@ -249,6 +255,13 @@ def test_a_span_with_a_hole_or_a_changed_ratio_is_not_judged() -> None:
     feed(broken, B, (0, 0), (1, 10), (2, 20))
     feed(broken, C, (0, 0), (1, 0), (2, -1))
     assert [outcome.start_ms for outcome in broken.outcomes()] == [START_MS]
+
+
+def test_a_short_table_leaves_no_violation_off() -> None:
+    many = [Outcome("plant", hour * HOUR_MS, Fraction(9), Fraction(9), hour in (0, 2)) for hour in range(6)]
+    shown = most_telling(many, 3)
+    assert [outcome.start_ms // HOUR_MS for outcome in shown] == [0, 2, 5]
+    assert most_telling(many, 6) == many
 
 
 def test_a_register_that_was_never_seen_is_told() -> None:
