@@ -4,6 +4,7 @@ import io
 import os
 import threading
 import tty
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,13 @@ import pytest
 from rich.console import Console
 
 from meter_tools.demo import view
+from meter_tools.demo.documents import CALIBRATED_RANGES
 from meter_tools.demo.processes import free_port
 from meter_tools.demo.run import Outcome, run
 from meter_tools.demo.scene import Scene, generated_scene, trace_scene
 from meter_tools.demo.world import World
+from meter_tools.simulator.generator import MONDAY_2026_01_05_MS as WEEK_START_MS
+from meter_tools.simulator.generator import Co2Source, FlowSource, ThreePhaseSource
 
 
 def quiet() -> Console:
@@ -97,6 +101,20 @@ async def test_two_days_of_the_gas_turbine_arrive_value_by_value(tmp_path: Path,
     check(outcome, scene)
     assert outcome.comparisons == []
     assert outcome.values_checked == 11 * 48
+
+
+def test_the_generator_stays_within_its_certificates_for_a_week() -> None:
+    scene, seen = generated_scene(), set()
+    sources = [ThreePhaseSource(1, WEEK_START_MS), Co2Source(1), FlowSource(1, WEEK_START_MS)]
+    for minute in range(0, 7 * 24 * 60, 5):
+        shown = [source(WEEK_START_MS + minute * 60_000) for source in sources]
+        for channel in scene.channels:
+            if not channel.is_register:
+                value = shown[channel.instrument][channel.indication] * Decimal(channel.ratio)
+                low, high = map(Decimal, CALIBRATED_RANGES[channel.quantity])
+                assert low <= value.scaleb(channel.exponent) <= high, channel
+                seen.add(channel.quantity)
+    assert seen == set(CALIBRATED_RANGES)
 
 
 def test_a_difference_is_not_good() -> None:

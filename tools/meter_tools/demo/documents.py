@@ -16,6 +16,19 @@ from meter_tools.demo.scene import Channel, Scene
 
 LABORATORY = "nobody (demonstration)"
 
+CALIBRATED_RANGES = {
+    "active_power": ("0", "750000"),
+    "voltage": ("9000", "11000"),
+    "current": ("0", "50"),
+    "co2_fraction": ("0", "5000"),
+    "volume": ("0", "10000"),
+    "volume_flow": ("0", "60"),
+}
+"""Of the generator's instruments, on the primary side, in the quantities' units."""
+
+ANY_RANGE = ("-1e12", "1e12")
+"""Whatever a trace of the user's own holds."""
+
 
 def cose_key(pem: bytes) -> bytes:
     """COSE_Key of a P-256 public key in PEM."""
@@ -159,6 +172,7 @@ def certificates(scene: Scene, thumbprint: str) -> dict[str, str]:
         point = _operating_point(scene, channel) or channel
         serial = scene.instruments[channel.instrument].serial
         number = f"DEMO-{channel.id:03d}"
+        low, high = ANY_RANGE if scene.trace else CALIBRATED_RANGES[point.quantity]
         files[f"certificate-{channel.id:03d}.toml"] = f"""\
 # A demonstration: the instrument is simulated and no laboratory stands behind this.
 id = "{number}"
@@ -182,17 +196,17 @@ serial = "{serial}"
 [result.axis]
 quantity = "{point.quantity}"
 unit = "{BY_NAME[point.quantity].ucum}"
-minimum = -1e12
-maximum = 1e12
+minimum = {low}
+maximum = {high}
 
 [[result.point]]
-reference = -1e12
+reference = {low}
 error = 0
 U = 0.5
 k = 2
 
 [[result.point]]
-reference = 1e12
+reference = {high}
 error = 0
 U = 0.5
 k = 2
