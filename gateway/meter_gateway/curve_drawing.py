@@ -47,7 +47,7 @@ def draw(result: CalibrationResult, title: str, axis_label: str, error_label: st
         svg.text(_WIDTH / 2, 24, title, "class='title' text-anchor='middle'"),
         *_grid(horizontal, vertical),
         svg.text(middle, _HEIGHT - 16, axis_label, "text-anchor='middle'"),
-        f"<text transform='{turned}' text-anchor='middle'>{escape(error_label)}</text>",
+        svg.text(0, 0, error_label, f"transform='{turned}' text-anchor='middle'"),
     ]
     for name in ("tolerance", "acceptance"):
         parts += _limit_lines(name, xs, [getattr(point, name) for point in points], horizontal, vertical)

@@ -1,31 +1,29 @@
 """`carbonmeter budget`: the uncertainty of a channel's reading as its verdict states it, component by
 component."""
 
-import math
-from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from random import Random
-from typing import Annotated, NamedTuple
+from typing import Annotated
 
-import cbor2
 import typer
 
-from meter_gateway.archive import Archive, StoredMessage
+from meter_gateway import stated
 from meter_gateway.certificate_folder import replace_file
 from meter_gateway.commands.channel_at import AtOption, ChannelArgument, MeterArgument, ask, declared
 from meter_gateway.commands.terminal import ConfigOption, Terminal, configured, terminal
-from meter_gateway.metrology import budget_table, sampling
+from meter_gateway.metrology import budget_table
 from meter_gateway.metrology.budget import Budget, Expanded
-from meter_gateway.metrology.monte_carlo import numerical_tolerance, propagate_adaptively, validate
-from meter_gateway.report import quantity_text
+from meter_gateway.metrology.monte_carlo import validate_budget
+from meter_gateway.report import THOUSANDTHS, quantity_text
+from meter_gateway.stated import Stated
 from meter_gateway.texts import Told
-from meter_gateway.traceability import channel_budget
 from meter_gateway.traceability.channel_budget import ChannelBudget
 from meter_gateway.traceability.closed_form import ClosedForm
+from meter_gateway.traceability.parameters import ParameterSet
 from meter_gateway.traceability.terms import CALIBRATION, CLASS, RESOLUTION, KnownError
-from meter_gateway.traceability.uncertainty import Shown, components, shown, value_of
+from meter_gateway.traceability.uncertainty import components, value_of
 from meter_gateway.values import decimal_text, time_text
 from meter_protocol import fields as f
 from meter_protocol import types as t
@@ -34,26 +32,11 @@ LOOKED_AT = 100
 """The newest readings among which one with an uncertainty is looked for."""
 
 _OWN_SOURCES = (CALIBRATION, CLASS, RESOLUTION)
-_NO_REASONS = ("from_class", "range_by_mean")
-"""Findings that readings have whose uncertainty is known."""
 
 _SEED = 101
 """Whoever asks again sees the same trials."""
 
 _MAX_TRIALS = 1_000_000
-_THOUSANDTHS = 3
-
-
-class _Stated(NamedTuple):
-    """A reading whose uncertainty its verdict states, and the budget by which it does."""
-
-    message: StoredMessage
-    revision: int
-    entry: Sequence[int]
-    budget: ChannelBudget
-    record: bytes
-    digest: bytes
-    shown: Shown
 
 
 def budget(
@@ -78,11 +61,14 @@ def budget(
     asked = ask(settings, meter, at)
     stored = asked.messages((t.READINGS,), LOOKED_AT)
     declared(asked.parameters(next(iter(stored), None)), channel)
-    found = _latest(term, asked.store.archive, stored, channel)
+    found = stated.latest(stored, channel, asked.store.archive.budget)
+    if found is None:
+        why = " ".join(map(say.finding, stated.obstacles(stored, channel)))
+        raise Told("budget.not_stated" if why else "budget.no_reading", channel=channel, why=why)
     known, unit = found.budget, found.budget.quantity.ucum
     heading = quantity_text(known.quantity.name, say)
     term.heading(say("channel.title", meter=meter, channel=channel, quantity=heading))
-    _print_reading(term, found)
+    _print_reading(term, found, asked.parameters(found.message))
     whole = Budget(
         replace(each, source=_source_text(term, each.source)) for each in components(known, found.shown)
     )
@@ -102,48 +88,11 @@ def budget(
         term.print("\n" + say("budget.written", path=record))
 
 
-def _latest(term: Terminal, archive: Archive, stored: Sequence[StoredMessage], channel: int) -> _Stated:
-    """The newest reading whose stated uncertainty follows from it and the message before it."""
-    fields = {(each.epoch, each.sequence): each.verified().fields for each in stored}
-    why: list[str] = []
-    for message in stored:
-        verdict = message.verdict
-        if verdict is None:
-            continue
-        entry = next((each for each in verdict[f.VERDICT_UNCERTAINTY] if each[0] == channel), None)
-        if entry is None:
-            found = verdict[f.VERDICT_FINDINGS]
-            why = why or [code for code, about in found if about == channel and code not in _NO_REASONS]
-            continue
-        digest = verdict[f.VERDICT_BUDGET]
-        record = archive.budget(digest)
-        if record is None:
-            continue
-        known = channel_budget.from_record(record)[channel]
-        own = fields[message.epoch, message.sequence]
-        earlier = fields.get((message.epoch, message.sequence - 1))
-        before = None if earlier is None else earlier[f.READINGS]
-        taken = shown(known, own[f.READINGS], before, own[f.DURATION_MS])
-        if taken is not None and _gives(known, taken, entry):
-            return _Stated(message, verdict[f.VERDICT_REVISION], entry, known, record, digest, taken)
-    if why:
-        raise Told("budget.not_stated", channel=channel, why=" ".join(map(term.say.finding, why)))
-    raise Told("budget.no_reading", channel=channel)
-
-
-def _gives(known: ChannelBudget, taken: Shown, entry: Sequence[int]) -> bool:
-    """Whether the stated parts are those of this value at this point: of an increase over several intervals,
-    what is in two messages is not enough."""
-    form = ClosedForm(known)
-    inside = form.low <= taken.point <= form.high
-    return inside and form.entries([taken.value], [taken.point]) == [cbor2.dumps(entry)]
-
-
 def _source_text(term: Terminal, source: str) -> str:
     return term.say(f"budget.{source}") if source in _OWN_SOURCES else source
 
 
-def _print_reading(term: Terminal, found: _Stated) -> None:
+def _print_reading(term: Terminal, found: Stated, parameters: ParameterSet) -> None:
     known = found.budget
     point = found.shown.point * float(Decimal(1).scaleb(known.point_exponent))
     term.print(
@@ -153,20 +102,21 @@ def _print_reading(term: Terminal, found: _Stated) -> None:
             unit=known.quantity.ucum,
             time=time_text(found.message.time_ms),
             point=f"{point:.6g}",
-            axis=_axis_text(term, known),
+            axis=_axis_text(term, known, parameters),
         )
     )
     named = ", ".join(known.certificates)
-    term.print(term.say("budget.by", identifier=named, digest=found.digest.hex()))
+    term.print(term.say("budget.by", identifier=named, digest=found.verdict[f.VERDICT_BUDGET].hex()))
 
 
-def _axis_text(term: Terminal, known: ChannelBudget) -> str:
+def _axis_text(term: Terminal, known: ChannelBudget, parameters: ParameterSet) -> str:
     if known.operating_point is not None:
-        return f"({term.say('label.channel')} {known.operating_point})"
+        _, quantity = declared(parameters, known.operating_point)
+        return f"{quantity.ucum} ({term.say('label.channel')} {known.operating_point})"
     return f"{known.quantity.ucum}/h" if known.is_increase else known.quantity.ucum
 
 
-def _print_error(term: Terminal, found: _Stated, expanded: Expanded) -> None:
+def _print_error(term: Terminal, found: Stated, expanded: Expanded) -> None:
     known, say = found.budget, term.say
     if not known.points:
         return
@@ -180,7 +130,7 @@ def _print_error(term: Terminal, found: _Stated, expanded: Expanded) -> None:
         term.print(say("budget.carried", expanded=widened, unit=known.quantity.ucum))
 
 
-def _print_target(term: Terminal, found: _Stated) -> None:
+def _print_target(term: Terminal, found: Stated) -> None:
     known, say = found.budget, term.say
     if known.target is None:
         return
@@ -193,48 +143,34 @@ def _print_target(term: Terminal, found: _Stated) -> None:
     term.print(say("layout.line", label=say("budget.target", **told), value=outcome))
 
 
-def _print_parts(term: Terminal, found: _Stated) -> None:
+def _print_parts(term: Terminal, found: Stated) -> None:
     known, say = found.budget, term.say
     unit = known.quantity.ucum
-    term.print("\n" + say("budget.verdict", revision=found.revision, unit=unit))
+    term.print("\n" + say("budget.verdict", revision=found.verdict[f.VERDICT_REVISION], unit=unit))
     names = [say("budget.part_channel"), say("budget.part_random"), say("budget.part_resolution")]
     names += [say("budget.part_certificate", identifier=each) for each in known.certificates]
     for name, part in zip(names, found.entry[1:], strict=True):
-        value = decimal_text(part, known.exponent - _THOUSANDTHS)
+        value = decimal_text(part, known.exponent - THOUSANDTHS)
         term.print("  " + say("layout.line", label=name, value=f"{value} {unit}"))
 
 
 def _print_documents(term: Terminal, known: ChannelBudget) -> None:
-    stated = [source for source in known.sources if source.stated_by is not None]
-    if not stated:
+    documented = [source for source in known.sources if source.stated_by is not None]
+    if not documented:
         term.print("\n" + term.say("budget.nothing_else"))
         return
     term.print("")
-    for source in stated:
+    for source in documented:
         name = _source_text(term, source.name)
         term.print("  " + term.say("layout.line", label=name, value=source.stated_by))
 
 
 def _print_trials(term: Terminal, whole: Budget, expanded: Expanded, value: float, unit: str) -> None:
-    """The measurand is the reading plus its corrections, each with the estimate 0: an error that is known moves it
-    and widens nothing."""
-    say, sensitivities = term.say, [each.sensitivity for each in whole.components]
-    centred = Budget(replace(each, estimate=0.0) for each in whole.components)
-
-    def model(*corrections: float) -> float:
-        return value + math.fsum(c * x for c, x in zip(sensitivities, corrections, strict=True))
-
     if not expanded.combined_uncertainty:
         return
+    say, random = term.say, Random(_SEED)  # noqa: S311 - repeatable on purpose
     with term.err.status(""):
-        found = propagate_adaptively(
-            model,
-            sampling.of_budget(centred),
-            Random(_SEED),  # noqa: S311 - repeatable on purpose
-            expanded.probability,
-            tolerance_divisor=5,
-            max_trials=_MAX_TRIALS,
-        )
+        found, verdict = validate_budget(value, whole, expanded, random, _MAX_TRIALS)
     digits = budget_table.with_uncertainty
     low, high = (digits(end, found.standard_uncertainty) for end in (found.interval.low, found.interval.high))
     u, percent = budget_table.significant(found.standard_uncertainty), f"{100 * expanded.probability:g}"
@@ -242,17 +178,15 @@ def _print_trials(term: Terminal, whole: Budget, expanded: Expanded, value: floa
     term.print("\n" + say("budget.monte_carlo", **told))
     if not found.stabilised:
         term.print(say("budget.not_stabilised"))
-    tolerance = numerical_tolerance(expanded.combined_uncertainty)
-    verdict = validate(value, expanded.expanded_uncertainty, found, tolerance)
-    shown_tolerance = budget_table.significant(tolerance)
+    tolerance = budget_table.significant(verdict.tolerance)
     if verdict.validated:
-        term.print(say("budget.validated", tolerance=shown_tolerance, unit=unit))
+        term.print(say("budget.validated", tolerance=tolerance, unit=unit))
         return
     is_wide = 2 * expanded.expanded_uncertainty > found.interval.high - found.interval.low
     side = say("budget.too_wide" if is_wide else "budget.too_narrow")
     difference = budget_table.significant(max(verdict.d_low, verdict.d_high))
-    term.print(say("budget.not_validated", tolerance=shown_tolerance, unit=unit, side=side, difference=difference))
+    term.print(say("budget.not_validated", tolerance=tolerance, unit=unit, side=side, difference=difference))
 
 
 def _in_unit(known: ChannelBudget, thousandths: float) -> float:
-    return thousandths * float(Decimal(1).scaleb(known.exponent - _THOUSANDTHS))
+    return thousandths * float(Decimal(1).scaleb(known.exponent - THOUSANDTHS))

@@ -7,13 +7,13 @@ closed-form.
 import math
 from array import array
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from random import Random
 
-from meter_gateway.metrology.budget import standard_deviation
+from meter_gateway.metrology.budget import Budget, Expanded, standard_deviation
 from meter_gateway.metrology.errors import MetrologyError, at_least, finite, not_negative, positive, probability
-from meter_gateway.metrology.sampling import Sample
+from meter_gateway.metrology.sampling import Sample, of_budget
 
 Model = Callable[..., float]
 """The measurement model f: as many arguments as the sample has inputs."""
@@ -127,6 +127,27 @@ def validate(estimate: float, expanded_uncertainty: float, found: Propagated, to
         abs(finite(estimate, "y") - expanded_uncertainty - found.interval.low),
         abs(estimate + expanded_uncertainty - found.interval.high),
     )
+
+
+def validate_budget(
+    value: float, budget: Budget, expanded: Expanded, random: Random, max_trials: int = MAX_TRIALS
+) -> tuple[Propagated, Validation]:
+    """y ± U of a reading and its budget without correlations, compared with trials of the same model (8.1, 8.2).
+
+    The measurand is the reading plus its corrections, each with the estimate 0: an error that is known moves it
+    and widens nothing. MetrologyError where the combined uncertainty is 0.
+    """
+    sensitivities = [each.sensitivity for each in budget.components]
+    centred = Budget(replace(each, estimate=0.0) for each in budget.components)
+
+    def model(*corrections: float) -> float:
+        return value + math.fsum(c * x for c, x in zip(sensitivities, corrections, strict=True))
+
+    tolerance = numerical_tolerance(expanded.combined_uncertainty)
+    found = propagate_adaptively(
+        model, of_budget(centred), random, expanded.probability, tolerance_divisor=5, max_trials=max_trials
+    )
+    return found, validate(value, expanded.expanded_uncertainty, found, tolerance)
 
 
 def coverage_interval(ordered: Sequence[float], coverage_probability: float, kind: Kind) -> Interval:

@@ -2,6 +2,7 @@
 
 import math
 from array import array
+from dataclasses import replace
 from random import Random
 
 import pytest
@@ -19,6 +20,7 @@ from meter_gateway.metrology.monte_carlo import (
     propagate,
     propagate_adaptively,
     validate,
+    validate_budget,
 )
 
 TRIALS = 40_000
@@ -212,12 +214,11 @@ def test_the_hot_path_does_not_need_it() -> None:
             bounded("temperature", 0.0, 0.02),
         ]
     )
-    found = propagate(linear, sampling.of_budget(budget), Random(3), 400_000)
-    expanded = budget.expanded()
-    verdict = validate(
-        0.099, expanded.expanded_uncertainty, found, numerical_tolerance(found.standard_uncertainty)
-    )
+    found, verdict = validate_budget(7.0, budget, budget.expanded(), Random(3), 400_000)
+    assert found.estimate == pytest.approx(7.0, abs=0.001), "a known error moves the measurand, not the reading"
     assert verdict.validated
+    narrow = replace(budget.expanded(), k=1.8)
+    assert not validate_budget(7.0, budget, narrow, Random(3), 400_000)[1].validated
 
 
 def test_a_dominant_rectangle_is_where_it_helps() -> None:
