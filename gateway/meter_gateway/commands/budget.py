@@ -176,8 +176,9 @@ def _print_trials(term: Terminal, whole: Budget, expanded: Expanded, value: floa
     u, percent = budget_table.significant(found.standard_uncertainty), f"{100 * expanded.probability:g}"
     told = {"trials": found.trials, "u": u, "unit": unit, "percent": percent, "low": low, "high": high}
     term.print("\n" + say("budget.monte_carlo", **told))
-    if not found.stabilised:
-        term.print(say("budget.not_stabilised"))
+    if verdict is None:
+        term.print(say("budget.undecided"))
+        return
     tolerance = budget_table.significant(verdict.tolerance)
     if verdict.validated:
         term.print(say("budget.validated", tolerance=tolerance, unit=unit))

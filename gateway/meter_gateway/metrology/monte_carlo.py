@@ -48,6 +48,8 @@ class Propagated:
     trials: int
     stabilised: bool
     """False if the adaptive procedure stopped at its limit of trials before 7.9.4 k) was met."""
+    scatter: float = 0.0
+    """Of the ends in the adaptive procedure: twice the standard deviation of their averages (7.9.4 g)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +106,11 @@ def propagate_adaptively(
         one = _summary(block, coverage_probability, kind, stabilised=True)
         history.append((one.estimate, one.standard_uncertainty, one.interval.low, one.interval.high))
         if len(history) > 1 and _is_stable(history, size, significant_digits, tolerance_divisor):
-            return _summary(values, coverage_probability, kind, stabilised=True)
+            break
     at_least(len(history), 2, f"applications of {size} trials within max_trials")
-    return _summary(values, coverage_probability, kind, stabilised=False)
+    stabilised = _is_stable(history, size, significant_digits, tolerance_divisor)
+    found = _summary(values, coverage_probability, kind, stabilised=stabilised)
+    return replace(found, scatter=max(_scatters(history)[2:]))
 
 
 def numerical_tolerance(u: float, significant_digits: int = 2) -> float:
@@ -131,11 +135,12 @@ def validate(estimate: float, expanded_uncertainty: float, found: Propagated, to
 
 def validate_budget(
     value: float, budget: Budget, expanded: Expanded, random: Random, max_trials: int = MAX_TRIALS
-) -> tuple[Propagated, Validation]:
+) -> tuple[Propagated, Validation | None]:
     """y ± U of a reading and its budget without correlations, compared with trials of the same model (8.1, 8.2).
 
     The measurand is the reading plus its corrections, each with the estimate 0: an error that is known moves it
-    and widens nothing. MetrologyError where the combined uncertainty is 0.
+    and widens nothing. δ is that of two digits of u or, where the ends scatter too much to tell, of one; None if
+    they do not tell then either. MetrologyError where the combined uncertainty is 0.
     """
     sensitivities = [each.sensitivity for each in budget.components]
     centred = Budget(replace(each, estimate=0.0) for each in budget.components)
@@ -143,11 +148,15 @@ def validate_budget(
     def model(*corrections: float) -> float:
         return value + math.fsum(c * x for c, x in zip(sensitivities, corrections, strict=True))
 
-    tolerance = numerical_tolerance(expanded.combined_uncertainty)
     found = propagate_adaptively(
         model, of_budget(centred), random, expanded.probability, tolerance_divisor=5, max_trials=max_trials
     )
-    return found, validate(value, expanded.expanded_uncertainty, found, tolerance)
+    for digits in (2, 1):
+        tolerance = numerical_tolerance(expanded.combined_uncertainty, digits)
+        verdict = validate(value, expanded.expanded_uncertainty, found, tolerance)
+        if found.scatter <= tolerance / 5 or abs(max(verdict.d_low, verdict.d_high) - tolerance) > found.scatter:
+            return found, verdict
+    return found, None
 
 
 def coverage_interval(ordered: Sequence[float], coverage_probability: float, kind: Kind) -> Interval:
@@ -198,5 +207,10 @@ def _is_stable(
     if u == 0:
         return True
     tolerance = numerical_tolerance(u, significant_digits) / tolerance_divisor
+    return max(_scatters(history)) <= tolerance
+
+
+def _scatters(history: Sequence[tuple[float, float, float, float]]) -> list[float]:
+    """2s of the averages of estimate, u and both ends (7.9.4 g)."""
     root = math.sqrt(len(history))
-    return all(2 * standard_deviation(series) / root <= tolerance for series in zip(*history, strict=True))
+    return [2 * standard_deviation(series) / root for series in zip(*history, strict=True)]

@@ -216,9 +216,29 @@ def test_the_hot_path_does_not_need_it() -> None:
     )
     found, verdict = validate_budget(7.0, budget, budget.expanded(), Random(3), 400_000)
     assert found.estimate == pytest.approx(7.0, abs=0.001), "a known error moves the measurand, not the reading"
+    assert verdict is not None
     assert verdict.validated
     narrow = replace(budget.expanded(), k=1.8)
-    assert not validate_budget(7.0, budget, narrow, Random(3), 400_000)[1].validated
+    refuted = validate_budget(7.0, budget, narrow, Random(3), 400_000)[1]
+    assert refuted is not None
+    assert not refuted.validated
+
+
+def test_a_verdict_takes_the_scatter_of_the_trials_into_account() -> None:
+    """u = 0.9: an end scatters by 0.024 per 10 000 trials; δ is 0.005 to two digits of u and 0.05 to one."""
+    budget = Budget([normal("calibration", 0.0, 0.9)])
+    known = budget.expanded()
+    found, verdict = validate_budget(7.0, budget, known, Random(3), 200_000)
+    assert not found.stabilised
+    assert found.scatter == pytest.approx(2 * 0.024 / math.sqrt(20), rel=0.5)
+    assert verdict is not None
+    assert verdict.tolerance == pytest.approx(0.05), "what two digits ask, so few trials cannot say"
+    assert verdict.validated
+    refuted = validate_budget(7.0, budget, replace(known, k=known.k + 0.1), Random(3), 200_000)[1]
+    assert refuted is not None
+    assert refuted.tolerance == pytest.approx(0.005), "they can say so of what is far off"
+    assert not refuted.validated
+    assert validate_budget(7.0, budget, replace(known, k=known.k + 0.05), Random(3), 20_000)[1] is None
 
 
 def test_a_dominant_rectangle_is_where_it_helps() -> None:
