@@ -49,8 +49,8 @@ class SimulatedGateway:
     def _open(self) -> None:
         self.store = Store(self.path, self._limits)
         house = Path(str(resources.files("meter_gateway").joinpath("policies/house.toml")))
-        scheme = policy.load_scheme(house)
-        self.ingest = Ingest(self.store, SEALERS, self._checker, trust_in(self.meters), scheme.judge)
+        self.scheme = policy.load_scheme(house)
+        self.ingest = Ingest(self.store, SEALERS, self._checker, trust_in(self.meters), self.scheme.judge)
 
     def restart(self) -> None:
         """As after a power cut: what was not committed is gone."""

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from meter_gateway import workers
-from meter_tools.bench import broker, gateway, load, machine
+from meter_tools.bench import again, broker, gateway, load, machine
 
 
 @pytest.fixture
@@ -28,6 +28,9 @@ def test_a_stream_is_committed_judged_and_receipted(tmp_path: Path, pool: worker
     assert run.cpu_us > 0
     assert run.cpu_us_around(100, 200) > 0
     assert run.sample_at(0.5).stored >= 246
+    judged = again.judge_again(tmp_path / "stream.db", stream.meters[:3])
+    assert [each.messages for each in judged] == [3 * 123] * 3
+    assert [each.revised for each in judged] == [0, 3 * 120, 3 * 120]
 
 
 def test_lone_messages_are_receipted(tmp_path: Path, pool: workers.Pool) -> None:

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from meter_gateway import workers
-from meter_tools.bench import broker, gateway, load, machine
+from meter_tools.bench import again, broker, gateway, load, machine
 
 MESSAGES = 1_020_000
 QUICK_MESSAGES = 300_000
@@ -23,6 +23,10 @@ OPENSSL_S = 5
 EARLY, WIDTH = 1_000, 20_000
 GOAL, RESEARCH_GOAL = 0.5, 0.7
 LATENCY_GOAL_MS = 20
+JUDGED_AGAIN = 1_000_000
+"""Readings whose verdicts are made anew."""
+
+AGAIN_GOAL_S = 60
 
 
 def main() -> None:
@@ -42,9 +46,13 @@ def main() -> None:
             stream = load.seal_frames(folder, "stream", arguments.meters, messages, machine.CORES)
             status.update("the gateway takes them in")
             run = asyncio.run(gateway.commit_stream(folder, stream, pool))
+            stored = (folder / "stream.db").stat().st_size
             # The machine's limit is what it did at its best: a neighbour may have slowed one of the two.
             status.update("OpenSSL alone, once more")
             openssl = max(openssl, machine.measure_openssl(OPENSSL_S), key=attrgetter("verify_rate"))
+            status.update("verdicts are made anew")
+            some = -(-JUDGED_AGAIN // again.READINGS_A_MESSAGE * arguments.meters // stream.messages)
+            judged = again.judge_again(folder / "stream.db", stream.meters[: max(1, some)])
             status.update("lone messages on an idle gateway")
             latency = asyncio.run(gateway.lone_messages(folder, pool, LONE_MESSAGES, LONE_PAUSE_S))
             program = broker.find_mosquitto()
@@ -57,8 +65,7 @@ def main() -> None:
                 through_broker = asyncio.run(broker.publish_stream(folder, publishes, pool, program))
         finally:
             pool.close()
-        stored = (folder / "stream.db").stat().st_size
-    _print(console, arguments.meters, openssl, run, stored, latency, through_broker)
+    _print(console, arguments.meters, openssl, run, stored, judged, latency, through_broker)
 
 
 def _parse() -> argparse.Namespace:
@@ -77,6 +84,7 @@ def _print(
     openssl: machine.OpenSsl,
     run: gateway.Run,
     stored_bytes: int,
+    judged: again.JudgedAgain,
     latency: gateway.Latency,
     through_broker: broker.BrokerRun | None,
 ) -> None:
@@ -113,6 +121,13 @@ def _print(
     table.add_row("memory before", f"{first.memory_mib:.0f} MiB", "resident, all processes of the gateway")
     half_mib = run.sample_at(0.5).memory_mib
     table.add_row("memory after", f"{last.memory_mib:.0f} MiB", f"{half_mib:.0f} MiB at half time")
+    for what, each in zip(("nothing changed", "certificates gone", "and back"), judged, strict=True):
+        table.add_row(
+            f"judged again, {what}",
+            f"{each.seconds:.1f} s",
+            f"{each.messages:,} messages of {again.READINGS_A_MESSAGE} readings, {each.revised:,} verdicts"
+            f" revised; goal {AGAIN_GOAL_S} s for {JUDGED_AGAIN:,} readings",
+        )
     table.add_row(
         "lone message, arrival to receipt",
         f"{latency.median_ms:.1f} ms",
