@@ -4,10 +4,11 @@ The run passes only if all of these hold, and names every one that does not:
 
 1. U of the comparison is at most MPE/3 (JCGM 106, 8.2.3; configurable). Otherwise it is inconclusive.
 2. |E_n| <= 1: the difference is explained by what both sides claim (ISO 13528, ISO/IEC 17043).
-3. The difference is within the MPE by the decision rule of conformity.py.
+3. It is explained by the channel's claim alone. Otherwise it is inconclusive: a better reference might refute it.
+4. The difference is within the MPE by the decision rule of conformity.py.
 
-E_n alone rewards wide claims: its limit grows with them. Rules 1 and 3 do not, so that however wide an uncertainty
-is claimed, no difference beyond the MPE passes.
+E_n alone rewards a poor reference: its limit grows with U_X. By rule 3 a wider U_X never turns a non-pass into a
+pass. U_x is the claim under test; however wide it is, no difference beyond the MPE passes.
 """
 
 import math
@@ -67,6 +68,15 @@ def normalised_error(difference: Difference, k: float = 2.0) -> float:
     return (difference.value - difference.channel_error) / math.sqrt(radicand)
 
 
+def explained_by_claim(difference: Difference, k: float = 2.0) -> float:
+    """The largest |x - e - X| with |E_n| <= 1 for whatever U_X: U_x - k²·u(x, X)/U_x.
+
+    It is the least value of √(U_x² + U_X² - 2·k²·u(x, X)) over all U_X that the covariance allows (|r| <= 1).
+    """
+    u_x = difference.channel_uncertainty
+    return u_x - k**2 * difference.covariance / u_x if u_x else 0.0
+
+
 @dataclass(frozen=True, slots=True)
 class ComparisonRule:
     decision: DecisionRule = SIMPLE_ACCEPTANCE
@@ -78,7 +88,8 @@ class ComparisonVerdict:
     outcome: Outcome
     normalised_error: float
     reasons: tuple[str, ...]
-    """`uncertainty_too_large`, `en_exceeded`, `mpe_exceeded`, `mpe_not_proven`; empty if it passed."""
+    """`uncertainty_too_large`, `en_exceeded`, `claim_not_proven`, `mpe_exceeded`, `mpe_not_proven`; empty if it
+    passed."""
 
 
 def judge(difference: Difference, mpe: float, rule: ComparisonRule | None = None) -> ComparisonVerdict:
@@ -89,20 +100,23 @@ def judge(difference: Difference, mpe: float, rule: ComparisonRule | None = None
         difference.value, difference.reference_uncertainty, maximum_permissible_error(mpe), rule.decision
     )
     is_explained = abs(error) <= rule.en_limit
+    unexplained = abs(difference.value - difference.channel_error)
+    is_proven = unexplained <= rule.en_limit * explained_by_claim(difference)
     is_within = decision.acceptance is not None and decision.acceptance.contains(difference.value)
     reasons = [
         reason
         for reason, holds in (
             ("uncertainty_too_large", decision.uncertainty_too_large),
             ("en_exceeded", not is_explained),
+            ("claim_not_proven", is_explained and not is_proven),
             ("mpe_exceeded", decision.outcome is Outcome.FAILED),
             ("mpe_not_proven", decision.outcome is Outcome.INCONCLUSIVE and not is_within),
         )
         if holds
     ]
     outcome = decision.outcome
-    if outcome is Outcome.PASSED and not is_explained:
-        outcome = Outcome.FAILED
+    if outcome is Outcome.PASSED and not is_proven:
+        outcome = Outcome.INCONCLUSIVE if is_explained else Outcome.FAILED
     return ComparisonVerdict(outcome, error, tuple(reasons))
 
 

@@ -20,7 +20,7 @@ from meter_tools.simulated_meter import INTERVAL_MS, START_MS
 
 
 def test_a_meter_beside_a_reference_meter_passes(plant: Plant) -> None:
-    plant.measure(20, shift_mw=2000)
+    plant.measure(20, shift_mw=1500)
     event = plant.compare()
     fields = event.fields
     assert event.outcome is Outcome.PASSED
@@ -31,7 +31,7 @@ def test_a_meter_beside_a_reference_meter_passes(plant: Plant) -> None:
     assert [each[cm.CERTIFICATE_ID] for each in reference[cm.REFERENCE_CERTIFICATES]] == ["REF"]
     (point,) = fields[cm.POINTS]
     unit = 10.0 ** fields[cm.EXPONENT]
-    assert point[cm.POINT_ERROR] * unit == pytest.approx(200, abs=5)
+    assert point[cm.POINT_ERROR] * unit == pytest.approx(150, abs=5)
     assert point[cm.POINT_MPE] * unit == pytest.approx(1000, rel=0.001)
     # U of the reference is 0.05 %, 50 W; clocks and repeatability add little at a steady load.
     assert 50 <= point[cm.POINT_UNCERTAINTY] * unit < 60
