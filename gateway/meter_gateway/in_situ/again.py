@@ -109,8 +109,8 @@ def _rule(fields: Fields, settings: Mapping[str, str]) -> Rule:
     decision = fields[cm.DECISION]
     ratio, limit = decision[cm.DECISION_MAX_RATIO_PPM], decision[cm.DECISION_LIMIT_PPM]
     method: Method = "rata" if decision[cm.DECISION_METHOD] == cm.RATA else "en"
-    settled, accuracy = settings["settled_within"], fields[cm.RELATIVE_ACCURACY]
-    basis = settings["channel_basis"]
+    settled = settings["settled_within"]
+    channel_basis, reference_basis = (settings[f"{side}_basis"] for side in ("channel", "reference"))
     guard = DecisionRule(
         decision[cm.DECISION_GUARD_BAND],
         decision[cm.DECISION_MULTIPLIER_PPM] / 1e6,
@@ -124,8 +124,8 @@ def _rule(fields: Fields, settings: Mapping[str, str]) -> Rule:
         level_within=float(settings["level_within"]),
         settled_within=None if settled == "any" else float(settled),
         relative_accuracy_percent=constants.RATA_LIMIT_PERCENT.value if limit is None else limit / 1e4,
-        channel_basis="" if basis == "none" else basis,
-        reference_basis="" if accuracy is None else accuracy[cm.ACCURACY_BASIS],
+        channel_basis="" if channel_basis == "none" else channel_basis,
+        reference_basis="" if reference_basis == "none" else reference_basis,
     )
 
 

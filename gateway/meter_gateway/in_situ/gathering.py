@@ -116,8 +116,8 @@ def _rule(run: RunState, plan: Plan | None) -> Rule:
         method=plan.method,
         decision=ComparisonRule(decision, float(plan.en_limit)),
         min_pairs=plan.min_pairs,
-        level_within=float(plan.level_percent) / 100,
-        settled_within=float(plan.settled_percent) / 100 or None,
+        level_within=float(plan.level_percent / 100),
+        settled_within=float(plan.settled_percent / 100) or None,
         relative_accuracy_percent=float(plan.relative_accuracy_percent),
         channel_basis=plan.basis or "",
         reference_basis=run.basis or "",
@@ -224,14 +224,14 @@ def _settings(
     certificate: Certificate | None,
     shared: Iterable[str],
 ) -> tuple[tuple[str, str], ...]:
-    """What is not in the event and is needed to judge the raw data again."""
+    """What is not in the event and is needed to judge the raw data again: floats as Python reads them back."""
     told = {
         "kind": "register" if channel.is_register else "mean",
-        "level_within": f"{rule.level_within:.9g}",
-        "settled_within": "any" if rule.settled_within is None else f"{rule.settled_within:.9g}",
+        "level_within": repr(rule.level_within),
+        "settled_within": "any" if rule.settled_within is None else repr(rule.settled_within),
         "min_pairs": str(rule.min_pairs),
-        "mpe_percent": f"{rule.limit.percent:.9g}",
-        "mpe": f"{rule.limit.absolute:.9g}",
+        "mpe_percent": repr(rule.limit.percent),
+        "mpe": repr(rule.limit.absolute),
         "channel_offset_ms": str(channel.offset_ms),
         "channel_jitter_ms": str(channel.jitter_ms),
         "channel_step": str(channel.step),
@@ -240,6 +240,7 @@ def _settings(
         "reference_step": str(reference.step),
         "reference_drift_percent_per_year": run.drift_percent_per_year or "none",
         "channel_basis": rule.channel_basis or "none",
+        "reference_basis": rule.reference_basis or "none",
         "channel_claim": NO_CLAIM if certificate is None else certificate.identifier,
         "shared_standards": ", ".join(shared) or "none",
     }
