@@ -10,10 +10,10 @@ from meter_gateway.archive import StoredMessage
 from meter_gateway.commands.readings import find_meter, time_option
 from meter_gateway.commands.terminal import existing_store
 from meter_gateway.config import GatewayConfig
-from meter_gateway.history import ParameterHistory
+from meter_gateway.history import ParameterHistory, applied_sets
 from meter_gateway.store import Store
 from meter_gateway.texts import Told
-from meter_gateway.traceability import calibration, load_trust
+from meter_gateway.traceability import calibration, load_trust, parameters
 from meter_gateway.traceability.calibration import Bound
 from meter_gateway.traceability.parameters import Channel, ParameterSet
 from meter_gateway.traceability.trust import Trust
@@ -66,9 +66,18 @@ def ask(settings: GatewayConfig, meter: str, at: str | None) -> Asked:
     return Asked(trust, store, thumbprint, time.time_ns() // 1_000_000 if at is None else time_option(at))
 
 
-def declared(parameters: ParameterSet, number: int) -> tuple[Channel, Quantity]:
-    found = next((channel for channel in parameters.channels if channel.id == number), None)
+def declared_last(store: Store, thumbprint: bytes, number: int) -> tuple[Channel, Quantity]:
+    """By the last parameter set that the meter applied."""
+    sets = applied_sets(store.database, thumbprint)
+    last = parameters.decode(sets[-1]) if sets else None
+    if last is None:
+        raise Told("channel.no_parameters")
+    return declared(last, number)
+
+
+def declared(parameter_set: ParameterSet, number: int) -> tuple[Channel, Quantity]:
+    found = next((channel for channel in parameter_set.channels if channel.id == number), None)
     if found is None or found.quantity is None:
-        known = ", ".join(str(channel.id) for channel in parameters.channels)
+        known = ", ".join(str(channel.id) for channel in parameter_set.channels)
         raise Told("channel.none", channel=number, known=known)
     return found, found.quantity

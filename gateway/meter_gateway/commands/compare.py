@@ -11,29 +11,26 @@ from typing import Annotated, Literal
 import typer
 
 from meter_gateway.bounded import read_bounded
-from meter_gateway.commands.channel_at import ChannelArgument, MeterArgument
+from meter_gateway.commands.channel_at import ChannelArgument, MeterArgument, declared_last
 from meter_gateway.commands.compare_after import change_instrument, propose, propose_interval
 from meter_gateway.commands.compare_report import list_comparisons, report, show
 from meter_gateway.commands.compare_view import print_evaluation, print_event
 from meter_gateway.commands.readings import find_meter, time_option
 from meter_gateway.commands.terminal import ConfigOption, configured, existing_store, terminal
-from meter_gateway.history import applied_sets
 from meter_gateway.in_situ import comparison_folder
 from meter_gateway.in_situ.check_gas import gas_of
-from meter_gateway.in_situ.event import About, Reference, check_of, event_of
+from meter_gateway.in_situ.event import About, Reference, check_of, cited, event_of, fitting
 from meter_gateway.in_situ.gathering import gather, serial_at
 from meter_gateway.in_situ.modbus_reference import map_of, modbus_of
 from meter_gateway.in_situ.run_state import ConditionState, ReferenceState, Runs, RunState
 from meter_gateway.in_situ.typed_readings import MAX_BYTES, number_of, readings_of
 from meter_gateway.service import make_clock
 from meter_gateway.state_dir import comparisons_dir
-from meter_gateway.store import Store
 from meter_gateway.texts import Told
-from meter_gateway.traceability import load_trust, parameters
-from meter_gateway.traceability.parameters import Channel
+from meter_gateway.traceability import load_trust
 from meter_gateway.traceability.trust import Trust
 from meter_protocol import comparison as cm
-from meter_protocol.schema import MAX_TEXT
+from meter_protocol.errors import EncodeError
 
 app = typer.Typer(
     no_args_is_help=True, help="Channels compared with a reference in place, and what follows from it."
@@ -52,7 +49,9 @@ RunOption = Annotated[
 ]
 PersonOption = Annotated[str, typer.Option("--person", help="who is responsible")]
 
-MAX_CERTIFICATES, MAX_CONDITIONS = 8, 16
+ReadAtOption = Annotated[str | None, typer.Option("--at", help="when it was read; else now", show_default=False)]
+
+MAX_CERTIFICATES, MAX_CONDITIONS, MAX_UNIT = 8, 16, 32
 """SPEC §8.6."""
 
 _CHECKS = {"zero": cm.ZERO, "span": cm.SPAN}
@@ -135,7 +134,7 @@ def start(
     comparison_folder.folder_of(settings)
     store, trust = existing_store(settings), load_trust(settings)
     thumbprint = find_meter(store.registry.meters(), meter).key.thumbprint
-    declared = _declared(store, thumbprint, channel)
+    _, quantity = declared_last(store, thumbprint, channel)
     if sum(each is not None for each in (reference_meter, modbus, readings)) > 1:
         raise Told("compare.several_references")
     if (reference_meter is None) != (reference_channel is None):
@@ -148,17 +147,19 @@ def start(
             raise Told("compare.unknown_certificate", id=identifier)
         if trust.register[identifier].reference_gases:
             raise Told("compare.only_for_checks", id=identifier)
+        fitting(identifier)
     reference_kind: Literal["meter", "modbus", "readings"] = "readings"
     other = polled = None
     if reference_meter is not None and reference_channel is not None:
         reference_kind, other = "meter", find_meter(store.registry.meters(), reference_meter).key.thumbprint
-        serial = serial or serial_at(trust, other, _declared(store, other, reference_channel), _now_ms())
+        declared, _ = declared_last(store, other, reference_channel)
+        serial = serial or serial_at(trust, other, declared, _now_ms())
     elif modbus is not None:
         if register_map is None or indication is None:
             raise Told("compare.no_map")
         reference_kind = "modbus"
         polled = modbus_of(modbus, register_map, indication, period_ms)
-        map_of(polled, declared.quantity)
+        map_of(polled, quantity)
     began_ms = _now_ms() if since is None else time_option(since)
     taken = (
         [] if readings is None else readings_of(read_bounded(readings, MAX_BYTES).decode("utf-8-sig", "replace"))
@@ -168,12 +169,12 @@ def start(
         kind=_KIND_NAMES[kind],
         meter=thumbprint.hex(),
         channel=channel,
-        person=_text(person),
+        person=fitting(person),
         started_ms=min(began_ms, *(start_ms for start_ms, _, _ in taken)) if taken else began_ms,
         reference=ReferenceState(
             kind=reference_kind,
-            serial=_text(serial or _only_serial(trust, said_certificates)),
-            name=_text(name or (reference_meter or modbus or "reference")),
+            serial=fitting(serial or _only_serial(trust, said_certificates)),
+            name=fitting(name or (reference_meter or modbus or "reference")),
             certificates=said_certificates,
             meter=None if other is None else other.hex(),
             channel=reference_channel,
@@ -182,7 +183,7 @@ def start(
         conditions=tuple(_condition(each) for each in condition or ()),
         mpe_percent=_number(mpe_percent),
         mpe=_number(mpe),
-        basis=None if basis is None else _text(basis),
+        basis=None if basis is None else fitting(basis),
         drift_percent_per_year=_number(drift),
     )
     if not run.mpe_percent and not run.mpe and trust.plans.of(thumbprint, channel) is None:
@@ -206,7 +207,7 @@ _KIND_NAMES: dict[str, Literal["as_found", "as_left", "routine"]] = {
 def read_reference(
     ctx: typer.Context,
     value: Annotated[str | None, typer.Argument(help="what the reference shows", show_default=False)] = None,
-    at: Annotated[str | None, typer.Option("--at", help="when it was read; else now", show_default=False)] = None,
+    at: ReadAtOption = None,
     readings: Annotated[
         Path | None, typer.Option("--readings", help="a table of readings instead (CSV)", show_default=False)
     ] = None,
@@ -227,8 +228,8 @@ def read_reference(
         number = number_of(value or "")
         if number is None:
             raise Told("compare.bad_number", text=value)
-        now_ms = _now_ms() if at is None else time_option(at)
-        taken = [(now_ms, now_ms, number)]
+        at_ms = _read_at(at, _now_ms())
+        taken = [(at_ms, at_ms, number)]
     runs.append(found, taken)
     term.print(term.say("compare.did_read", count=len(taken), all=len(runs.readings(found)), run=found.run))
 
@@ -266,9 +267,12 @@ def finish(
     result = gathered.evaluate()
     if not result.pairs:
         raise Told("compare.no_pair", run=found.run)
-    fields, raw = event_of(
-        gathered.about, gathered.channel, gathered.reference, result, gathered.rule, gathered.settings, now
-    )
+    try:
+        fields, raw = event_of(
+            gathered.about, gathered.channel, gathered.reference, result, gathered.rule, gathered.settings, now
+        )
+    except EncodeError:
+        raise Told("compare.does_not_fit", run=found.run) from None
     path = comparison_folder.seal(settings, fields, raw)
     runs.end(found)
     term.heading(term.say("compare.title", run=found.run, kind=term.say(f"compare.kind_{found.kind}")))
@@ -295,57 +299,42 @@ def check(
     certificate: Annotated[
         str | None, typer.Option("--certificate", help="certificate of the gas", show_default=False)
     ] = None,
+    at: ReadAtOption = None,
     config: ConfigOption = None,
 ) -> None:
     """Seal a check with zero or span gas (EN 14181, QAL3). Exit code 1 if it did not pass."""
     term, settings = terminal(ctx), configured(config)
     store, trust = existing_store(settings), load_trust(settings)
     thumbprint = find_meter(store.registry.meters(), meter).key.thumbprint
-    declared = _declared(store, thumbprint, channel)
+    declared, quantity = declared_last(store, thumbprint, channel)
     plan = trust.plans.of(thumbprint, channel)
-    if plan is None or plan.zero_span is None or declared.quantity is None:
+    if plan is None or plan.zero_span is None:
         raise Told("compare.no_check_plan", channel=channel)
-    typed, shown = _number(gas), _decimal(reading)
+    typed, shown = None if gas is None else _decimal(gas), _decimal(reading)
     if certificate is not None and certificate not in trust.register:
         raise Told("compare.unknown_certificate", id=certificate)
     found = None if certificate is None else trust.register[certificate]
     now = make_clock(settings).now()
-    known = gas_of(
-        trust.register,
-        found,
-        declared.quantity,
-        cylinder,
-        None if typed is None else Decimal(typed),
-        now.time_ms,
-    )
-    certificates = () if found is None else ((found.identifier, found.document_sha256 or found.scan_sha256),)
+    at_ms = _read_at(at, now.time_ms)
+    known = gas_of(trust.register, found, quantity, cylinder, typed, at_ms)
+    certificates = cited(() if found is None else (found,))
     about = About(
         run=secrets.token_bytes(8),
         kind=_CHECKS[kind],
         thumbprint=thumbprint,
         channel=channel,
-        serial=serial_at(trust, thumbprint, declared, now.time_ms),
-        quantity=declared.quantity,
-        reference=Reference(cm.TYPED_IN, _text(known.cylinder), f"{kind} gas", certificates),
+        serial=fitting(serial_at(trust, thumbprint, declared, at_ms)),
+        quantity=quantity,
+        reference=Reference(cm.TYPED_IN, fitting(known.cylinder), f"{kind} gas", certificates),
         conditions=(),
-        person=_text(person),
+        person=fitting(person),
     )
-    fields, raw = check_of(about, known, shown, plan.zero_span.limit, now)
+    fields, raw = check_of(about, known, shown, plan.zero_span.limit, at_ms, now)
     path = comparison_folder.seal(settings, fields, raw)
     print_event(term, fields)
     term.print(term.say("compare.did_finish", path=path))
     if fields[cm.OUTCOME] != cm.PASSED:
         raise typer.Exit(1)
-
-
-def _declared(store: Store, thumbprint: bytes, number: int) -> Channel:
-    """The channel by the latest parameter set that the meter applied."""
-    sets = [found for raw in applied_sets(store.database, thumbprint) if (found := parameters.decode(raw))]
-    known = next((c for found in reversed(sets) for c in found.channels if c.id == number), None)
-    if known is None or known.quantity is None:
-        has = ", ".join(str(c.id) for found in sets for c in found.channels) or "–"
-        raise Told("channel.none", channel=number, known=has)
-    return known
 
 
 def _only_serial(trust: Trust, certificates: tuple[str, ...]) -> str:
@@ -357,10 +346,11 @@ def _only_serial(trust: Trust, certificates: tuple[str, ...]) -> str:
 
 def _condition(text: str) -> ConditionState:
     parts = [part.strip() for part in text.split(",")]
-    ends = [number_of(part) for part in parts[2:]]
-    if len(parts) != 4 or None in ends or not all(parts[:2]):
+    ends = [end for part in parts[2:] if (end := number_of(part)) is not None]
+    if len(parts) != 4 or len(ends) != 2 or ends[0] > ends[1] or not all(parts[:2]):
         raise Told("compare.bad_condition", text=text)
-    return ConditionState(name=_text(parts[0]), unit=_text(parts[1]), minimum=parts[2], maximum=parts[3])
+    unit = fitting(parts[1], MAX_UNIT)
+    return ConditionState(name=fitting(parts[0]), unit=unit, minimum=parts[2], maximum=parts[3])
 
 
 def _number(text: str | None) -> str | None:
@@ -374,10 +364,12 @@ def _decimal(text: str) -> Decimal:
     return number
 
 
-def _text(text: str) -> str:
-    if not text or len(text.encode()) > MAX_TEXT:
-        raise Told("compare.bad_text", text=text, most=MAX_TEXT)
-    return text
+def _read_at(text: str | None, now_ms: int) -> int:
+    """When somebody read it; Told for what is still to come."""
+    at_ms = now_ms if text is None else time_option(text)
+    if at_ms > now_ms:
+        raise Told("compare.in_the_future", text=text)
+    return at_ms
 
 
 def _now_ms() -> int:

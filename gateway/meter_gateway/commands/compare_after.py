@@ -9,7 +9,7 @@ import typer
 
 from meter_gateway.certificate_folder import add_binding, replace_file
 from meter_gateway.commands.certificate import moment_of
-from meter_gateway.commands.channel_at import ChannelArgument, MeterArgument, declared
+from meter_gateway.commands.channel_at import ChannelArgument, MeterArgument, declared_last
 from meter_gateway.commands.compare_report import RunArgument
 from meter_gateway.commands.readings import find_meter
 from meter_gateway.commands.terminal import ConfigOption, configured, existing_store, terminal
@@ -22,7 +22,7 @@ from meter_gateway.key_files import public_path
 from meter_gateway.metrology.errors import MetrologyError
 from meter_gateway.parameters import load_public_key
 from meter_gateway.texts import Told
-from meter_gateway.traceability import load_trust, parameters
+from meter_gateway.traceability import load_trust
 from meter_gateway.traceability.check_plan import DAY_MS
 from meter_gateway.traceability.trust import Trust
 from meter_gateway.traceability.typed_values import milliseconds
@@ -56,10 +56,7 @@ def propose_interval(
     plan = trust.plans.of(thumbprint, channel)
     if plan is None or plan.interval_days is None:
         raise Told("compare.no_interval", channel=channel)
-    sets = [found for raw in applied_sets(store.database, thumbprint) if (found := parameters.decode(raw))]
-    if not sets:
-        raise Told("channel.no_parameters")
-    _, quantity = declared(sets[-1], channel)
+    _, quantity = declared_last(store, thumbprint, channel)
     history = _history(trust, thumbprint, channel, quantity, float(plan.mpe_percent))
     say = term.say
     rows = [

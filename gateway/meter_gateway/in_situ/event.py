@@ -5,7 +5,7 @@ here: the outcome was found before. Whoever has the raw data and the settings fi
 """
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_UP, Context, Decimal
 
@@ -15,10 +15,13 @@ from meter_gateway.in_situ.pairing import Pair
 from meter_gateway.in_situ.series import Reading, Series
 from meter_gateway.metrology.conformity import Outcome
 from meter_gateway.model import Fields, GatewayTime
+from meter_gateway.texts import Told
+from meter_gateway.traceability.certificate import Certificate, Condition
 from meter_protocol import comparison as cm
 from meter_protocol import comparison_schema as cs
 from meter_protocol import fields as f
 from meter_protocol.quantities import Quantity
+from meter_protocol.schema import MAX_TEXT
 
 MORE_DIGITS = 3
 _LARGEST = 1 << 62
@@ -27,16 +30,6 @@ _U_DIGITS = Context(prec=3, rounding=ROUND_UP)
 
 _CODE = {Outcome.PASSED: cm.PASSED, Outcome.FAILED: cm.FAILED, Outcome.INCONCLUSIVE: cm.INCONCLUSIVE}
 _METHODS = {"en": cm.NORMALISED_ERROR, "rata": cm.RATA}
-
-
-@dataclass(frozen=True, slots=True)
-class Condition:
-    """An influence over the run, as it was written."""
-
-    name: str
-    unit: str
-    minimum: Decimal
-    maximum: Decimal
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +57,18 @@ class About:
     reference: Reference
     conditions: tuple[Condition, ...]
     person: str
+
+
+def cited(certificates: Iterable[Certificate]) -> tuple[tuple[str, bytes | None], ...]:
+    """As `Reference` has them; Told where an identifier is too long."""
+    return tuple((fitting(each.identifier), each.document_sha256 or each.scan_sha256) for each in certificates)
+
+
+def fitting(text: str, most: int = MAX_TEXT) -> str:
+    """A text that the event can hold; Told if this is none."""
+    if not text or len(text.encode()) > most:
+        raise Told("compare.bad_text", text=text, most=most)
+    return text
 
 
 def event_of(
@@ -155,9 +160,9 @@ def event_of(
 
 
 def check_of(
-    about: About, gas: CheckGas, shown: Decimal, limit: Decimal, now: GatewayTime
+    about: About, gas: CheckGas, shown: Decimal, limit: Decimal, at_ms: int, now: GatewayTime
 ) -> tuple[Fields, bytes]:
-    """The event of one check with zero or span gas: what the analyser showed of a known gas, and its limit.
+    """The event of one check with zero or span gas: what the analyser showed of a known gas then, and its limit.
 
     Inconclusive where the gas is in doubt, whatever the analyser showed.
     """
@@ -169,7 +174,7 @@ def check_of(
     outcome = cm.INCONCLUSIVE if gas.doubts else cm.FAILED if reasons else cm.PASSED
 
     def at_once(value: int) -> Fields:
-        return _reading(Reading(now.time_ms, now.time_ms, value))
+        return _reading(Reading(at_ms, at_ms, value))
 
     raw = cs.encode_raw(
         {
@@ -185,8 +190,8 @@ def check_of(
     fields = {
         **_header(about, now),
         cm.EXPONENT: exponent,
-        cm.START_MS: now.time_ms,
-        cm.END_MS: now.time_ms,
+        cm.START_MS: at_ms,
+        cm.END_MS: at_ms,
         cm.DECISION: {
             cm.DECISION_METHOD: cm.DIFFERENCE,
             cm.DECISION_GUARD_BAND: "simple",

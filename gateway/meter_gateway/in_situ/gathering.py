@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from meter_gateway.in_situ.evaluation import Evaluation, Limit, Rule, Sides, evaluate
-from meter_gateway.in_situ.event import About, Condition, Reference
+from meter_gateway.in_situ.event import About, Reference, cited, fitting
 from meter_gateway.in_situ.pairing import Pair, pairs_of
 from meter_gateway.in_situ.run_state import RunState, as_integers
 from meter_gateway.in_situ.series import Series
@@ -21,7 +21,7 @@ from meter_gateway.metrology.conformity import SIMPLE_ACCEPTANCE, DecisionRule
 from meter_gateway.store import Store
 from meter_gateway.texts import Told
 from meter_gateway.traceability import calibration
-from meter_gateway.traceability.certificate import Certificate, Result
+from meter_gateway.traceability.certificate import Certificate, Condition, Result
 from meter_gateway.traceability.check_plan import Plan
 from meter_gateway.traceability.parameters import Channel
 from meter_gateway.traceability.trust import Trust
@@ -261,13 +261,13 @@ def _about(
         kind=_KINDS[run.kind],
         thumbprint=bytes.fromhex(run.meter),
         channel=run.channel,
-        serial=serial_at(trust, bytes.fromhex(run.meter), channel, end_ms),
+        serial=fitting(serial_at(trust, bytes.fromhex(run.meter), channel, end_ms)),
         quantity=quantity,
         reference=Reference(
             _REFERENCE_KINDS[said.kind],
             said.serial,
             said.name,
-            tuple((each.identifier, each.document_sha256 or each.scan_sha256) for each in certificates),
+            cited(certificates),
             None if said.meter is None else bytes.fromhex(said.meter),
             said.channel,
         ),

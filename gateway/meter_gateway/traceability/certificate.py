@@ -98,7 +98,7 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """An influence during calibration, such as 19–21 Cel ambient temperature."""
+    """An influence during a calibration or a comparison, such as 19–21 Cel ambient temperature."""
 
     name: str
     unit: str

@@ -10,6 +10,7 @@ HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "dcc")]
 
 from plant import Plant, channels  # noqa: E402 - found in this folder
+from stack import Stack, showing  # noqa: E402
 
 from meter_tools.simulated_meter import SimulatedMeter  # noqa: E402
 
@@ -39,4 +40,11 @@ def plant(gateway: Any) -> Plant:
     for meter in (made.meter, made.reference):
         gateway.enrol(meter)
         gateway.fill(*meter.begin())
+    return made
+
+
+@pytest.fixture
+def stack(plant: Plant) -> Stack:
+    made = Stack(plant.gateway, SimulatedMeter("A-1", showing(120_000)), plant.reference)
+    made.set_up()
     return made

@@ -15,35 +15,38 @@ from meter_tools.simulated_meter import Channel, SimulatedMeter
 POWER, ENERGY = 1, 2
 """Channels of every meter here: a mean and a register."""
 
-CERTIFICATE = """
+HEAD = """
 id = "{id}"
-calibrated = 2025-12-01
+calibrated = {calibrated}
 due = {due}
 due_source = "owner"
 [laboratory]
 name = "Provincial Institute"
-accreditation = "CNAS L0000"
+"""
+CALIBRATION = """
 [[result]]
 type = "calibration"
-quantity = "active_power"
+quantity = "{quantity}"
 error_unit = "%"
 instrument = {{ manufacturer = "x", model = "y", serial = "{serial}" }}
-axis = {{ quantity = "active_power", unit = "kW" }}
+axis = {{ quantity = "{axis}", unit = "{unit}" }}
 point = [
-  {{ reference = 10, error = {error}, U = {U}, k = 2 }},
-  {{ reference = 700, error = {error}, U = {U}, k = 2 }},
-]
-[[result]]
-type = "calibration"
-quantity = "active_energy_import"
-error_unit = "%"
-instrument = {{ manufacturer = "x", model = "y", serial = "{serial}" }}
-axis = {{ quantity = "active_power", unit = "kW" }}
-point = [
-  {{ reference = 10, error = {error}, U = {U}, k = 2 }},
-  {{ reference = 700, error = {error}, U = {U}, k = 2 }},
+  {{ reference = {least}, error = {error}, U = {U}, k = 2 }},
+  {{ reference = {most}, error = {error}, U = {U}, k = 2 }},
 ]
 """
+
+
+def certificate(name: str, *results: str, calibrated: str = "2025-12-01", due: str = "2099-12-31") -> str:
+    return HEAD.format(id=name, calibrated=calibrated, due=due) + "".join(results)
+
+
+def calibration(serial: str, quantity: str, axis: str, unit: str, least: int, most: int, **said: Any) -> str:
+    """The same error and U at both ends, in %."""
+    stated = {"error": 0, "U": 0.05} | said
+    return CALIBRATION.format(
+        serial=serial, quantity=quantity, axis=axis, unit=unit, least=least, most=most, **stated
+    )
 
 
 def channels(milliwatts: int) -> list[Channel]:
@@ -62,9 +65,12 @@ class Plant:
     meter: SimulatedMeter
     reference: SimulatedMeter
 
-    def certify(self, name: str, serial: str, **change: Any) -> None:
-        said = {"id": name, "serial": serial, "due": "2099-12-31", "error": 0, "U": 0.05} | change
-        (self.gateway.folder / f"{name}.toml").write_text(CERTIFICATE.format(**said))
+    def certify(self, name: str, serial: str, due: str = "2099-12-31", **said: Any) -> None:
+        results = (
+            calibration(serial, quantity, "active_power", "kW", 10, 700, **said)
+            for quantity in ("active_power", "active_energy_import")
+        )
+        (self.gateway.folder / f"{name}.toml").write_text(certificate(name, *results, due=due))
 
     def bind(self) -> None:
         text = "".join(

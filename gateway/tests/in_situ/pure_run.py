@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 from meter_gateway.in_situ.evaluation import Evaluation, Limit, Rule, Sides, evaluate
-from meter_gateway.in_situ.event import About, Condition, Reference, event_of
+from meter_gateway.in_situ.event import About, Reference, event_of
 from meter_gateway.in_situ.pairing import pairs_of
 from meter_gateway.in_situ.series import Reading, Series
 from meter_gateway.in_situ.standard import Standard
@@ -65,8 +65,8 @@ ABOUT = About(
     quantity=POWER,
     reference=Reference(cm.TYPED_IN, "PS-9", "portable standard", (("NIM-1", bytes(32)), ("PAPER-2", None))),
     conditions=(
-        Condition("ambient temperature", "Cel", Decimal("21.5"), Decimal("22.25")),
-        Condition("supply", "phases", Decimal(3), Decimal(3)),
+        c.Condition("ambient temperature", "Cel", Decimal("21.5"), Decimal("22.25")),
+        c.Condition("supply", "phases", Decimal(3), Decimal(3)),
     ),
     person="N. N.",
 )
