@@ -176,7 +176,9 @@ class Service:
             scheme,
             ingest.forget,
         )
-        self._references = References(state_dir.comparisons_dir(config), self._call, self._now_ms)
+        self._references = References(
+            state_dir.comparisons_dir(config), self._witnesses.bus, self._call, self._now_ms
+        )
         self._comparisons_ns = _changed_ns(config.comparisons.folder)
         self._status = status.Status(started_ms=_host_ms())
         self._reload = asyncio.Event()

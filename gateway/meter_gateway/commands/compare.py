@@ -77,7 +77,9 @@ def start(
     modbus: Annotated[
         str | None,
         typer.Option(
-            "--modbus", help="host:port/unit of a reference that the running gateway reads", show_default=False
+            "--modbus",
+            help="bus/unit or host:port/unit of a reference that the running gateway reads",
+            show_default=False,
         ),
     ] = None,
     register_map: Annotated[
@@ -158,7 +160,7 @@ def start(
         if register_map is None or indication is None:
             raise Told("compare.no_map")
         reference_kind = "modbus"
-        polled = modbus_of(modbus, register_map, indication, period_ms)
+        polled = modbus_of(modbus, settings.bus, register_map, indication, period_ms)
         map_of(polled, quantity)
     began_ms = _now_ms() if since is None else time_option(since)
     taken = (

@@ -25,8 +25,10 @@ MAX_EXPONENT, MIN_EXPONENT = 0, -12
 
 
 class ModbusState(Table):
-    host: str
-    port: int
+    """Where it is: on a `[[bus]]` of the gateway, by its name, or at a TCP address of its own, host:port."""
+
+    bus: str | None = None
+    tcp: str | None = None
     unit: int
     map: str
     indication: str

@@ -92,6 +92,11 @@ class Witnesses:
         self._is_ending = True
         await self._stop(list(self._running))
 
+    def bus(self, name: str) -> Bus | None:
+        """The configuration's, as it is now: another one after a reload that changed it."""
+        found = self._buses.get(name)
+        return None if found is None else found[1]
+
     def keep_notes(self) -> None:
         """In a thread that may wait for the disk: how far each chain is receipted."""
         for thumbprint, witnessed in list(self._meters.items()):

@@ -1,9 +1,11 @@
 """A reference instrument on Modbus: a real pymodbus server, read by the running gateway while a run lasts."""
 
 import asyncio
+import signal
 import struct
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -13,11 +15,17 @@ from plant import POWER, Plant, channels
 from pymodbus.server import ModbusTcpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 
-from meter_gateway.in_situ.modbus_reference import Poller, modbus_of
+from meter_gateway.config import BusSection
+from meter_gateway.in_situ.modbus_reference import BusNamed, Poller, modbus_of
 from meter_gateway.in_situ.run_state import ModbusState, ReferenceState, RunState
 from meter_gateway.metrology.conformity import Outcome
+from meter_gateway.sealing import load_sealer
+from meter_gateway.store import Store
 from meter_gateway.texts import Told
+from meter_gateway.witness.buses import make_bus
 from meter_protocol import comparison as cm
+from meter_protocol import fields as f
+from meter_protocol import types as t
 from meter_tools.simulated_meter import INTERVAL_MS
 from meter_tools.simulator import Configuration, Fault
 from meter_tools.simulator import serve as simulate
@@ -48,6 +56,10 @@ function = "holding"
 address = 10
 type = "text2"
 """
+BUSES = (
+    BusSection(name="line0", kind="modbus", port="/dev/ttyUSB0"),
+    BusSection(name="m-bus", kind="serial", port="/dev/ttyUSB1"),
+)
 SECOND_MS = 1000
 UNIT = 7
 SLOW_MS = 150
@@ -128,13 +140,102 @@ async def test_a_reference_that_the_gateway_reads(
     assert plant.gateway.stop() == 0
 
 
+WITNESSED = """
+version = 1
+interval_s = 1
+sample_period_ms = 250
+receipt_keys = ["keys/receipt.pub.pem"]
+clock_keys = ["keys/clock.pub.pem"]
+[[instrument]]
+name = "feeder"
+driver = "energy64"
+bus = "line0"
+address = 1
+serial = "SIM-0001"
+[[channel]]
+id = 1
+instrument = "feeder"
+indication = "active_power"
+quantity = "active_power"
+kind = "mean"
+exponent = 0
+ratio = 1
+"""
+
+
+async def test_a_reference_on_the_serial_line_of_the_instrument_that_it_is_held_against(
+    plant: Plant, until: Callable[[Callable[[], bool]], Awaitable[None]]
+) -> None:
+    """RTU on one pty: the gateway's own meter reads its instrument there, the comparison reads the standard."""
+    gateway, folder = plant.gateway, plant.gateway.folder
+    (folder / "standard.toml").write_text(MAP)
+    (folder / "set.toml").write_text(WITNESSED)
+    feeder = {"name": "feeder", "kind": "energy64", "unit": 1, "serial": "SIM-0001"}
+    feeder |= {"source": {"kind": "fixed", "values": {"active_power": 100_200}}}
+    standard = {"name": "standard", "kind": "register_map", "unit": UNIT, "serial": "PS-9"}
+    standard |= {"register_map": str(folder / "standard.toml")}
+    standard |= {"source": {"kind": "fixed", "values": {"power": 1_000_000}}}
+    line = {"name": "line0", "framing": "rtu", "pty": True, "instruments": [feeder, standard]}
+    simulation = await simulate(Configuration.model_validate({"bus": [line]}))
+
+    async def ask(*words: str | Path) -> str:
+        return await asyncio.to_thread(plant.ask, *words)
+
+    def readings_of_the_standard() -> int:
+        return sum(len(path.read_text().splitlines()) for path in gateway.state.glob("comparisons/*.readings"))
+
+    try:
+        gateway.start()
+        # As an engineer does who has brought an adapter: a bus takes effect with a reload.
+        with gateway.config.open("a") as file:
+            file.write(
+                f'[[bus]]\nname = "line0"\nkind = "modbus"\nport = "{simulation.buses["line0"].pty}"\n'
+                'baud = 19200\n[[witness]]\nname = "W-1"\nkey = "keys/W-1.pem"\n'
+            )
+        gateway.process.send_signal(signal.SIGHUP)
+        await until(lambda: "loaded anew" in gateway.log.read_text())
+        await ask("witness", "add", "W-1")
+        thumbprint = load_sealer(folder / "keys" / "W-1.pem", t.ROLE_METER).thumbprint.hex()
+        sealed = folder / "set.cose"
+        await asyncio.to_thread(
+            gateway.command, "parameters", "seal", folder / "set.toml", "--authority-key",
+            folder / "authority.pem", "--out", sealed, "--meter", thumbprint,
+        )  # fmt: skip
+        await until(lambda: gateway.status()["witnesses"]["W-1"] == "no_parameters")
+        await ask("parameters", "send", thumbprint, sealed)
+        await until(lambda: gateway.status()["witnesses"]["W-1"] == "measures")
+        await ask(
+            "compare", "start", thumbprint, "1", "--person", "N. N.", "--mpe-percent", "1", "--modbus",
+            f"line0/{UNIT}", "--map", folder / "standard.toml", "--indication", "power", "--period-ms", "200",
+            "--certificate", "PORTABLE",
+        )  # fmt: skip
+        await until(lambda: readings_of_the_standard() > 30)
+        await ask("compare", "finish")
+        assert await asyncio.to_thread(gateway.stop) == 0
+    finally:
+        await simulation.close()
+    (event,) = plant.events()
+    assert (event.outcome, event.fields[cm.REASONS]) == (Outcome.PASSED, [])
+    assert event.fields[cm.REFERENCE][cm.REFERENCE_KIND] == cm.READ_BY_GATEWAY
+    assert event.fields[cm.SERIAL] == "SIM-0001"
+    (point,) = event.fields[cm.POINTS]
+    assert point[cm.POINT_ERROR] * 10.0 ** event.fields[cm.EXPONENT] == pytest.approx(200, abs=1)
+    # Whatever both asked at once, each had its own answer.
+    store = Store(gateway.state / "gateway.sqlite")
+    stored_readings = store.archive.messages(bytes.fromhex(thumbprint), types=(t.READINGS,), limit=1000)
+    regular = [fields for each in stored_readings if (fields := each.verified().fields)[f.KIND] == f.KIND_REGULAR]
+    store.close()
+    assert len(regular) > 5
+    assert {tuple(fields[f.READINGS][1][:4]) for fields in regular} == {(f.STATUS_GOOD, 4, 4, 100_200)}
+
+
 def said(port: int, where: Path, period_ms: int = 100) -> ModbusState:
     path = where / "standard.toml"
     path.write_text(MAP)
-    return modbus_of(f"127.0.0.1:{port}/{UNIT}", str(path), "power", period_ms)
+    return modbus_of(f"127.0.0.1:{port}/{UNIT}", (), str(path), "power", period_ms)
 
 
-async def readings(state: ModbusState) -> set[Decimal]:
+async def readings(state: ModbusState, bus_named: BusNamed = lambda _: None) -> set[Decimal]:
     """What a second of polling takes in."""
     found: set[Decimal] = set()
 
@@ -145,7 +246,7 @@ async def readings(state: ModbusState) -> set[Decimal]:
     run = RunState(
         run="00" * 8, kind="routine", meter="00" * 32, channel=1, person="N. N.", started_ms=0, reference=reference
     )
-    task = asyncio.create_task(Poller(run, state, append, lambda: 5).poll())
+    task = asyncio.create_task(Poller(run, state, bus_named, append, lambda: 5).poll())
     await asyncio.sleep(1.0)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
@@ -191,10 +292,27 @@ async def test_an_answer_that_took_too_long_is_of_no_known_moment(
     slow = {"standard": Fault(kind="slow", delay_ms=SLOW_MS)}
     simulation = await simulate(Configuration.model_validate({"bus": [table]}), lambda: slow)
     try:
-        found = await readings(state.model_copy(update={"port": simulation.buses["bus"].port}))
+        found = await readings(state.model_copy(update={"tcp": f"127.0.0.1:{simulation.buses['bus'].port}"}))
     finally:
         await simulation.close()
     assert found == expected
+
+
+async def test_a_bus_that_is_gone_is_told_once_and_one_in_its_place_is_read(
+    tmp_path: Path, serve: Serve, caplog: pytest.LogCaptureFixture
+) -> None:
+    """After a reload the gateway has no such bus, then another one of that name, then none that is Modbus."""
+    state = said(1, tmp_path).model_copy(update={"tcp": None, "bus": "line0"})
+    assert await readings(state) == set()
+    tcp = f"127.0.0.1:{await serve(registers(100.0))}"
+    section = BusSection.model_validate({"name": "line0", "kind": "modbus", "tcp": tcp})
+    with closing(make_bus(section)) as first, closing(make_bus(section)) as second:
+        buses = iter([None, first, first])
+        assert await readings(state, lambda _: next(buses, second)) == {Decimal("100000.0")}
+    with closing(make_bus(section.model_copy(update={"kind": "serial"}))) as other:
+        assert await readings(state, lambda _: other) == set()
+    told = [record.getMessage().rpartition("PS-9: ")[2] for record in caplog.records]
+    assert told == 2 * ["gateway.toml has no [[bus]] named line0 any more"] + ["unknown_driver"]
 
 
 async def test_a_map_that_is_gone_is_told_once_and_looked_for_again(
@@ -207,7 +325,30 @@ async def test_a_map_that_is_gone_is_told_once_and_looked_for_again(
     assert "\n" not in record.getMessage()
 
 
-@pytest.mark.parametrize("text", ["", "host", "host:502", "host:x/1", "host:502/256", ":502/1", "host:70000/1"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "host",
+        "host:502",
+        "host:x/1",
+        "host:502/256",
+        ":502/1",
+        "host:70000/1",
+        "host:٥/1",
+        "line1/1",
+        "line0",
+    ],
+)
 def test_what_is_no_place_of_an_instrument(text: str) -> None:
-    with pytest.raises(Told):
-        modbus_of(text, "fox_ft3", "mass_flow", 1000)
+    with pytest.raises(Told) as told:
+        modbus_of(text, BUSES, "fox_ft3", "mass_flow", 1000)
+    assert (told.value.key, told.value.values["known"]) == ("compare.bad_modbus", "line0, m-bus")
+
+
+def test_a_reference_is_on_a_bus_that_is_modbus() -> None:
+    state = modbus_of("line0/7", BUSES, "fox_ft3", "mass_flow", 1000)
+    assert (state.bus, state.tcp, state.unit) == ("line0", None, 7)
+    with pytest.raises(Told) as told:
+        modbus_of("m-bus/7", BUSES, "fox_ft3", "mass_flow", 1000)
+    assert told.value.key == "compare.bus_of_another_kind"
