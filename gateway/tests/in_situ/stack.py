@@ -38,7 +38,7 @@ def as_text(at_ms: int) -> str:
 
 @dataclass
 class Stack(Plant):
-    """Its readings begin an hour ago: a check is not made in the future."""
+    """Its readings begin six hours ago: a check is not made in the future."""
 
     def set_up(self) -> None:
         for name, serial in (("ANALYSER", "A-1 power"), ("METHOD", "SRM-1")):
@@ -56,7 +56,7 @@ class Stack(Plant):
             )
         self.plan("zero_span = { limit = 500 }\n", interval_days=None)
         self.gateway.enrol(self.meter)
-        self.meter.time_ms = time.time_ns() // 1_000_000 // INTERVAL_MS * INTERVAL_MS - 60 * INTERVAL_MS
+        self.meter.time_ms = time.time_ns() // 1_000_000 // INTERVAL_MS * INTERVAL_MS - 360 * INTERVAL_MS
         self.gateway.fill(*self.meter.begin())
 
     def certify_by(self, name: str, *results: str, **change: str) -> None:
