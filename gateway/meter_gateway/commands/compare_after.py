@@ -18,6 +18,7 @@ from meter_gateway.history import applied_sets
 from meter_gateway.in_situ import adjustment
 from meter_gateway.in_situ.comparison_folder import event_named
 from meter_gateway.in_situ.interval import Found, history_of, proposals
+from meter_gateway.in_situ.sources import signed_readings
 from meter_gateway.key_files import public_path
 from meter_gateway.metrology.errors import MetrologyError
 from meter_gateway.parameters import load_public_key
@@ -110,6 +111,13 @@ def propose(
     sets = applied_sets(store.database, event.fields[f.METER])
     if not sets:
         raise Told("channel.no_parameters")
+    number = event.fields[cm.CHANNEL]
+    then = signed_readings(
+        store, event.fields[f.METER], number, event.fields[cm.START_MS], event.fields[cm.END_MS]
+    ).channel
+    now, _ = declared_last(store, event.fields[f.METER], number)
+    if now.conversion != then.conversion:
+        raise Told("compare.adjusted_since", run=event.run, channel=number)
     before = messages.decode(t.PARAMETER_SET, cose.split(sets[-1]).payload)
     try:
         after = adjustment.adjusted(before, event)
@@ -117,7 +125,7 @@ def propose(
     except MetrologyError as error:
         raise Told("compare.no_factor", run=event.run, problem=str(error)) from None
     replace_file(out, adjustment.as_file(after, _key_files(settings, out)).encode())
-    told = {"path": out, "factor": f"{factor:.6f}", "channel": event.fields[cm.CHANNEL]}
+    told = {"path": out, "factor": f"{factor:.6f}", "channel": number}
     term.print(term.say("compare.did_propose", **told))
     if not proportional:
         term.print(term.say("compare.not_proportional"))

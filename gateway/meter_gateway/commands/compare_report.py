@@ -20,7 +20,7 @@ from meter_gateway.in_situ.again import differences
 from meter_gateway.in_situ.comparison_folder import event_named, folder_of
 from meter_gateway.texts import Told
 from meter_gateway.traceability import load_trust
-from meter_gateway.traceability.comparison import open_raw
+from meter_gateway.traceability.comparison import counterparts, open_raw
 from meter_gateway.traceability.dcc.safe_xml import parse
 from meter_gateway.traceability.dcc.schema import validate
 from meter_gateway.traceability.dcc.signature import open_signed
@@ -39,6 +39,8 @@ def list_comparisons(ctx: typer.Context, config: ConfigOption = None) -> None:
     """Show every finished comparison and check, in the order of their ends."""
     term, settings = terminal(ctx), configured(config)
     say = term.say
+    events = load_events(settings)
+    related = counterparts(events)
     rows = [
         (
             each.run,
@@ -48,13 +50,14 @@ def list_comparisons(ctx: typer.Context, config: ConfigOption = None) -> None:
             str(each.fields[cm.CHANNEL]),
             each.fields[cm.REFERENCE][cm.REFERENCE_SERIAL],
             say(f"compare.outcome_{each.outcome.value}"),
+            related[each.run].run if each.run in related else "",
         )
-        for each in load_events(settings)
+        for each in events
     ]
     if not rows:
         term.print(say("compare.none"))
         return
-    term.table(("run", "time", "kind", "instrument", "channel", "reference", "outcome"), rows)
+    term.table(("run", "time", "kind", "instrument", "channel", "reference", "outcome", "counterpart"), rows)
 
 
 def show(
@@ -70,6 +73,11 @@ def show(
     event = event_named(settings, run)
     raw = open_raw(event, folder_of(settings))
     print_event(term, event.fields)
+    other = counterparts(load_events(settings)).get(event.run)
+    if other is not None:
+        outcome = term.say(f"compare.outcome_{other.outcome.value}")
+        label = "as_found" if event.kind == cm.AS_LEFT else "as_left"
+        term.line(label, f"{other.run}, {time_text(other.end_ms)}, {outcome}")
     counts = {"channel": len(raw[cm.RAW_CHANNEL]), "reference": len(raw[cm.RAW_REFERENCE])}
     term.print(term.say("compare.raw", **counts, digest=event.fields[cm.RAW_DIGEST].hex()))
     if not again:

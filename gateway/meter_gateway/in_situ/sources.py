@@ -46,7 +46,7 @@ def signed_readings(store: Store, thumbprint: bytes, number: int, from_ms: int, 
         declared = None if parameters is None else next((c for c in parameters.channels if c.id == number), None)
         if declared is None or parameters is None:
             continue
-        if known is not None and declared.scale != known.scale:
+        if known is not None and declared.conversion != known.conversion:
             raise Told("compare.parameters_changed", channel=number)
         known, channels = declared, {each.id: each for each in parameters.channels}
         fields = stored.verified().fields

@@ -71,6 +71,23 @@ class Comparison:
         return (found[f.METER], found[cm.CHANNEL], found[cm.SERIAL]) == (thumbprint, channel, serial)
 
 
+def counterparts(comparisons: Iterable[Comparison]) -> dict[str, Comparison]:
+    """By run: of an as-left run what had been found last before it, and of that run the last as-left one.
+
+    They are in the order of their ends, as `load_comparisons` gives them. It is the channel that was adjusted, and
+    may be with another instrument: an exchange has both runs, too.
+    """
+    found: dict[tuple[bytes, int], Comparison] = {}
+    related: dict[str, Comparison] = {}
+    for each in comparisons:
+        place = each.fields[f.METER], each.fields[cm.CHANNEL]
+        if each.kind == cm.AS_LEFT and place in found:
+            related[each.run], related[found[place].run] = found[place], each
+        elif each.kind in (cm.AS_FOUND, cm.ROUTINE):
+            found[place] = each
+    return related
+
+
 def open_event(raw: bytes, keys: AuthorityKeys) -> Comparison:
     """The event, if it verifies under one of the keys.
 

@@ -31,6 +31,9 @@ class Channel:
     scale: tuple[int | str | None, ...]
     """What a register's total depends on: a total is comparable only with one of the same scale."""
 
+    conversion: tuple[int | str | None, ...]
+    """All that makes the instrument's number a reading: the scale, and the indication's row of a register map."""
+
 
 @dataclass(frozen=True, slots=True)
 class ParameterSet:
@@ -81,7 +84,13 @@ def _channel(entry: Fields, instrument: Fields) -> Channel:
         operating_point=entry[f.CHANNEL_OPERATING_POINT],
         extremes=entry[f.CHANNEL_EXTREMES],
         scale=scale,
+        conversion=(*scale, *_row(instrument, entry[f.CHANNEL_INDICATION])),
     )
+
+
+def _row(instrument: Fields, indication: str) -> list[int | str]:
+    """Of the driver's options (docs/register-maps.md); none where its registers are not data."""
+    return next((row for row in instrument[f.INSTRUMENT_OPTIONS] or () if row[:1] == [indication]), [])
 
 
 def is_authorised(raw: bytes, thumbprint: bytes, authorities: AuthorityKeys) -> bool:

@@ -17,9 +17,10 @@ from meter_gateway.texts import Told
 from meter_gateway.traceability.binding import load_bindings
 from meter_gateway.traceability.check_plan import DAY_MS
 from meter_gateway.traceability.comparison import Comparison
+from meter_gateway.traceability.parameters import decode
 from meter_protocol import fields as f
 from meter_protocol import types as t
-from meter_tools.simulated_meter import SimulatedMeter
+from meter_tools.simulated_meter import AUTHORITY, SimulatedMeter
 
 
 def entry(day: int, share: float, *, is_start: bool = False) -> Found:
@@ -120,6 +121,19 @@ def test_a_register_map_s_multiplier_takes_the_error_out(half_a_percent_high: Co
     assert (row[6], row[7]) == (0, 10_000_000_000), "the range stays what it is"
     # What the same register means now, over what it meant.
     assert Fraction(row[9], 1000 * ROW[9]) == pytest.approx(factor, rel=1e-7)
+
+
+def test_another_multiplier_is_another_conversion_and_not_another_scale() -> None:
+    """No run may mix readings of both, and no factor found with the one is applied to the other."""
+    header = {f.VERSION: 1, f.TIME_MS: 0, f.CLOCK_STATUS: f.CLOCK_UNKNOWN, f.CLOCK_UNCERTAINTY_MS: None}
+    before, same, after, other = (
+        decode(AUTHORITY.seal(t.PARAMETER_SET, header | parameters(rows=rows)))
+        for rows in ([ROW], [ROW], [[*ROW[:-1], 9800]], [ROW, ["serial", 3, 10, "text2"]])
+    )
+    (channel,) = before.channels
+    assert channel == same.channels[0] == other.channels[0]
+    assert channel.scale == after.channels[0].scale
+    assert channel.conversion != after.channels[0].conversion
 
 
 def test_a_large_ratio_takes_it_out_and_a_small_one_cannot(half_a_percent_high: Comparison) -> None:

@@ -9,9 +9,10 @@ import pytest
 
 from meter_gateway.traceability.calibration import END_MS
 from meter_gateway.traceability.check_plan import DAY_MS, Drift, Plan, ZeroSpan
-from meter_gateway.traceability.comparison import Comparison
+from meter_gateway.traceability.comparison import Comparison, counterparts
 from meter_gateway.traceability.comparison_facts import Period, periods
 from meter_protocol import comparison as cm
+from meter_protocol import fields as f
 
 FROM = 1_767_225_600_000
 PASSED, FAILED, INCONCLUSIVE = cm.PASSED, cm.FAILED, cm.INCONCLUSIVE
@@ -21,12 +22,16 @@ def day(number: float) -> int:
     return FROM + round(number * DAY_MS)
 
 
-def run(at_day: float, outcome: int = PASSED, kind: int = cm.ROUTINE, error: int = 0) -> Comparison:
+def run(
+    at_day: float, outcome: int = PASSED, kind: int = cm.ROUTINE, error: int = 0, channel: int = 1
+) -> Comparison:
     """`error` in hundredths of the MPE."""
     point = {cm.POINT_ERROR: error, cm.POINT_MPE: 100}
     fields = {
         cm.RUN: round(at_day * 100).to_bytes(8, "big"),
         cm.KIND: kind,
+        f.METER: bytes(32),
+        cm.CHANNEL: channel,
         cm.END_MS: day(at_day),
         cm.OUTCOME: outcome,
         cm.POINTS: [point],
@@ -201,3 +206,19 @@ def test_a_period_touches_what_is_partly_in_it() -> None:
 def test_nothing_is_said_about_a_time_in_which_another_instrument_was_there() -> None:
     runs = [run(10), run(20, FAILED)]
     assert periods(runs, None, day(12), day(15)) == (Period("suspect_since_comparison", day(12), day(15)),)
+
+
+def test_what_was_found_and_what_was_left_belong_together() -> None:
+    """The second as-left run is of the same adjustment, tried again; a check and another channel are of none."""
+    found_1, left_1, left_2 = run(1, FAILED, cm.AS_FOUND), run(2, FAILED, cm.AS_LEFT), run(3, PASSED, cm.AS_LEFT)
+    other, check = run(4, FAILED, cm.AS_FOUND, channel=2), run(5, FAILED, cm.ZERO)
+    routine, left_3 = run(6, FAILED, cm.ROUTINE), run(7, PASSED, cm.AS_LEFT)
+    early = run(0, PASSED, cm.AS_LEFT)
+    related = counterparts([early, found_1, left_1, left_2, other, check, routine, left_3])
+    assert {name: each.run for name, each in related.items()} == {
+        found_1.run: left_2.run,
+        left_1.run: found_1.run,
+        left_2.run: found_1.run,
+        routine.run: left_3.run,
+        left_3.run: routine.run,
+    }

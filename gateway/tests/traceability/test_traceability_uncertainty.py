@@ -38,12 +38,23 @@ def points(*given: tuple[str, str, str]) -> tuple[c.Point, ...]:
 ENERGY_RESULT = replace(
     calibration_result("active_energy_import"), points=points(("100", "0.1", "0.04"), ("300", "0.3", "0.08"))
 )
-POWER = Channel(2, POWER_QUANTITY, f.CHANNEL_MEAN, 2, 1, "s", operating_point=None, extremes=False, scale=())
+POWER = Channel(
+    2, POWER_QUANTITY, f.CHANNEL_MEAN, 2, 1, "s", operating_point=None, extremes=False, scale=(), conversion=()
+)
 
 
 def register(operating_point: int | None = None, ratio: int = 40) -> Channel:
     return Channel(
-        1, ENERGY_QUANTITY, f.CHANNEL_REGISTER, 0, ratio, "s", operating_point, extremes=False, scale=()
+        1,
+        ENERGY_QUANTITY,
+        f.CHANNEL_REGISTER,
+        0,
+        ratio,
+        "s",
+        operating_point,
+        extremes=False,
+        scale=(),
+        conversion=(),
     )
 
 
