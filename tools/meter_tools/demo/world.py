@@ -63,9 +63,7 @@ class World:
 
     def start_instruments(self) -> Process:
         config = self.folder / "instruments.json"
-        config.write_text(
-            json.dumps(documents.simulator(self.scene, self.instrument_port, self.clock_file), indent=1)
-        )
+        config.write_text(json.dumps(self.simulator(), indent=1))
         self.instruments = self._keep(
             Process(
                 "instruments",
@@ -136,7 +134,10 @@ class World:
             )
         return done.stdout
 
-    # The way between meter and gateway; another world may have another
+    # The instruments, and the way between meter and gateway; another world may have others
+
+    def simulator(self) -> dict[str, Any]:
+        return documents.simulator(self.scene, self.instrument_port, self.clock_file)
 
     def listener(self) -> str:
         return f'type = "mqtt"\nhost = "127.0.0.1"\nport = {self.broker_port}'
