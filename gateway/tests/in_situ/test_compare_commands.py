@@ -226,3 +226,16 @@ def test_a_line_that_is_no_reading_is_named(plant: Plant, line: str) -> None:
     done = plant.gateway.command("compare", *words, "--config", plant.gateway.config)
     assert "line 3 is neither" in done.stderr
     assert not (plant.gateway.state / "comparisons").exists()
+
+
+def test_a_run_of_more_than_an_event_holds_is_one_line_and_goes_on(plant: Plant) -> None:
+    plant.measure(4097)
+    plant.ask(
+        "compare", "start", "M-1", str(POWER), "--person", "N. N.", "--from", "2026-01-01T00:00:00Z",
+        "--reference-meter", "R-1", "--reference-channel", str(POWER),
+    )  # fmt: skip
+    done = plant.gateway.command("compare", "finish", "--config", plant.gateway.config)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
+    assert "does not fit into an event: at most 4096 pairs" in done.stderr
+    assert plant.events() == []
+    assert "4096 pairs used" in plant.ask("compare", "status")
