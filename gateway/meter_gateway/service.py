@@ -179,7 +179,8 @@ class Service:
         self._references = References(
             state_dir.comparisons_dir(config), self._witnesses.bus, self._call, self._now_ms
         )
-        self._comparisons_ns = _changed_ns(config.comparisons.folder)
+        self._comparisons = config.comparisons.folder
+        self._comparisons_ns = _changed_ns(self._comparisons)
         self._status = status.Status(started_ms=_host_ms())
         self._reload = asyncio.Event()
 
@@ -272,7 +273,7 @@ class Service:
 
     def _reload_for_comparisons(self) -> None:
         """A comparison that another process has sealed counts from now on, without anybody's asking."""
-        changed_ns = _changed_ns(self._config.comparisons.folder)
+        changed_ns = _changed_ns(self._comparisons)
         if changed_ns != self._comparisons_ns:
             self._comparisons_ns = changed_ns
             self._reload.set()
@@ -324,6 +325,7 @@ class Service:
             self._ingest.trust, self._ingest.judge = trust, scheme.judge
             self._upkeep.renew(trust, scheme)
             self._witnesses.reload(config)
+            self._comparisons = config.comparisons.folder
             _log.info("certificates, bindings, authorities and scheme are loaded anew")
 
     async def _call(self, function: Callable[..., Result], *arguments: Any) -> Result:

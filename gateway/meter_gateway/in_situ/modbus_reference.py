@@ -4,8 +4,8 @@ It is at a TCP address of its own, or on a bus of the configuration: a serial li
 may be. That is the one that witnessed meters read their instruments on, since a line has one who asks. It is read
 as the instruments of witnessed meters are (witness.instrument_reader), and its register map says what is meant. An
 instrument that does not answer, answers nonsense, is out of its range, says by a condition of its map that it is
-not fit, or has another serial number than the reference gives no reading then: a gap, which the comparison does not
-cover.
+not fit, or has another serial number than the reference gives no reading then: a gap, which the comparison does
+not cover.
 """
 
 import asyncio

@@ -2,6 +2,7 @@
 
 import asyncio
 import shutil
+import signal
 from collections.abc import Awaitable, Callable
 
 from plant import Plant, channels
@@ -66,3 +67,20 @@ async def test_judging_again_gives_what_ingest_would_have_given(plant: Plant) ->
     assert plant.codes() == judged_again
     assert any("suspect_since_comparison" in found for found in judged_again.values())
     assert any("comparison_missing" in found for found in judged_again.values())
+
+
+async def test_a_folder_of_comparisons_that_came_with_a_reload_is_watched(plant: Plant, until: Until) -> None:
+    config = plant.gateway.config
+    told, without = config.read_text(), config.read_text().replace("[comparisons]\nfolder = 'comparisons'\n", "")
+    assert told != without
+    config.write_text(without)
+    plant.measure(10, shift_mw=15_000)
+    plant.gateway.start()
+    config.write_text(told)
+    plant.gateway.process.send_signal(signal.SIGHUP)
+    await until(lambda: "loaded anew" in plant.gateway.log.read_text())
+    failed = await asyncio.to_thread(plant.compare)
+    assert failed.outcome is Outcome.FAILED
+    await until(lambda: plant.gateway.status()["counts"]["revised"] >= 10)
+    assert plant.gateway.stop() == 0
+    assert all("suspect_since_comparison" in found for found in plant.codes().values())
