@@ -39,9 +39,10 @@ def walk(
 
 
 def applied_sets(database: Database, thumbprint: bytes) -> list[bytes]:
-    """The sealed parameter set in force at the end of each of a meter's chains."""
+    """The sealed parameter set in force at the end of each of a meter's chains, the newest chain last."""
     rows = database.query(
-        "SELECT state FROM chain JOIN meter ON meter.id = chain.meter WHERE thumbprint = ? AND state IS NOT NULL",
+        "SELECT state FROM chain JOIN meter ON meter.id = chain.meter WHERE thumbprint = ? AND state IS NOT NULL "
+        "ORDER BY chain.id",
         (thumbprint,),
     )
     sets = (ChainState.loads(state).parameter_set for (state,) in rows)

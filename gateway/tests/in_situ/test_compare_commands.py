@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from plant import ENERGY, POWER, Plant
+from plant import ENERGY, POWER, Plant, channels
 
 from meter_gateway.config import load_config
 from meter_gateway.in_situ.run_state import Runs
@@ -16,7 +16,7 @@ from meter_gateway.traceability.trust import comparison_keys
 from meter_gateway.validated_toml import ConfigError
 from meter_protocol import comparison as cm
 from meter_protocol import fields as f
-from meter_tools.simulated_meter import INTERVAL_MS, START_MS
+from meter_tools.simulated_meter import INTERVAL_MS, START_MS, SimulatedMeter
 
 
 def test_a_meter_beside_a_reference_meter_passes(plant: Plant) -> None:
@@ -239,3 +239,14 @@ def test_a_run_of_more_than_an_event_holds_is_one_line_and_goes_on(plant: Plant)
     assert "does not fit into an event: at most 4096 pairs" in done.stderr
     assert plant.events() == []
     assert "4096 pairs used" in plant.ask("compare", "status")
+
+
+def test_the_last_set_is_the_newest_chain_s_whatever_its_epoch_is_called(plant: Plant) -> None:
+    meter = SimulatedMeter("E-1", channels(0))
+    meter.epoch = b"\xff" * 8
+    plant.gateway.enrol(meter)
+    plant.gateway.fill(*meter.begin())
+    meter.open_epoch()
+    meter.epoch, meter.channels = bytes(8), [*channels(0), *channels(0)]
+    plant.gateway.fill(*meter.begin())
+    plant.ask("compare", "start", "E-1", "3", "--person", "N. N.", "--certificate", "REF", "--mpe-percent", "1")
