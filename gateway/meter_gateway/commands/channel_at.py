@@ -17,6 +17,7 @@ from meter_gateway.traceability import calibration, load_trust, parameters
 from meter_gateway.traceability.calibration import Bound
 from meter_gateway.traceability.parameters import Channel, ParameterSet
 from meter_gateway.traceability.trust import Trust
+from meter_protocol import types as t
 from meter_protocol.quantities import Quantity
 
 MeterArgument = Annotated[str, typer.Argument(help="serial number or thumbprint", metavar="METER")]
@@ -64,6 +65,15 @@ def ask(settings: GatewayConfig, meter: str, at: str | None) -> Asked:
     trust, store = load_trust(settings), existing_store(settings)
     thumbprint = find_meter(store.registry.meters(), meter).key.thumbprint
     return Asked(trust, store, thumbprint, time.time_ns() // 1_000_000 if at is None else time_option(at))
+
+
+def declared_at(store: Store, thumbprint: bytes, number: int, at_ms: int) -> tuple[Channel, Quantity]:
+    """By the set under which the last readings until then were sealed."""
+    last = store.archive.messages(thumbprint, to_ms=at_ms + 1, types=(t.READINGS,), limit=1, newest_first=True)
+    found = ParameterHistory(store.archive).at(last[0]) if last else None
+    if found is None:
+        raise Told("channel.no_parameters")
+    return declared(found, number)
 
 
 def declared_last(store: Store, thumbprint: bytes, number: int) -> tuple[Channel, Quantity]:

@@ -9,7 +9,7 @@ import typer
 
 from meter_gateway.certificate_folder import add_binding, replace_file
 from meter_gateway.commands.certificate import moment_of
-from meter_gateway.commands.channel_at import ChannelArgument, MeterArgument, declared_last
+from meter_gateway.commands.channel_at import ChannelArgument, MeterArgument, declared_at, declared_last
 from meter_gateway.commands.compare_report import RunArgument
 from meter_gateway.commands.readings import find_meter
 from meter_gateway.commands.terminal import ConfigOption, configured, existing_store, terminal
@@ -18,7 +18,6 @@ from meter_gateway.history import applied_sets
 from meter_gateway.in_situ import adjustment
 from meter_gateway.in_situ.comparison_folder import event_named
 from meter_gateway.in_situ.interval import Found, history_of, proposals
-from meter_gateway.in_situ.sources import signed_readings
 from meter_gateway.key_files import public_path
 from meter_gateway.metrology.errors import MetrologyError
 from meter_gateway.parameters import load_public_key
@@ -112,9 +111,7 @@ def propose(
     if not sets:
         raise Told("channel.no_parameters")
     number = event.fields[cm.CHANNEL]
-    then = signed_readings(
-        store, event.fields[f.METER], number, event.fields[cm.START_MS], event.fields[cm.END_MS]
-    ).channel
+    then, _ = declared_at(store, event.fields[f.METER], number, event.end_ms)
     now, _ = declared_last(store, event.fields[f.METER], number)
     if now.conversion != then.conversion:
         raise Told("compare.adjusted_since", run=event.run, channel=number)

@@ -214,3 +214,21 @@ def test_an_interval_is_proposed_and_nothing_is_changed(plant: Plant) -> None:
     other = plant.gateway.command("compare", "show", event.run, "--again", "--config", plant.gateway.config)
     assert other.returncode == 1
     assert "come out otherwise: points" in other.stdout
+
+
+def test_nothing_is_proposed_from_a_run_before_an_adjustment(plant: Plant) -> None:
+    """Its factor would be applied twice. A set that scales the channel as before changes nothing."""
+    plant.measure(20, shift_mw=15_000)
+    run, out = plant.compare().run, plant.gateway.folder / "set.toml"
+
+    def refused() -> str:
+        done = plant.gateway.command("compare", "propose", run, "--out", out, "--config", plant.gateway.config)
+        assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+        return done.stderr
+
+    plant.gateway.fill(plant.meter.parameters())
+    assert "no field that fine" in refused()
+    plant.meter.channels = [each._replace(exponent=each.exponent - 1) for each in plant.meter.channels]
+    plant.gateway.fill(plant.meter.parameters())
+    assert "another parameter set scaled it anew" in refused()
+    assert not out.exists()
