@@ -3,6 +3,7 @@
 from io import BytesIO
 from pathlib import Path
 
+import chinese_font
 import pytest
 from PIL import Image
 
@@ -51,19 +52,25 @@ def test_without_a_chinese_font_svg_is_written_and_the_caller_is_told(
     assert picture_file.write(tmp_path / "b.png", ENGLISH)[1]
 
 
-@pytest.mark.skipif(not picture_file.chinese_fonts(), reason="no font of this computer has Chinese letters")
-def test_chinese_letters_are_drawn(tmp_path: Path) -> None:
-    written, is_as_asked = picture_file.write(tmp_path / "a.png", CHINESE)
-    assert is_as_asked
+@pytest.fixture
+def chinese(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A computer on which one font has Chinese letters, and nothing else is installed."""
+    fonts = tmp_path / "fonts"
+    fonts.mkdir()
+    chinese_font.install(fonts, "碳计量")
+    monkeypatch.setattr(picture_file, "_FOLDERS", (fonts,))
+
+
+def test_chinese_letters_are_drawn(tmp_path: Path, chinese: None) -> None:
+    assert picture_file.write(tmp_path / "a.png", CHINESE) == (tmp_path / "a.png", True)
+    assert (tmp_path / "a.png").read_bytes() == picture_file.png(CHINESE)
     assert darkness(CHINESE) > 150
     # Three letters of which each is another, and not three times the sign for what is missing.
     letters = [svg.document(20, 20, "", [svg.text(4, 15, letter)]) for letter in "碳计量"]
     assert len({picture_file.png(each) for each in letters}) == 3
-    assert written.suffix == ".png"
 
 
-@pytest.mark.skipif(not picture_file.chinese_fonts(), reason="no font of this computer has Chinese letters")
-def test_a_sign_that_the_chinese_font_lacks_takes_no_letter_away() -> None:
+def test_a_sign_that_the_chinese_font_lacks_takes_no_letter_away(chinese: None) -> None:
     """Seen on a drawing: one such sign in a line, and every letter of the line was a box."""
 
     def drawn(said: str) -> bytes:
