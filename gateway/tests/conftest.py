@@ -1,14 +1,18 @@
-"""Fixtures of the gateway's tests: real brokers on ports of their own, and patience."""
+"""Fixtures of the gateway's tests: real brokers on ports of their own, and patience.
+
+This folder is on the path, so that all its tests share `papers.py`.
+"""
 
 import asyncio
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,6 +28,7 @@ from meter_gateway.policy import load_scheme
 from meter_gateway.sealing import Sealer, load_sealers
 from meter_gateway.store import Store
 from meter_gateway.traceability import load_trust
+from meter_gateway.validated_toml import ConfigError
 from meter_gateway.verify import Key, KeyRing, verify
 from meter_gateway.workers import Inline
 from meter_protocol import cose, framing
@@ -31,6 +36,8 @@ from meter_protocol import fields as f
 from meter_protocol import types as t
 from meter_tools.simulated_meter import AUTHORITY, SimulatedMeter
 from meter_tools.simulated_update import UPDATE_AUTHORITY
+
+sys.path.insert(0, str(Path(__file__).parent))
 
 PATIENCE_S = 60
 """On a busy computer; nothing takes so long by itself."""
@@ -100,6 +107,28 @@ def until() -> Until:
                 await asyncio.sleep(0.01)
 
     return wait
+
+
+Refusal = Callable[[Callable[[Path], object], str, str, str], str]
+
+
+@pytest.fixture
+def refusal(tmp_path: Path) -> Refusal:
+    """What is said of a file with one mistake: one line of file, place and remedy; here without the file."""
+
+    def say(load: Callable[[Path], object], text: str, old: str, new: str) -> str:
+        assert old in text
+        path = tmp_path / "changed.toml"
+        path.write_text(text.replace(old, new, 1), encoding="utf-8")
+        with pytest.raises(ConfigError) as error:
+            load(path)
+        line = str(error.value)
+        assert line.startswith(f"{path}: ")
+        assert "\n" not in line
+        assert re.search(r"; \S", line), "no remedy"
+        return line.removeprefix(f"{path}: ")
+
+    return say
 
 
 CARBONMETER = Path(sys.executable).parent / "carbonmeter"
@@ -194,6 +223,15 @@ class Gateway:
         done = self.command(*arguments, "--config", self.config)
         assert done.returncode == 0, done.stderr
         return done.stdout
+
+    def rest_on(self, certificates: Iterable[str], bindings: Iterable[str], more: str = "") -> None:
+        """What verdicts rest on, as text (papers.py), and `more` keys of [traceability]."""
+        for number, text in enumerate(certificates):
+            (self.folder / f"{number}.certificate.toml").write_text(text, encoding="utf-8")
+        (self.folder / "bindings.toml").write_text("".join(bindings))
+        with self.config.open("a") as file:
+            file.write('\n[traceability]\ncertificates = ["*.certificate.toml"]\nbindings = ["bindings.toml"]\n')
+            file.write(more)
 
     def enrol(self, meter: SimulatedMeter) -> None:
         """As an engineer who was given the identity as a file, without taking a message of the chain away."""

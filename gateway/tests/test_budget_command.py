@@ -6,6 +6,7 @@ import math
 import re
 from decimal import Decimal
 
+import papers
 import pytest
 
 from meter_gateway.store import Store
@@ -13,30 +14,13 @@ from meter_protocol import fields as f
 from meter_protocol import types as t
 from meter_tools.simulated_meter import SimulatedMeter
 
-CERTIFICATE = """
-id = "JL-1"
-calibrated = 2025-12-01
-due = 2026-12-31
-due_source = "owner"
-[laboratory]
-name = "City Laboratory"
-[[result]]
-type = "calibration"
-quantity = "active_energy_import"
-error_unit = "%"
-instrument = { manufacturer = "x", model = "y", serial = "SN-1 power" }
-axis = { quantity = "active_power", unit = "kW" }
-point = [{ reference = 100, error = 0.1, U = 0.2, k = 2 }, { reference = 700, error = 0.1, U = 0.2, k = 2 }]
-[[result]]
-type = "calibration"
-quantity = "voltage"
-error_unit = "V"
-instrument = { manufacturer = "x", model = "y", serial = "SN-1 power" }
-axis = { quantity = "voltage", unit = "V" }
-point = [{ reference = 300, error = 0.5, U = 1, k = 2 }, { reference = 400, error = 0.5, U = 1, k = 2 }]
-"""
-
-
+CERTIFICATE = papers.certificate(
+    "JL-1",
+    papers.calibration("active_energy_import", "SN-1 power", 100, 700, errors=(0.1, 0.1), u=0.2),
+    papers.calibration(
+        "voltage", "SN-1 power", 300, 400, axis=("voltage", "V"), error_unit="V", errors=(0.5, 0.5), u=1
+    ),
+)
 TERMS = """
 target = { U = 0.5, unit = "%" }
 [[binding.contribution]]
@@ -58,16 +42,8 @@ stated_by = "comparison of 2026-01-10"
 @pytest.fixture
 def budgeted(gateway):
     meter = SimulatedMeter("SN-1")
-    (gateway.folder / "own.toml").write_text(CERTIFICATE)
-    (gateway.folder / "bindings.toml").write_text(
-        "".join(
-            f"[[binding]]\nmeter = '{meter.thumbprint.hex()}'\nchannel = {channel}\nserial = 'SN-1 power'\n"
-            "certificates = ['JL-1']\nfrom = 2025-12-01T00:00:00Z\n" + (TERMS if channel == 1 else "")
-            for channel in (1, 5)
-        )
-    )
-    with gateway.config.open("a") as file:
-        file.write("\n[traceability]\ncertificates = ['own.toml']\nbindings = ['bindings.toml']\n")
+    bindings = [papers.binding(meter, 1, "JL-1") + TERMS, papers.binding(meter, 5, "JL-1")]
+    gateway.rest_on([CERTIFICATE], bindings)
     gateway.enrol(meter)
     gateway.fill(*meter.begin(), meter.readings(), meter.readings())
     return gateway

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import papers
 import pytest
 from typer.testing import CliRunner
 
@@ -26,6 +27,10 @@ from small_dcc import VOLTAGES, dcc_xml, expanded_unc, item, table, xml_list
 
 METER = "ab" * 32
 Run = Callable[..., tuple[int, str]]
+
+GAS = papers.gas_certificate(
+    "GBW-E-2026-0815", papers.component(minimum_pressure_kpa=1000), calibrated="2026-03-02", due="2027-03-01"
+)
 
 PAPER = """id = "JD-2026-00077"
 calibrated = 2026-02-01
@@ -362,24 +367,3 @@ def test_a_reference_gas_is_imported_listed_shown_and_ended(site: Site) -> None:
     assert code == 0
     (gas,) = site.trust().register
     assert [end.kind.value for end in gas.ends] == ["withdrawn"]
-
-
-GAS = """
-id = "GBW-E-2026-0815"
-calibrated = 2026-03-02
-due = 2027-03-01
-due_source = "producer"
-[laboratory]
-name = "Gas Reference Materials Ltd."
-accreditation = "ISO 17034, CNAS RM0000"
-[[result]]
-type = "reference_gas"
-cylinder = "D123456"
-quantity = "co2_fraction"
-unit = "%"
-amount_fraction = 12.03
-U = 0.06
-k = 2
-balance_gas = "nitrogen"
-minimum_pressure_kpa = 1000
-"""

@@ -2,67 +2,32 @@
 
 from xml.etree import ElementTree as ET
 
+import papers
 import pytest
 
 from meter_tools.simulated_meter import SimulatedMeter
 
-CERTIFICATE = """
-id = "{identifier}"
-calibrated = {calibrated}
-due = 2026-12-31
-due_source = "owner"
-{more}
-[laboratory]
-name = "{laboratory}"
-[[result]]
-type = "calibration"
-quantity = "active_energy_import"
-error_unit = "%"
-instrument = {{ manufacturer = "x", model = "y", serial = "{serial}" }}
-axis = {{ quantity = "active_power", unit = "kW" }}
-point = [{{ reference = 1, error = 0.1, U = {u}, k = 2 }}, {{ reference = 700, error = 0.2, U = {u}, k = 2 }}]
-{equipment}
-"""
-EQUIPMENT = """
-[[equipment]]
-name = "{name}"
-serial = "{serial}"
-certificate = "{certificate}"
-"""
 
-
-def certificate(identifier: str, calibrated: str, serial: str, u: str, laboratory: str, above=()) -> str:
-    equipment = "".join(EQUIPMENT.format(name=n, serial=s, certificate=i) for n, s, i in above)
-    return CERTIFICATE.format(
-        identifier=identifier, calibrated=calibrated, serial=serial, u=u, laboratory=laboratory, more="",
-        equipment=equipment,
-    )  # fmt: skip
+def certificate(identifier: str, calibrated: str, serial: str, u: float, laboratory: str, *standards) -> str:
+    result = papers.calibration("active_energy_import", serial, 1, 700, errors=(0.1, 0.2), u=u)
+    return papers.certificate(
+        identifier, result, calibrated=calibrated, laboratory=laboratory, standards=standards
+    )
 
 
 @pytest.fixture
 def traced(gateway):
     """A meter whose energy channel is calibrated with a standard of the national institute."""
     meter = SimulatedMeter("SN-1")
-    texts = {
-        "own": certificate(
-            "JL-1", "2026-01-01", "SN-1 power", "0.3", "City Laboratory", [("working standard", "W-7", "W-CERT")]
+    certificates = (
+        certificate(
+            "JL-1", "2026-01-01", "SN-1 power", 0.3, "City Laboratory", ("working standard", "W-7", "W-CERT")
         ),
-        "working": certificate(
-            "W-CERT", "2025-06-01", "W-7", "0.05", "Provincial <Institute>", [("primary", "P-1", "P-CERT")]
-        ),
-        "primary": certificate("P-CERT", "2025-01-01", "P-1", "0.01", "National Institute"),
-    }
-    for name, text in texts.items():
-        (gateway.folder / f"{name}.cert.toml").write_text(text)
-    (gateway.folder / "bindings.toml").write_text(
-        f"[[binding]]\nmeter = '{meter.thumbprint.hex()}'\nchannel = 1\nserial = 'SN-1 power'\n"
-        "certificates = ['JL-1']\nfrom = 2025-12-01T00:00:00Z\n"
+        certificate("W-CERT", "2025-06-01", "W-7", 0.05, "Provincial <Institute>", ("primary", "P-1", "P-CERT")),
+        certificate("P-CERT", "2025-01-01", "P-1", 0.01, "National Institute"),
     )
-    with gateway.config.open("a") as file:
-        file.write(
-            "\n[traceability]\ncertificates = ['*.cert.toml']\nbindings = ['bindings.toml']\n"
-            "national_institutes = ['National Institute']\n"
-        )
+    institutes = "national_institutes = ['National Institute']\n"
+    gateway.rest_on(certificates, [papers.binding(meter, 1, "JL-1")], institutes)
     gateway.enrol(meter)
     gateway.fill(*meter.begin(), meter.readings())
     return gateway
@@ -95,7 +60,7 @@ def test_the_drawing_is_well_formed_and_says_the_same(traced) -> None:
 
 
 def test_a_broken_chain_is_told_with_its_weakest_link_and_exit_code_1(traced) -> None:
-    (traced.folder / "primary.cert.toml").unlink()
+    (traced.folder / "2.certificate.toml").unlink()
     done = traced.command("trace", "SN-1", "1", *AT, "--config", traced.config)
     assert done.returncode == 1
     assert "its certificate is not held" in done.stdout

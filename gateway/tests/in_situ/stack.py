@@ -4,28 +4,17 @@ import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+import papers
 from plant import Plant, calibration, certificate
 
 from meter_tools.simulated_meter import INTERVAL_MS, Channel
 
 CO2 = 1
-COMPONENT = """
-[[result]]
-type = "reference_gas"
-cylinder = "{cylinder}"
-quantity = "{quantity}"
-unit = "%"
-amount_fraction = {fraction}
-U = {U}
-k = 3
-balance_gas = "nitrogen"
-"""
 PERSON = ("--person", "N. N.")
 
 
 def component(**change: object) -> str:
-    said = {"cylinder": "D1", "quantity": "co2_fraction", "fraction": 12.03, "U": 0.06} | change
-    return COMPONENT.format(**said)
+    return papers.component(**{"cylinder": "D1", "k": 3} | change)
 
 
 def showing(ppm: int) -> list[Channel]:

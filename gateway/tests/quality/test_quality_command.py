@@ -3,6 +3,7 @@
 import csv
 from xml.etree import ElementTree as ET
 
+import papers
 import pytest
 
 from meter_gateway.config import load_config
@@ -191,21 +192,9 @@ def test_a_year_of_readings_is_a_few_numbers(filled, meter) -> None:
     store.close()
 
 
-CERTIFICATE = """
-id = "V-1"
-calibrated = 2025-12-01
-due = 2026-12-31
-due_source = "owner"
-[laboratory]
-name = "City Laboratory"
-[[result]]
-type = "calibration"
-quantity = "voltage"
-error_unit = "V"
-instrument = { manufacturer = "x", model = "y", serial = "SN-1 power" }
-axis = { quantity = "voltage", unit = "V" }
-point = [{ reference = 200, error = 0, U = 1, k = 2 }, { reference = 300, error = 0, U = 1, k = 2 }]
-"""
+CERTIFICATE = papers.certificate(
+    "V-1", papers.calibration("voltage", "SN-1 power", 200, 300, axis=("voltage", "V"), error_unit="V", u=1)
+)
 TARGET = """
 [[uncertainty_target]]
 quantities = ["voltage", "frequency"]
@@ -219,13 +208,7 @@ tag = "M"
 def test_readings_within_the_scheme_s_uncertainty_target(filled, meter, tmp_path, percent, within) -> None:
     """U is 1 V of 230 V, 0.43 %. The frequency has a target and no certificate: it states nothing."""
     (filled.folder / "plant.toml").write_text(SCHEME + TARGET.format(percent=percent), encoding="utf-8")
-    (filled.folder / "own.toml").write_text(CERTIFICATE)
-    (filled.folder / "bindings.toml").write_text(
-        f"[[binding]]\nmeter = '{meter.thumbprint.hex()}'\nchannel = 5\nserial = 'SN-1 power'\n"
-        "certificates = ['V-1']\nfrom = 2025-12-01T00:00:00Z\n"
-    )
-    with filled.config.open("a") as file:
-        file.write("\n[traceability]\ncertificates = ['own.toml']\nbindings = ['bindings.toml']\n")
+    filled.rest_on([CERTIFICATE], [papers.binding(meter, 5, "V-1")])
     filled.fill_readings(*(meter.readings() for _ in range(20)))
     filled.command("quality", "--to", "2026-01-01T00:20", "--csv", tmp_path / "q.csv", "-c", filled.config)
     told = {row["channel"]: (row["with_target"], row["within_target"]) for row in rows_of(tmp_path / "q.csv")}

@@ -4,7 +4,9 @@ from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
+import papers
 import pytest
 import scenario
 from scenario import START_MS
@@ -20,34 +22,13 @@ from meter_gateway.validated_toml import ConfigError
 DAY_MS = 86_400_000
 HOUR_MS = 3_600_000
 
-FILE = """
-id = "GAS-1"
-calibrated = 2025-12-01
-due = 2026-01-10
-due_source = "producer"
-[laboratory]
-name = "Gas Reference Materials Ltd."
-accreditation = "ISO 17034, CNAS RM0000"
-[[result]]
-type = "reference_gas"
-cylinder = "D123456"
-quantity = "co2_fraction"
-unit = "%"
-amount_fraction = 12.03
-U = 0.06
-k = 2
-balance_gas = "nitrogen"
-minimum_pressure_kpa = 1000
-[[result]]
-type = "reference_gas"
-cylinder = "D123456"
-quantity = "o2_fraction"
-unit = "%"
-amount_fraction = 5.01
-U = 0.03
-k = 2
-balance_gas = "nitrogen"
-"""
+FILE = papers.gas_certificate(
+    "GAS-1",
+    papers.component(minimum_pressure_kpa=1000),
+    papers.component(quantity="o2_fraction", fraction=5.01, u=0.03),
+    calibrated="2025-12-01",
+    due="2026-01-10",
+)
 
 
 VERIFIED = """[[result]]
@@ -141,11 +122,8 @@ def test_what_else_may_be_wrong_with_it(gas: c.Certificate) -> None:
         ),
     ],
 )
-def test_a_mistake_is_one_line_with_its_remedy(tmp_path: Path, old: str, new: str, told: str) -> None:
-    assert old in FILE
-    with pytest.raises(ConfigError) as error:
-        load(tmp_path, FILE.replace(old, new, 1))
-    assert str(error.value).startswith(f"{tmp_path / 'gas.toml'}: {told}")
+def test_a_mistake_is_one_line_with_its_remedy(refusal: Any, old: str, new: str, told: str) -> None:
+    assert refusal(lambda path: load_certificate(path, load_tables()), FILE, old, new).startswith(told)
 
 
 def test_it_speaks_for_no_channel(gas: c.Certificate, tmp_path: Path) -> None:
