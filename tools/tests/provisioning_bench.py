@@ -23,6 +23,7 @@ from meter_tools.demo.processes import Process
 from meter_tools.mpycross import PROJECT
 
 RESTART_CODE = 3
+START_S = 60
 PASSPHRASES = {"CARBONMETER_CA_PASSPHRASE": "of the CA", "CARBONMETER_LANG": "en"}
 MICROPYPATH = ":".join([".frozen", *(str(PROJECT / part) for part in ("protocol", "firmware", "boards/unix"))])
 
@@ -149,16 +150,25 @@ class UnixBoard:
             (folder / "fill.py").write_text(FILL)
             command = [micropython, folder / "fill.py", configuration]
             subprocess.run(command, env={**os.environ, "MICROPYPATH": MICROPYPATH}, check=True, timeout=60)
+        self._said_before = 0
         self._is_on = False
         self.process: Process | None = None
         self._thread = threading.Thread(target=self._supervise, daemon=True)
 
     def power_on(self) -> None:
+        self._said_before = len(self.console())
         self._is_on = True
         self._start()
         if not self._thread.is_alive():
             self._thread = threading.Thread(target=self._supervise, daemon=True)
             self._thread.start()
+
+    def wait_until_it_listens(self) -> None:
+        """What is asked of it before is lost, and is asked again when the command's patience is over."""
+        deadline = time.monotonic() + START_S
+        while "thumbprint" not in self.console()[self._said_before :]:
+            assert time.monotonic() < deadline, self.console()
+            time.sleep(0.02)
 
     def cut_power(self) -> None:
         self._is_on = False

@@ -25,7 +25,7 @@ from meter_protocol import events as ev
 from meter_protocol import fields as f
 from meter_protocol import types as t
 from meter_tools.demo.processes import all_stopped, free_port, start_broker
-from meter_tools.provisioning import ca_files, factory_db, host_clock, work
+from meter_tools.provisioning import ca_files, factory_db, host_clock, line, work
 from meter_tools.provisioning.factory_db import FactoryDb, Happening
 
 
@@ -42,9 +42,16 @@ def cable() -> Iterator[Cable]:
 
 
 @pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no answer comes, which is told after three tries."""
+    monkeypatch.setattr(line, "PATIENCE_S", 0.3)
+
+
+@pytest.fixture
 def board(tmp_path: Path, micropython: Path, cable: Cable) -> Iterator[UnixBoard]:
     made = UnixBoard(tmp_path / "board", micropython, cable)
     made.power_on()
+    made.wait_until_it_listens()
     yield made
     made.cut_power()
 
@@ -74,6 +81,7 @@ def test_a_board_becomes_a_meter(bench: Bench, board: UnixBoard, cable: Cable) -
     assert "CM-A1 is a meter already" in refused
     board.cut_power()
     board.power_on()
+    board.wait_until_it_listens()
     assert "CM-A1 is a meter already" in bench.refused("provision", "--port", cable.tool)
     assert "Traceback" not in board.console()
 
@@ -134,17 +142,18 @@ def chain_hash(sign1: cose.Sign1) -> bytes:
     return chain_module.message_hash(sign1.protected, sign1.payload)
 
 
-@pytest.mark.parametrize("sent", [30, 400, 1100])
+@pytest.mark.parametrize("sent", [10, 400, 1100])
 def test_a_cable_that_is_pulled_leaves_a_mark_and_the_next_run_goes_on(
-    bench: Bench, board: UnixBoard, cable: Cable, sent: int
+    bench: Bench, board: UnixBoard, cable: Cable, sent: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In the question, in the default set, in the record; what the board has by then, only the board knows."""
     serial = f"CM-C{sent}"
+    monkeypatch.setattr(line, "PATIENCE_S", 4)
     cable.bytes_to_cut = sent
     refused = bench.refused("provision", "--port", cable.tool, "--serial", serial)
     assert "check cable and power" in refused or "stopped answering" in refused
     marked = states(bench, serial)
-    assert marked == ([] if sent == 30 else ["started", "failed"])
+    assert marked == ([] if sent == 10 else ["started", "failed"])
     cable.plug()
     provisioned(bench, cable, serial)
     assert states(bench, serial) == [*marked, "started", "complete"]
@@ -209,6 +218,7 @@ async def test_a_meter_finds_the_broker_of_its_record(
         async with aiomqtt.Client("127.0.0.1", port) as far_end:
             await far_end.subscribe(topics.UP_FILTER, qos=1)
             board.power_on()
+            board.wait_until_it_listens()
             try:
                 said = await asyncio.to_thread(bench.provision, cable.tool, "--settings", settings)
                 published = await asyncio.wait_for(anext(aiter(far_end.messages)), 60)
@@ -219,7 +229,7 @@ async def test_a_meter_finds_the_broker_of_its_record(
     assert decoded(cose.split_sequence(published.payload)[0])[1][f.PUBLIC_KEY] is not None
 
 
-def test_what_is_at_the_port_is_no_board(bench: Bench, cable: Cable) -> None:
+def test_what_is_at_the_port_is_no_board(bench: Bench, cable: Cable, impatient: None) -> None:
     assert "no board answers" in bench.refused("provision", "--port", cable.tool)
     assert "cannot be opened" in bench.refused("provision", "--port", "/dev/ttyNONE0")
     assert "cannot be opened" in bench.refused("provision", "--port", "tcp:127.0.0.1:9")
@@ -317,6 +327,7 @@ def test_rows_of_the_factory_database_stay(bench: Bench) -> None:
 def test_a_full_flash_is_told_and_marked(bench: Bench, tmp_path: Path, micropython: Path, cable: Cable) -> None:
     board = UnixBoard(tmp_path / "full", micropython, cable, fill_flash=True)
     board.power_on()
+    board.wait_until_it_listens()
     try:
         refused = bench.refused("provision", "--port", cable.tool, "--serial", "CM-FULL")
     finally:
@@ -325,11 +336,15 @@ def test_a_full_flash_is_told_and_marked(bench: Bench, tmp_path: Path, micropyth
     assert states(bench, "CM-FULL") == ["started", "failed"]
 
 
-def test_a_tray_of_boards(bench: Bench, tmp_path: Path, micropython: Path) -> None:
+def test_a_tray_of_boards(
+    bench: Bench, tmp_path: Path, micropython: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(line, "PATIENCE_S", 4)
     cables = [Cable() for _ in range(3)]
     boards = [UnixBoard(tmp_path / str(i), micropython, cable) for i, cable in enumerate(cables[:2])]
     for board in boards:
         board.power_on()
+        board.wait_until_it_listens()
     try:
         ports = [word for cable in cables for word in ("--port", cable.tool)]
         ended = bench.command("provision", *ports)

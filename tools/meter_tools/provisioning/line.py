@@ -62,8 +62,9 @@ class Line:
                 raise Told("provision.unplugged", port=self.port) from error
             yield from self._deframer.feed(octets)
 
-    def hello(self, patience_s: float = PATIENCE_S, tries: int = TRIES) -> Hello:
-        """Who is there, proven by a signature over a nonce of ours."""
+    def hello(self, patience_s: float | None = None, tries: int = TRIES) -> Hello:
+        """Who is there, proven by a signature over a nonce of ours; a try has PATIENCE_S if nothing is said."""
+        patience_s = PATIENCE_S if patience_s is None else patience_s
         refused = ""
         for _ in range(tries):
             nonce = secrets.token_bytes(fc.NONCE_SIZE)
