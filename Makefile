@@ -3,6 +3,8 @@
 # Debian keeps mosquitto where an ordinary user's PATH does not look.
 export PATH := $(PATH):/usr/local/sbin:/usr/sbin
 export PYTHON
+# Images of containers set it; each of the hundreds of programs that tests start would compile the project again.
+unexport PYTHONDONTWRITEBYTECODE
 CARBONMETER := .venv/bin/carbonmeter
 VENV_PYTHON := .venv/bin/python
 
