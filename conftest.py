@@ -223,6 +223,11 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
     return None
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long files first; all others as they were collected."""
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
+
+
 class NotForCPython(pytest.Module):
     """pytest imports a file named on its command line itself, whatever its name: here that finds nothing."""
 

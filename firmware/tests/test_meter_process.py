@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import pytest
 import pytest_asyncio
 from meter_site import Site, now_ms, until
 
@@ -17,6 +18,8 @@ from meter_protocol import events
 from meter_protocol import fields as f
 from meter_protocol import types as t
 from meter_tools.simulator.clock import write_clock_file
+
+pytestmark = pytest.mark.long
 
 NOON = 1_700_049_600_000
 QUARTER = 900_000

@@ -13,6 +13,8 @@ import pytest
 from meter_tools import board_build, upstream
 from meter_tools.mpycross import PROJECT
 
+pytestmark = pytest.mark.long
+
 TESTS = Path(__file__).parent
 OUTPUT = PROJECT / "build" / "native"
 WITHOUT = ("MICROPY_PY_SSL", "MICROPY_PY_FFI", "MICROPY_PY_BTREE", "MICROPY_PY_THREAD")

@@ -14,6 +14,8 @@ import pytest
 
 from meter_protocol import events
 
+pytestmark = pytest.mark.long
+
 PROJECT = Path(__file__).parents[2]
 WORKER = Path(__file__).with_name("power_cut_worker.py")
 PARTS = os.cpu_count() or 1

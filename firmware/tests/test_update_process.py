@@ -20,6 +20,8 @@ from meter_protocol import events
 from meter_protocol import fields as f
 from meter_protocol import types as t
 
+pytestmark = pytest.mark.long
+
 RESTART_CODE = 3
 NEW: Edits = {"meter_firmware/app.py": ('"sealed %d sent', '"new software sealed %d sent')}
 NEWER: Edits = {"meter_firmware/app.py": ('"sealed %d sent', '"newer software sealed %d sent')}

@@ -19,6 +19,8 @@ from meter_protocol import fields as f
 from meter_protocol import types as t
 from meter_tools.simulated_meter import SimulatedMeter
 
+pytestmark = pytest.mark.long
+
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
 
 

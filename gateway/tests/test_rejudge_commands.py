@@ -8,6 +8,8 @@ import pytest
 
 from meter_tools.simulated_meter import SimulatedMeter
 
+pytestmark = pytest.mark.long
+
 READINGS = 30
 MESSAGES = READINGS + 3
 

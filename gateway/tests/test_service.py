@@ -22,6 +22,8 @@ from meter_protocol import topics
 from meter_protocol import types as t
 from meter_tools.simulated_meter import CHANNELS, SimulatedMeter
 
+pytestmark = pytest.mark.long
+
 PATIENCE_S = 60
 """On a busy computer; nothing takes so long by itself."""
 

@@ -23,6 +23,8 @@ from meter_protocol.quantities import BY_NAME
 from meter_tools.simulated_meter import AUTHORITY, SimulatedMeter
 from meter_tools.simulator import Configuration, Fault, Simulation, serve
 
+pytestmark = pytest.mark.long
+
 MODULUS = 1_000_000_000_000
 INTERVAL_S = 1
 PERIOD_MS = 250

@@ -27,6 +27,8 @@ from meter_protocol import types as t
 from meter_tools import board_build, toolchain, upstream
 from meter_tools.checks import SCRIPTS
 
+pytestmark = pytest.mark.long
+
 SERIAL = "QEMU-0002"
 
 

@@ -17,6 +17,8 @@ from meter_protocol import events
 from meter_protocol import fields as f
 from meter_protocol import types as t
 
+pytestmark = pytest.mark.long
+
 __all__ = ["image"]
 
 GOAL_BYTES = 64 << 10

@@ -25,6 +25,8 @@ from meter_protocol import fields as f
 from meter_protocol import types as t
 from meter_tools.boards import emulator
 
+pytestmark = pytest.mark.long
+
 SERIAL = "QEMU-0001"
 LEAPS, LEAP_MS = 100, 2000
 SHOWN_WH = 123456789

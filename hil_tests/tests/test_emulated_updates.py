@@ -29,6 +29,8 @@ from meter_tools.boards import emulator
 from meter_tools.demo.documents import cose_key
 from meter_tools.mpycross import compiled
 
+pytestmark = pytest.mark.long
+
 __all__ = ["image"]
 
 CARBONMETER = Path(sys.executable).parent / "carbonmeter"

@@ -19,6 +19,8 @@ from hil_tests.tests.waiting import wait_until
 from meter_tools.checks import SCRIPTS
 from meter_tools.mpycross import PROJECT
 
+pytestmark = pytest.mark.long
+
 TITLE = "## From a new board to its first verified reading\n"
 BLOCK = re.compile(r"```(sh|toml \S+)\n(.*?)```", re.DOTALL)
 OWN_TERMINAL = "in its own terminal", "in a terminal of its own"

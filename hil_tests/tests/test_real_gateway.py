@@ -24,6 +24,8 @@ from meter_tools.demo.processes import Process, all_stopped, free_port
 from meter_tools.demo.scene import Channel, Instrument, Scene
 from meter_tools.demo.world import METER_SERIAL, World
 
+pytestmark = pytest.mark.long
+
 RATIO = 10
 REGISTER_WH = 123456789
 POWER_W = 8642

@@ -17,6 +17,8 @@ from hil_tests.platforms import unix
 from hil_tests.suite_run import Outcome, cases_of, run_suite, sources
 from meter_tools.mpycross import PROJECT
 
+pytestmark = pytest.mark.long
+
 PLATFORM = "unix"
 OUTPUT = PROJECT / "build" / "hil" / PLATFORM / os.environ.get("PYTEST_XDIST_WORKER", "")
 AT_ONCE = 4

@@ -17,6 +17,8 @@ from hil_tests.suite_run import Outcome
 from meter_tools.boards import emulator
 from meter_tools.mpycross import PROJECT
 
+pytestmark = pytest.mark.long
+
 SUITE = "sampling"
 PATIENCE_S = 180
 NAME_LENGTH = 15

@@ -19,6 +19,8 @@ from meter_protocol import fields as f
 from meter_protocol import types as t
 from meter_protocol.errors import EncodeError, ProtocolError
 
+pytestmark = pytest.mark.long
+
 PROTOCOL = Path(__file__).parents[1]
 # A refusal is an answer here; reporting each at length takes longer than finding it.
 logging.getLogger("cddl_verifier").setLevel(logging.CRITICAL)

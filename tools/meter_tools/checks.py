@@ -22,9 +22,14 @@ MICROPYTHON_STUBS = Path(sys.prefix) / "micropython-stubs"
 BOARD_FILE = "board.toml"
 PORTS_WITH_STUBS = ("esp32", "stm32", "unix")
 
-AT_ONCE = ("--numprocesses=auto", "--maxprocesses=4", "--dist=loadfile")
-"""A test waits more than it computes, so there is more than one process; a file keeps to one of them, for what its
-tests share. ARGS='-n 0' is for a debugger."""
+CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+PROCESSES = min(CORES + 1, 4)
+"""A test waits as long as it computes, so there is one process more than there are cores. Two more starve the
+emulated boards, whose time is the computer's."""
+
+AT_ONCE = (f"--numprocesses={PROCESSES}", "--dist=loadfile", "--no-loadscope-reorder")
+"""A file keeps to one process, for what its tests share, and files begin in the order of conftest.py: xdist's own
+begins those of few tests last, and they are the longest. ARGS='-n 0' is for a debugger."""
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,8 @@ from meter_tools.demo.world import World
 from meter_tools.simulator.generator import MONDAY_2026_01_05_MS as WEEK_START_MS
 from meter_tools.simulator.generator import Co2Source, FlowSource, ThreePhaseSource
 
+pytestmark = pytest.mark.long
+
 
 def quiet() -> Console:
     return Console(file=io.StringIO(), width=100)

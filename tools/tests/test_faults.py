@@ -21,6 +21,8 @@ from meter_tools.demo.scene import Scene, trace_scene
 from meter_tools.demo.subscription import subscribed
 from meter_tools.demo.world import World
 
+pytestmark = pytest.mark.long
+
 DAYS = 7
 KILLS = 12
 PACE_MS = 25

@@ -28,6 +28,8 @@ from meter_tools.demo.processes import all_stopped, free_port, start_broker
 from meter_tools.provisioning import ca_files, factory_db, host_clock, line, work
 from meter_tools.provisioning.factory_db import FactoryDb, Happening
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:

@@ -21,6 +21,8 @@ from meter_tools.demo.world import World
 from meter_tools.mpycross import PROJECT
 from meter_tools.update_build import build_image
 
+pytestmark = pytest.mark.long
+
 RESTART_CODE = 3
 PATIENCE_S = 120
 

@@ -10,6 +10,8 @@ from meter_protocol import comparison as cm
 from meter_protocol import fields as f
 from meter_tools.simulated_meter import INTERVAL_MS
 
+pytestmark = pytest.mark.long
+
 
 def test_the_certificate_says_the_gas_and_its_uncertainty(stack: Stack) -> None:
     code, told = stack.check("span", "120500", "--certificate", "GAS")

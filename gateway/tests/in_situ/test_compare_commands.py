@@ -18,6 +18,8 @@ from meter_protocol import comparison as cm
 from meter_protocol import fields as f
 from meter_tools.simulated_meter import INTERVAL_MS, START_MS, SimulatedMeter
 
+pytestmark = pytest.mark.long
+
 
 def test_a_meter_beside_a_reference_meter_passes(plant: Plant) -> None:
     plant.measure(20, shift_mw=1500)
