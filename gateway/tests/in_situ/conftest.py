@@ -26,7 +26,7 @@ def schemas(shared: Path) -> Path | None:
 def plant(gateway: Any) -> Plant:
     made = Plant(gateway, SimulatedMeter("M-1", channels(0)), SimulatedMeter("R-1", channels(0)))
     (gateway.folder / "comparisons").mkdir()
-    made.certify("OWN", "M-1 power", U=0.2)
+    made.certify("OWN", "M-1 power", u=0.2)
     made.certify("REF", "R-1 power")
     made.certify("PORTABLE", "PS-9")
     made.bind()

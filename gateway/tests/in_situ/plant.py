@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
+import papers
+
 from meter_gateway.config import load_config
 from meter_gateway.model import Fields
 from meter_gateway.store import Store
@@ -14,39 +16,6 @@ from meter_tools.simulated_meter import Channel, SimulatedMeter
 
 POWER, ENERGY = 1, 2
 """Channels of every meter here: a mean and a register."""
-
-HEAD = """
-id = "{id}"
-calibrated = {calibrated}
-due = {due}
-due_source = "owner"
-[laboratory]
-name = "Provincial Institute"
-"""
-CALIBRATION = """
-[[result]]
-type = "calibration"
-quantity = "{quantity}"
-error_unit = "%"
-instrument = {{ manufacturer = "x", model = "y", serial = "{serial}" }}
-axis = {{ quantity = "{axis}", unit = "{unit}" }}
-point = [
-  {{ reference = {least}, error = {error}, U = {U}, k = 2 }},
-  {{ reference = {most}, error = {error}, U = {U}, k = 2 }},
-]
-"""
-
-
-def certificate(name: str, *results: str, calibrated: str = "2025-12-01", due: str = "2099-12-31") -> str:
-    return HEAD.format(id=name, calibrated=calibrated, due=due) + "".join(results)
-
-
-def calibration(serial: str, quantity: str, axis: str, unit: str, least: int, most: int, **said: Any) -> str:
-    """The same error and U at both ends, in %."""
-    stated = {"error": 0, "U": 0.05} | said
-    return CALIBRATION.format(
-        serial=serial, quantity=quantity, axis=axis, unit=unit, least=least, most=most, **stated
-    )
 
 
 def channels(milliwatts: int) -> list[Channel]:
@@ -65,12 +34,13 @@ class Plant:
     meter: SimulatedMeter
     reference: SimulatedMeter
 
-    def certify(self, name: str, serial: str, due: str = "2099-12-31", **said: Any) -> None:
+    def certify(self, name: str, serial: str, due: str = "2099-12-31", u: float = 0.05) -> None:
+        """The same U at both ends, in %."""
         results = (
-            calibration(serial, quantity, "active_power", "kW", 10, 700, **said)
+            papers.calibration(quantity, serial, 10, 700, u=u)
             for quantity in ("active_power", "active_energy_import")
         )
-        (self.gateway.folder / f"{name}.toml").write_text(certificate(name, *results, due=due))
+        (self.gateway.folder / f"{name}.toml").write_text(papers.certificate(name, *results, due=due))
 
     def bind(self) -> None:
         text = "".join(

@@ -210,7 +210,7 @@ def test_an_interval_is_proposed_and_nothing_is_changed(plant: Plant) -> None:
     assert "20 readings of the channel, 20 of the reference" in shown
     assert "the same to the last digit" in plant.ask("compare", "show", event.run, "--again")
     # With another certificate of the reference than it was found with, it is not.
-    plant.certify("REF", "R-1 power", U=0.06)
+    plant.certify("REF", "R-1 power", u=0.06)
     other = plant.gateway.command("compare", "show", event.run, "--again", "--config", plant.gateway.config)
     assert other.returncode == 1
     assert "come out otherwise: points" in other.stdout

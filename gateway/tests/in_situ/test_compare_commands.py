@@ -68,7 +68,7 @@ def test_a_shifted_instrument_fails(plant: Plant) -> None:
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"U": 2}, "uncertainty_too_large"),
+        ({"u": 2}, "uncertainty_too_large"),
         ({"due": "2025-12-31"}, "reference_not_in_force"),
     ],
 )

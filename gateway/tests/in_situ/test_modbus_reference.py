@@ -100,7 +100,7 @@ async def test_a_reference_that_the_gateway_reads(
     """The meter shows 0.15 % more than one standard, 2 % more than the other; the third has a poor certificate."""
     good, low = await serve(registers(100.0)), await serve(registers(98.0))
     (plant.gateway.folder / "standard.toml").write_text(MAP)
-    plant.certify("POOR", "PS-9", U=3)
+    plant.certify("POOR", "PS-9", u=3)
     text = plant.gateway.config.read_text()
     plant.gateway.config.write_text(text.replace("'PORTABLE.toml'", "'PORTABLE.toml', 'POOR.toml'"))
     plant.plan(interval_days=None, min_pairs=3)
