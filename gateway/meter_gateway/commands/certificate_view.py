@@ -93,7 +93,7 @@ def _print_result(term: Terminal, result: Result, heading: str) -> None:
         told = "certificate.passed" if result.passed else "certificate.failed"
         term.print(term.say(told, accuracy_class=result.accuracy_class, table=result.mpe_table))
         return
-    labels = ("reference", "indication", "error", "uncertainty", "k", "acceptance", "conformity")
+    labels = ("reference_value", "indication", "error", "uncertainty", "k", "acceptance", "conformity")
     rows = [
         (
             f"{point.reference} {axis.unit}",
