@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from meter_gateway import decode, records
 from meter_gateway.database import Database, Row
 from meter_gateway.model import Fields, Rejection, Verified
+from meter_gateway.registry import Meter
+from meter_gateway.traceability import ChainState, StateError
 from meter_protocol import types as t
 
 
@@ -113,6 +115,19 @@ class Archive:
             (thumbprint, thumbprint),
         )
         return [StoredChain(*row) for row in rows]
+
+    def latest_state(self, meter: Meter) -> ChainState | None:
+        """What the meter's latest chain has taught; None before its first message, or if only ingest can tell."""
+        rows = self._database.query(
+            "SELECT state FROM chain WHERE meter = ? AND state IS NOT NULL ORDER BY id DESC LIMIT 1", (meter.id,)
+        )
+        try:
+            state = ChainState.loads(rows[0][0]) if rows else None
+        except StateError:
+            return None
+        if state is not None:
+            state.is_witnessed = meter.is_witnessed
+        return state
 
     def rejected(self, limit: int = 1000) -> list[Rejection]:
         """The ring of refused bytes, newest first."""

@@ -27,9 +27,9 @@ from meter_protocol.schema import MAX_TEXT
 Basis = Mapping[str, bytes]
 """SHA-256 of the content, by name."""
 
-RULES = 3
+RULES = 4
 """Counts up where this software finds something else in the same messages than before: 2 states uncertainties, 3
-judges the chain of standards and asks whether the gas of a check was good."""
+judges the chain of standards and asks whether the gas of a check was good, 4 asks who approved the software."""
 
 MAX_CAUSE_BYTES = MAX_TEXT
 """SPEC §8.2: a verdict's cause."""
@@ -54,6 +54,8 @@ def basis_of(trust: Trust, scheme: Scheme) -> dict[str, bytes]:
             sorted((each.name, percent) for each, percent in numbers.uncertainty_targets().items()),
         ),
     }
+    for software_id in trust.approved_software:
+        entries[f"approval of software {software_id.hex()[:16]}"] = software_id
     for limit in trust.plausible.limits:
         entries[f"limit of channel {limit.channel} of {limit.meter.hex()[:16]}"] = limit
     for balance in trust.plausible.balances:

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, PrivateAttr, ValidationInfo, model_validator
 
-from meter_gateway.validated_toml import ConfigError, Table, as_tuple, problem, read
+from meter_gateway.validated_toml import ConfigError, Table, as_tuple, hex32, problem, read
 from meter_protocol import cbor
 
 __all__ = ["ConfigError", "GatewayConfig", "load_config"]
@@ -251,6 +251,15 @@ class UpdatesSection(Table):
     authority_keys: Files = Field(default=(), examples=['["keys/updates.pub.pem"]'])
 
 
+class SoftwareSection(Table):
+    """Software of meters that the owner approves, by the id that a meter names at every boot."""
+
+    id: Annotated[bytes, BeforeValidator(hex32)] = Field(examples=[f'"{"0a" * 32}"'])
+    note: Annotated[str, Field(min_length=1, max_length=200)] | None = Field(
+        default=None, examples=['"esp32_s3 1.4.0, built twice and compared, 2026-03-02"']
+    )
+
+
 class MakersSection(Table):
     roots: Files = Field(default=(), examples=['["makers/root.pem"]'])
     revocation_lists: Files = Field(default=(), examples=['["makers/crl.pem"]'])
@@ -340,6 +349,7 @@ class GatewayConfig(Table):
     limits: LimitsSection = LimitsSection()
     parameters: ParametersSection = ParametersSection()
     updates: UpdatesSection = UpdatesSection()
+    software: Annotated[tuple[SoftwareSection, ...], BeforeValidator(as_tuple)] = ()
     makers: MakersSection = MakersSection()
     certificates: CertificatesSection = CertificatesSection()
     comparisons: ComparisonsSection = ComparisonsSection()
@@ -351,6 +361,11 @@ class GatewayConfig(Table):
     def path(self) -> Path:
         return self._path
 
+    @property
+    def approved_software(self) -> dict[bytes, str | None]:
+        """Notes by software id."""
+        return {software.id: software.note for software in self.software}
+
     @model_validator(mode="after")
     def _fit(self) -> "GatewayConfig":
         if not self.listener and not self.witness:
@@ -359,6 +374,7 @@ class GatewayConfig(Table):
             ("[[bus]] name", [bus.name for bus in self.bus]),
             ("[[witness]] name", [witness.name for witness in self.witness]),
             ("[[witness]] key", [witness.key.resolve() for witness in self.witness]),
+            ("[[software]] id", [software.id for software in self.software]),
         ):
             if len(set(taken)) < len(taken):
                 raise problem(f"a {name} is there twice", "give each its own")

@@ -8,6 +8,7 @@ import asyncio
 import os
 import shutil
 import stat
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -24,7 +25,7 @@ from meter_gateway.sealing import KeyFileError, load_sealers
 from meter_gateway.service import make_clock
 from meter_gateway.store import Store, StoreError
 from meter_gateway.texts import Told
-from meter_gateway.traceability import load_trust
+from meter_gateway.traceability import load_trust, software
 from meter_gateway.traceability.trust import certificate_files
 from meter_gateway.validated_toml import ConfigError
 from meter_gateway.witness import enrolment
@@ -151,6 +152,7 @@ def look_at_store(config: GatewayConfig, last: dict[str, object] | None) -> Iter
         with closing(Store(path)) as store:
             yield Check("store", "ok", "store_ok", {"path": path, "size": f"{path.stat().st_size / 1024**2:.1f}"})
             yield from judge_store(store)
+            yield from judge_software(config, store)
             yield from judge_witnesses(config, store, last)
     except Told as error:
         yield Check("store", "problem", error.key, error.values)
@@ -178,6 +180,22 @@ def judge_store(store: Store) -> Iterator[Check]:
     pending = store.outbox.count()
     if pending:
         yield Check("uplink", "warning", "outbox_pending", {"count": pending})
+
+
+def judge_software(config: GatewayConfig, store: Store) -> Iterator[Check]:
+    """What meters say they run and nobody has approved."""
+    serials = defaultdict(list)
+    for meter in store.registry.meters():
+        known = store.archive.latest_state(meter)
+        if (
+            known is not None
+            and meter.key.revoked_ms is None
+            and software.findings(known, config.approved_software)
+        ):
+            serials[known.software_id or b""].append(meter.serial)
+    for software_id, found in serials.items():
+        values = {"count": len(found), "serial": found[0], "id": software_id.hex(), "path": config.path}
+        yield Check("meters", "warning", "software_unapproved", dict(values))
 
 
 async def look_at_ways(config: GatewayConfig) -> list[Check]:

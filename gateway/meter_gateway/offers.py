@@ -9,11 +9,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from meter_gateway import image as images
+from meter_gateway.archive import Archive
 from meter_gateway.database import Database
 from meter_gateway.model import Fields
 from meter_gateway.registry import Meter
 from meter_gateway.texts import Told
-from meter_gateway.traceability import ChainState, StateError, software
+from meter_gateway.traceability import software
 from meter_gateway.traceability.authority import AuthorityKeys
 from meter_protocol import cose, messages
 from meter_protocol import fields as f
@@ -123,13 +124,8 @@ class Offers:
 
     def running(self, meter: Meter) -> bytes | None:
         """The software id that the meter named last."""
-        rows = self._database.query(
-            "SELECT state FROM chain WHERE meter = ? AND state IS NOT NULL ORDER BY id DESC LIMIT 1", (meter.id,)
-        )
-        try:
-            return ChainState.loads(rows[0][0]).software_id if rows else None
-        except StateError:
-            return None
+        state = Archive(self._database).latest_state(meter)
+        return None if state is None else state.software_id
 
     def _offers(self, is_open: bool) -> list[Offer]:
         rows = self._database.query(

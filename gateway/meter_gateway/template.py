@@ -51,6 +51,10 @@ port = 1883
 # [updates]                    # whose software updates may be offered to meters
 # authority_keys = ["keys/updates.pub.pem"]
 
+# [[software]]                 # software of meters that you approve; carbonmeter doctor names what nobody approved
+# id = "0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a"
+# note = "esp32_s3 1.4.0, built twice and compared"
+
 # [makers]                     # whose certificates may enrol a meter and prove its secure element
 # roots = ["makers/root.pem"]
 # revocation_lists = ["makers/crl.pem"]

@@ -47,6 +47,17 @@ def as_tuple(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
+def hex32(value: Any) -> Any:
+    """A thumbprint or digest, as people copy it."""
+    try:
+        octets = bytes.fromhex(value) if isinstance(value, str) else value if isinstance(value, bytes) else b""
+    except ValueError:
+        octets = b""
+    if len(octets) != 32:
+        raise problem("must be 64 hexadecimal digits", "copy it whole")
+    return octets
+
+
 def read(path: Path, model: type[Model], context: Mapping[str, Any] | None = None) -> Model:
     """The file as `model`; relative paths inside it are taken from its own folder."""
     content = _parse(path)

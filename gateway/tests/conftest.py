@@ -34,7 +34,7 @@ from meter_gateway.workers import Inline
 from meter_protocol import cose, framing
 from meter_protocol import fields as f
 from meter_protocol import types as t
-from meter_tools.simulated_meter import AUTHORITY, SimulatedMeter
+from meter_tools.simulated_meter import AUTHORITY, SOFTWARE_ID, SimulatedMeter
 from meter_tools.simulated_update import UPDATE_AUTHORITY
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -181,6 +181,8 @@ class Gateway:
             authority_keys = ["authority.pub.pem"]
             [updates]
             authority_keys = ["updates.pub.pem"]
+            [[software]]
+            id = "{SOFTWARE_ID.hex()}"
             {uplink}
             """
         )

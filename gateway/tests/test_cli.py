@@ -17,7 +17,7 @@ from meter_gateway.sealing import load_sealer
 from meter_gateway.template import CONFIGURATION
 from meter_protocol import fields as f
 from meter_protocol import types as t
-from meter_tools.simulated_meter import SimulatedMeter
+from meter_tools.simulated_meter import SOFTWARE_ID, SimulatedMeter
 
 pytestmark = pytest.mark.long
 
@@ -222,12 +222,39 @@ def test_enrolment_by_identity_file_asks_unless_told(gateway) -> None:
     assert code != 0
     assert meter.thumbprint.hex() in out + err
     code, out, _ = run(gateway, "meters", "enrol", "--identity", file, "--yes")
-    assert (code, out) == (
+    assert (code, out.splitlines()) == (
         0,
-        f"Enrolled meter SN-2 (simulated in memory), thumbprint {meter.thumbprint.hex()}.\n",
+        [
+            f"Enrolled meter SN-2 (simulated in memory), thumbprint {meter.thumbprint.hex()}.",
+            f"  Software: {SOFTWARE_ID.hex()}, approved in gateway.toml",
+        ],
     )
     code, _, err = run(gateway, "meters", "enrol", "--identity", file, "--yes", lang="zh")
     assert (code, "该表计已登记" in err) == (2, True)
+
+
+def test_who_approved_a_meter_s_software_is_shown_before_it_is_enrolled_and_after(gateway) -> None:
+    software, known = SOFTWARE_ID.hex(), gateway.config.read_text()
+    listed = f'[[software]]\n            id = "{software}"\n'
+    assert listed in known
+    meter, stranger = SimulatedMeter("SN-1"), SimulatedMeter("SN-2")
+    gateway.enrol(meter)
+    identity = stranger.identity()
+    gateway.fill(*meter.begin(), identity)
+    for approval, told in (
+        (listed, "approved in gateway.toml"),
+        (f'{listed} note = "built twice"\n', "approved: built twice"),
+        ("", "approved by nobody"),
+    ):
+        gateway.config.write_text(known.replace(listed, approval))
+        _, out, _ = run(gateway, "meters", "list")
+        assert out.count(f"  Software: {software}, {told}\n") == 2
+        assert ("add two lines to" in out) == (not approval)
+    file = gateway.folder / "identity.cose"
+    file.write_bytes(identity)
+    _, out, _ = run(gateway, "meters", "enrol", "--identity", file, "--yes", lang="zh")
+    assert f"软件：{software}，未获批准" in out
+    assert f"请将软件标识与所信任的构建结果核对。一致时在 {gateway.config} 中添加两行" in out.replace("\n", "")
 
 
 def test_revocation_states_the_cut(filled) -> None:

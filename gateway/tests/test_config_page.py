@@ -38,6 +38,7 @@ SECTIONS: dict[str, Models] = {
     "[limits]": (config.LimitsSection,),
     "[parameters]": (config.ParametersSection,),
     "[updates]": (config.UpdatesSection,),
+    "[[software]]": (config.SoftwareSection,),
     "[makers]": (config.MakersSection,),
     "[certificates]": (config.CertificatesSection,),
     "[comparisons]": (config.ComparisonsSection,),

@@ -16,7 +16,7 @@ from meter_gateway.config import ClockSection, SerialListener, load_config
 from meter_gateway.store import Store
 from meter_gateway.witness import enrolment
 from meter_protocol import fields as f
-from meter_tools.simulated_meter import SimulatedMeter
+from meter_tools.simulated_meter import SOFTWARE_ID, SimulatedMeter
 
 PATIENCE_S = 60
 """On a busy computer; nothing takes so long by itself."""
@@ -171,6 +171,24 @@ def test_meters_that_wait_or_have_a_gap_or_a_fork_are_told(gateway) -> None:
     _, out = examine(gateway)
     assert "✗ Meters: SN-1 signed two different messages with one number and is barred" in out
     assert "✓ Meters: 1 enrolled" in out
+
+
+def test_software_that_nobody_approved_is_told_once_with_the_lines_to_add(gateway) -> None:
+    software_id = SOFTWARE_ID.hex()
+    approval = f'[[software]]\nid = "{software_id}"\n'
+    meters = [SimulatedMeter(f"SN-{number}") for number in (1, 2)]
+    for meter in meters:
+        gateway.enrol(meter)
+    gateway.fill(*(raw for meter in meters for raw in meter.begin()))
+    assert software_id not in examine(gateway)[1]
+    configured = re.sub(r" *\[\[software\]\]\n.*\n", "", gateway.config.read_text())
+    gateway.config.write_text(configured)
+    out = examine(gateway)[1].replace("\n", " ")
+    assert f"! Meters: 2 such as SN-1 run software {software_id}, which nobody approved" in out
+    assert f'add two lines to {gateway.config} and reload: [[software]] and id = "{software_id}"' in out
+    assert out.count("which nobody approved") == 1
+    gateway.config.write_text(f"{configured}\n{approval}")
+    assert software_id not in examine(gateway)[1]
 
 
 @pytest.mark.parametrize(

@@ -54,6 +54,7 @@ def limited(meter: SimulatedMeter, thresholds: Thresholds | None = None) -> Trus
         authorities=base.authorities,
         clocks=base.clocks,
         clock_trusted=base.clock_trusted,
+        approved_software=base.approved_software,
         plausible=plausible(meter),
         thresholds=thresholds,
     )

@@ -1,5 +1,6 @@
 """Judging again: exactly the affected messages get a revision, once, and nothing is overwritten."""
 
+import hashlib
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -66,15 +67,22 @@ def judge_again(
     return work.tally
 
 
+def but(trust: Trust, **change: Any) -> Trust:
+    """The same in all but what is given."""
+    same = {
+        "certificates": trust.register,
+        "bindings": trust.bindings,
+        "authorities": trust.authorities,
+        "clocks": trust.clocks,
+        "clock_trusted": trust.clock_trusted,
+        "makers": trust.makers,
+        "approved_software": trust.approved_software,
+    }
+    return Trust(**{**same, **change})
+
+
 def changed(trust: Trust, change: Callable[[c.Certificate], c.Certificate]) -> Trust:
-    return Trust(
-        certificates=[change(each) for each in trust.register],
-        bindings=trust.bindings,
-        authorities=trust.authorities,
-        clocks=trust.clocks,
-        clock_trusted=trust.clock_trusted,
-        makers=trust.makers,
-    )
+    return but(trust, certificates=[change(each) for each in trust.register])
 
 
 def withdrawn(identifier: str) -> Callable[[c.Certificate], c.Certificate]:
@@ -231,7 +239,7 @@ def test_another_budget_with_the_same_parts_is_a_revision(gateway, meters) -> No
     trust = trust_in(meters)
     first, *others = trust.bindings
     met = replace(first, terms=Terms(target=Target(Decimal(90), "%")))
-    said = Trust(trust.register, [met, *others], trust.authorities, trust.clocks, trust.clock_trusted)
+    said = but(trust, bindings=[met, *others])
     assert judge_again(gateway, said).revised == 40
     before, after = verdicts(gateway, meters[0])[10]
     assert before[f.VERDICT_UNCERTAINTY] == after[f.VERDICT_UNCERTAINTY]
@@ -270,13 +278,7 @@ def test_what_ingest_states_under_it_is_what_judging_again_states(tmp_path, gate
         ),
         target=Target(Decimal("0.99"), "%"),
     )
-    said = Trust(
-        certificates=trust.register,
-        bindings=[replace(each, terms=terms) for each in trust.bindings],
-        authorities=trust.authorities,
-        clocks=trust.clocks,
-        clock_trusted=trust.clock_trusted,
-    )
+    said = but(trust, bindings=[replace(each, terms=terms) for each in trust.bindings])
     assert judge_again(gateway, said).revised == 80
     fresh = SimulatedGateway(tmp_path / "fresh.db", meters)
     fresh.ingest.trust = said
@@ -343,10 +345,7 @@ def on_standard(trust: Trust, identifier: str, rules: Rules = NO_INSTITUTES, **c
     standard = replace(own, identifier="W-CERT", results=(above,), **change)
     named = replace(own, equipment=(c.Equipment("working standard", ("W-7",), "W-CERT", None),))
     others = [each for each in trust.register if each is not own]
-    return Trust(
-        [named, standard, *others], trust.bindings, trust.authorities, trust.clocks, trust.clock_trusted,
-        makers=trust.makers, standards=rules,
-    )  # fmt: skip
+    return but(trust, certificates=[named, standard, *others], standards=rules)
 
 
 def test_a_standard_s_certificate_that_is_withdrawn_reaches_the_readings_far_below_and_no_other(
@@ -424,6 +423,25 @@ def test_a_gap_that_was_attested_and_what_came_after_it(gateway, meters) -> None
 # What verdicts rest on
 
 
+def test_software_that_is_no_longer_approved_reaches_exactly_the_meters_that_run_it(gateway, meters) -> None:
+    flashed = SimulatedMeter("flashed")
+    flashed.software = flashed.software_before = hashlib.sha256(b"flashed on the bench").digest()
+    trust = trust_in([*meters, flashed])
+    both = but(trust, approved_software=[*trust.approved_software, flashed.software])
+    gateway.ingest.trust = both
+    begin = flashed.begin()
+    gateway.enrol(begin[0])
+    gateway.receive(*begin, *(flashed.readings() for _ in range(10)))
+    untouched = verdicts(gateway, meters[0])
+    told = basis.changes(basis.basis_of(both, HOUSE), basis.basis_of(trust, HOUSE))
+    assert told == [f"approval of software {flashed.software.hex()[:16]} removed"]
+    tally = judge_again(gateway, trust, cause=basis.cause_of(told))
+    assert (tally.revised, tally.no_longer_accepted) == (13, 13)
+    assert (set(tally.found), set(tally.gone)) == ({"software_unapproved"}, set())
+    assert verdicts(gateway, meters[0]) == untouched
+    assert judge_again(gateway, both).now_accepted == 13
+
+
 def test_the_basis_names_what_is_another(meters) -> None:
     trust = trust_in(meters)
     identifier = certificates_of(trust, meters[0])[0]
@@ -445,10 +463,7 @@ def test_what_an_owner_says_of_uncertainty_is_part_of_the_basis(meters) -> None:
     first, *others = trust.bindings
 
     def with_(terms: Terms, rule: DecisionRule = trust.rule) -> Trust:
-        return Trust(
-            trust.register, [replace(first, terms=terms), *others], trust.authorities, trust.clocks,
-            trust.clock_trusted, makers=trust.makers, rule=rule,
-        )  # fmt: skip
+        return but(trust, bindings=[replace(first, terms=terms), *others], rule=rule)
 
     named = f"binding of channel {first.channel} of {first.thumbprint.hex()[:16]} changed"
     target = Terms(target=Target(Decimal("0.5"), "%"))

@@ -295,6 +295,7 @@ def trust_in(meters: Iterable[SimulatedMeter], clock_trusted: bool = True) -> Tr
         authorities={AUTHORITY.kid: AUTHORITY.public_key},
         clocks=Clocks(uncertainty_ms=1000, max_skew_ms=0, max_meter_uncertainty_ms=60_000),
         clock_trusted=clock_trusted,
+        approved_software=[SOFTWARE_ID],
     )
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import datetime as dt
+import re
 import sqlite3
 import threading
 import time
@@ -70,6 +71,7 @@ def test_a_board_becomes_a_meter(bench: Bench, board: UnixBoard, cable: Cable) -
     thumbprint = thumbprint_of(said)
     assert thumbprint == thumbprint_of(would)
     assert f"meter CM-A1 thumbprint {thumbprint}" in board.console()
+    assert re.search("  Software: [0-9a-f]{64}$", said, re.MULTILINE)
     assert ca_files.database_of(bench.folder / "ca") == (bench.folder / "factory.sqlite").resolve()
     states = [state for state, serial in rows(bench, "state, serial") if serial == "CM-A1"]
     assert states == ["started", "complete"]

@@ -35,8 +35,8 @@ class UpdateWorld(World):
         self.command("authority", "init", self.folder / "updates.pem", "--for", "updates")
         super().prepare()
 
-    def _write_gateway_config(self, certificates: bool) -> None:
-        super()._write_gateway_config(certificates)
+    def _write_gateway_config(self, software_id: str | None) -> None:
+        super()._write_gateway_config(software_id)
         with self.gateway_config.open("a") as file:
             file.write(f'\n[updates]\nauthority_keys = ["{self.folder / "updates.pub.pem"}"]\n')
 

@@ -9,10 +9,13 @@ import typer
 from meter_gateway import enrolment, revocation
 from meter_gateway.bounded import read_bounded
 from meter_gateway.commands.terminal import ConfigOption, Terminal, configured, existing_store, terminal
-from meter_gateway.maker import MakerRefused, Makers, load_makers
+from meter_gateway.config import GatewayConfig
+from meter_gateway.maker import MakerRefused, load_makers
+from meter_gateway.model import Verified
 from meter_gateway.registry import BY_MAKER, BY_THUMBPRINT, Meter
 from meter_gateway.store import Store
 from meter_gateway.texts import Told, plain
+from meter_gateway.traceability import ChainState, software
 from meter_gateway.values import time_text
 from meter_gateway.verify import verify_identity
 from meter_protocol import fields as f
@@ -31,8 +34,8 @@ def list_meters(
     term, settings = terminal(ctx), configured(config)
     store = existing_store(settings)
     if not waiting:
-        _print_enrolled(term, store)
-    _print_waiting(term, store, bool(settings.makers.roots))
+        _print_enrolled(term, store, settings)
+    _print_waiting(term, store, settings)
 
 
 @app.command()
@@ -56,7 +59,7 @@ def enrol(
     if certified:
         if thumbprint is not None or identity is not None:
             raise Told("enrol.one_of")
-        _enrol_certified(term, store, load_makers(settings.makers.roots, settings.makers.revocation_lists))
+        _enrol_certified(term, store, settings)
         return
     expected = None if thumbprint is None else enrolment.full_thumbprint(thumbprint)
     if identity is not None:
@@ -70,8 +73,7 @@ def enrol(
         shown = {name: verified.fields[field] for name, field in _SHOWN.items()}
         if not typer.confirm(term.say("enrol.confirm", thumbprint=key.thumbprint.hex(), **shown)):
             raise Told("enrol.declined")
-    meter = store.registry.enrol(raw, BY_THUMBPRINT, _now_ms())
-    term.print(term.say("meters.did_enrol", thumbprint=meter.key.thumbprint.hex(), **_names(meter)))
+    _enrol(term, store, settings, raw, BY_THUMBPRINT)
 
 
 @app.command()
@@ -127,7 +129,8 @@ def resolve_fork(
     term.print(term.say("meters.did_resolve", id=fork))
 
 
-def _enrol_certified(term: Terminal, store: Store, makers: Makers) -> None:
+def _enrol_certified(term: Terminal, store: Store, settings: GatewayConfig) -> None:
+    makers = load_makers(settings.makers.roots, settings.makers.revocation_lists)
     waiting = store.registry.unknown_identities()
     if not waiting:
         term.print(term.say("meters.none_waiting"))
@@ -139,8 +142,14 @@ def _enrol_certified(term: Terminal, store: Store, makers: Makers) -> None:
             reason = term.say(f"maker.{error.reason}")
             term.print(term.say("enrol.not_certified", serial=fields[f.SERIAL], reason=reason))
             continue
-        meter = store.registry.enrol(unknown.raw, BY_MAKER, _now_ms())
-        term.print(term.say("meters.did_enrol", thumbprint=meter.key.thumbprint.hex(), **_names(meter)))
+        _enrol(term, store, settings, unknown.raw, BY_MAKER)
+
+
+def _enrol(term: Terminal, store: Store, settings: GatewayConfig, raw: bytes, way: str) -> None:
+    meter = store.registry.enrol(raw, way, _now_ms())
+    term.print(term.say("meters.did_enrol", thumbprint=meter.key.thumbprint.hex(), **_names(meter)))
+    if not _print_software(term, _state_after(verify_identity(raw)[1]), settings):
+        term.print(term.say("meters.how_to_approve", path=settings.path))
 
 
 _SHOWN = {"serial": f.SERIAL, "maker": f.MAKER, "model": f.MODEL}
@@ -154,13 +163,14 @@ def _now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def _print_enrolled(term: Terminal, store: Store) -> None:
+def _print_enrolled(term: Terminal, store: Store, settings: GatewayConfig) -> None:
     say = term.say
     meters = store.registry.meters()
     if not meters:
         term.print(say("meters.none"))
         return
     term.heading(say("meters.enrolled"))
+    all_approved = True
     for meter in meters:
         chains = store.archive.chains(meter.key.thumbprint)
         term.print(_title(meter.serial, meter.maker, meter.model))
@@ -169,7 +179,36 @@ def _print_enrolled(term: Terminal, store: Store) -> None:
         for chain in chains[-1:]:
             if chain.head_sequence is not None:
                 term.line("sequence", str(chain.head_sequence))
+        known = store.archive.latest_state(meter)
+        all_approved &= known is None or _print_software(term, known, settings)
         term.line("state", "; ".join(_state(term, store, meter)))
+    if not all_approved:
+        term.print(say("meters.how_to_approve", path=settings.path))
+
+
+def _print_software(term: Terminal, known: ChainState, settings: GatewayConfig) -> bool:
+    """What the meter says it runs and who approved it; False if nobody did."""
+    if known.software_id is None:
+        return True
+    approved = settings.approved_software
+    is_approved = not software.findings(known, approved)
+    note = approved.get(known.software_id)
+    if known.is_witnessed:
+        text = "meters.software_own"
+    elif not is_approved:
+        text = "meters.software_unapproved"
+    elif known.software_id not in approved:
+        text = "meters.software_signed"
+    else:
+        text = "meters.software_listed" if note is None else "meters.software_noted"
+    term.line("software", term.say(text, id=known.software_id.hex(), note=note))
+    return is_approved
+
+
+def _state_after(identity: Verified) -> ChainState:
+    state = ChainState.new(identity.thumbprint)
+    state.learn_identity(identity.hash, identity.fields)
+    return state
 
 
 def _title(serial: str, maker: str, model: str) -> str:
@@ -193,7 +232,7 @@ def _state(term: Terminal, store: Store, meter: Meter) -> list[str]:
     return states or [say("meters.ok")]
 
 
-def _print_waiting(term: Terminal, store: Store, has_makers: bool) -> None:
+def _print_waiting(term: Terminal, store: Store, settings: GatewayConfig) -> None:
     unknown = store.registry.unknown_identities()
     if not unknown:
         term.print(term.say("meters.none_waiting"))
@@ -204,10 +243,11 @@ def _print_waiting(term: Terminal, store: Store, has_makers: bool) -> None:
         term.print(_title(*(verified.fields[field] for field in _SHOWN.values())))
         term.line("thumbprint", identity.thumbprint.hex())
         term.line("peer", identity.peer)
+        _print_software(term, _state_after(verified), settings)
         since = time_text(identity.first_ms)
         term.line("state", term.say("meters.seen", messages=identity.messages, time=since))
     term.print(term.say("meters.how_to_enrol"))
-    if has_makers:
+    if settings.makers.roots:
         term.print(term.say("meters.how_to_enrol_certified"))
 
 

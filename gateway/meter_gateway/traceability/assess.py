@@ -4,7 +4,8 @@ Verified messages and what the chain has taught so far -> findings, and a state 
 
 1. chain: continuity of sequence, hash, context and boot (continuity.py);
 2. clock: its status, a time in the future, overlapping intervals, and the span to judge (clock.py);
-3. standing: what holds for every message, such as key protection and the parameter set's authority;
+3. standing: what holds for every message: key protection, the approval of the software, the parameter set's
+   authority;
 4. instruments: calibration in force over the span (calibration.py), prepared as a Piece (plan.py);
 5. readings: status, registers and operating points, in columns (columns.py), and what the operator's limits and
    the scheme's numbers say of them (row_rules.py). An outage's readings are held against no such limit;
@@ -303,8 +304,9 @@ def _learn(state: ChainState, message: Verified, trust: Trust, received_ms: int)
     elif code == ev.EPOCH_OPENED and details[ev.LAST_EPOCH] is not None:
         return [finding("epoch_opened")]
     elif code == ev.FIRMWARE_UPDATED:
-        codes = software.findings(details[ev.MANIFEST], trust.update_authorities)
-        return [finding(told) for told in codes]
+        if not software.is_authorised(details[ev.MANIFEST], trust.update_authorities):
+            return [finding("update_unauthorised")]
+        state.learn_signed_software(details[ev.SOFTWARE_ID])
     elif code == ev.REGISTER_DISCONTINUITY:
         return [finding("discontinuity", details[ev.CHANNEL])]
     elif code == ev.JOURNAL_RESUMED:
@@ -346,7 +348,8 @@ def _plan(state: ChainState, trust: Trust) -> MeterPlan | None:
 
 def _codes_of_chain(state: ChainState, trust: Trust) -> list[str]:
     """What holds for readings, events and identities alike."""
-    return [*protection.findings(state, trust.makers), *sorted(state.barred)]
+    about_software = software.findings(state, trust.approved_software)
+    return [*protection.findings(state, trust.makers), *about_software, *sorted(state.barred)]
 
 
 def _reception_findings(reception: _Reception) -> tuple[Finding, ...]:

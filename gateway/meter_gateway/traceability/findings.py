@@ -261,6 +261,12 @@ FINDINGS: dict[str, Meaning] = {
         "表计以不同于此前的软件启动。",
         "SPEC §6; WELMEC D4",
     ),
+    "software_unapproved": Meaning(
+        "The software that the meter names is neither in the list of approved software nor was it installed by an"
+        " update that an update authority signed.",
+        "表计所报软件既不在已批准软件清单中，也不是经升级授权方签署的升级所安装。",
+        "WELMEC P2; WELMEC D2; docs/configuration.md, [[software]]",
+    ),
     "update_unauthorised": Meaning(
         "The meter's software was updated, and no configured update authority signed that software.",
         "表计软件已升级，但该软件未经已配置的升级授权方签署。",

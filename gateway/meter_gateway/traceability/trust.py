@@ -4,7 +4,7 @@ A Trust never changes; a reload makes another one, and everything prepared from 
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -58,6 +58,7 @@ class Trust:
         plausible: Plausibility | None = None,
         thresholds: Thresholds | None = None,
         standards: Rules = NO_INSTITUTES,
+        approved_software: Collection[bytes] = (),
     ) -> None:
         self.register = Register(certificates, utc_offset_minutes)
         self.hierarchy = Hierarchy(self.register, standards)
@@ -67,6 +68,7 @@ class Trust:
         self.clocks = clocks
         self.clock_trusted = clock_trusted
         self.update_authorities = update_authorities or {}
+        self.approved_software = frozenset(approved_software)
         self.max_jitter_ms = max_jitter_ms
         self.makers = makers or Makers()
         self.rule = rule
@@ -174,6 +176,7 @@ def load_trust(config: GatewayConfig) -> Trust:
             frozenset(config.traceability.national_institutes),
             config.traceability.standard_ratio,
         ),
+        approved_software=config.approved_software,
     )
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, InstanceOf
 
-from meter_gateway.validated_toml import as_tuple, problem
+from meter_gateway.validated_toml import as_tuple, hex32, problem
 from meter_protocol.quantities import BY_NAME, Quantity
 
 # Anything printed on a certificate fits; what does not is a slip of the keyboard.
@@ -37,16 +37,6 @@ def _instant(value: Any) -> Any:
     return value
 
 
-def _hex32(value: Any) -> Any:
-    try:
-        octets = bytes.fromhex(value) if isinstance(value, str) else value if isinstance(value, bytes) else b""
-    except ValueError:
-        octets = b""
-    if len(octets) != 32:
-        raise problem("must be 64 hexadecimal digits", "copy it whole")
-    return octets
-
-
 def _quantity(value: Any) -> Any:
     if isinstance(value, Quantity):
         return value
@@ -64,7 +54,7 @@ def milliseconds(instant: datetime) -> int:
 Number = Annotated[Decimal, BeforeValidator(_decimal)]
 Day = Annotated[date, BeforeValidator(_day)]
 Instant = Annotated[datetime, BeforeValidator(_instant)]
-Hex32 = Annotated[bytes, BeforeValidator(_hex32)]
+Hex32 = Annotated[bytes, BeforeValidator(hex32)]
 QuantityName = Annotated[InstanceOf[Quantity], BeforeValidator(_quantity)]
 AsTuple = BeforeValidator(as_tuple)
 Text = Annotated[str, Field(min_length=1, max_length=200)]

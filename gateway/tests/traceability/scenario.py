@@ -289,6 +289,7 @@ def trust(
     plausible: Plausibility | None = None,
     thresholds: Thresholds | None = None,
     standards: Rules = NO_INSTITUTES,
+    approved_software: Iterable[bytes] = (SOFTWARE,),
 ) -> Trust:
     known = [certificate()] if certificates is None else list(certificates)
     return Trust(
@@ -304,6 +305,7 @@ def trust(
         plausible=plausible,
         thresholds=thresholds,
         standards=standards,
+        approved_software=list(approved_software),
     )
 
 

@@ -8,7 +8,7 @@ import scenario
 from scenario import AUTHORITY, Authority, Meter, assess, codes, intervals
 
 from meter_gateway.model import Verified
-from meter_gateway.traceability import Trust, software
+from meter_gateway.traceability import ChainState, Trust, software
 from meter_protocol import events as ev
 from meter_protocol import fields as f
 from meter_protocol import types as t
@@ -88,6 +88,89 @@ def test_an_update_by_nobody_s_leave(raw: bytes, trusted_key: Authority) -> None
     trusted = scenario.trust(update_authorities=[trusted_key])
     found = after(ev.FIRMWARE_UPDATED, updated(raw), trusted)
     assert found == [*PLAIN, ("update_unauthorised", None)]
+
+
+# Who approved the software in force
+
+UPDATED = hashlib.sha256(IMAGE).digest()
+UNAPPROVED = [("key_native", None), ("software_unapproved", None)]
+
+
+def found_through(trust: Trust, *steps: tuple[int, dict[int, Any]]) -> list[list[tuple[str, int | None]]]:
+    """Findings of one interval after the start of a healthy chain, and of one after each of these events."""
+    meter = Meter()
+    messages = [*meter.start(), *intervals(meter, 1)]
+    asked = [len(messages) - 1]
+    for number, (code, details) in enumerate(steps, start=1):
+        if code == ev.BOOT:
+            meter.boot_count += 1
+            messages.append(meter.boot(details[ev.SOFTWARE_ID]))
+        else:
+            messages.append(meter.event(code, details))
+        messages += intervals(meter, 1, start_wh=1000 + 25_000 * number)
+        asked.append(len(messages) - 1)
+    found = assess(messages, trust)
+    return [codes(found[index]) for index in asked]
+
+
+def booted(software_id: bytes) -> tuple[int, dict[int, Any]]:
+    return ev.BOOT, {ev.LAST_RECEIPT: None, ev.SOFTWARE_ID: software_id}
+
+
+UPDATE = ev.FIRMWARE_UPDATED, updated(SIGNED)
+
+
+def test_software_that_nobody_approved_is_found_in_every_message_from_its_identity_on() -> None:
+    meter = Meter()
+    messages = [*meter.start(), *intervals(meter, 2), meter.event(ev.CLOCK_SET, clock_set(meter))]
+    listed = [codes(each) for each in assess(messages, scenario.trust())]
+    nobody = [codes(each) for each in assess(messages, scenario.trust(approved_software=[]))]
+    assert nobody == [[*one, ("software_unapproved", None)] for one in listed]
+    other = scenario.trust(approved_software=[scenario.OTHER_SOFTWARE])
+    assert [codes(each) for each in assess(messages, other)] == nobody
+
+
+def clock_set(meter: Meter) -> dict[int, Any]:
+    times = {ev.OLD_TIME_MS: meter.time_ms, ev.NEW_TIME_MS: meter.time_ms}
+    return {**times, ev.TIME_REPLY: b"reply", ev.DRIFT_PPB: None}
+
+
+def test_each_message_is_judged_by_the_software_in_force_then() -> None:
+    steps = booted(scenario.OTHER_SOFTWARE), booted(scenario.SOFTWARE)
+    assert found_through(scenario.trust(), *steps) == [PLAIN, UNAPPROVED, PLAIN]
+    both = scenario.trust(approved_software=[scenario.SOFTWARE, scenario.OTHER_SOFTWARE])
+    assert found_through(both, *steps) == [PLAIN, PLAIN, PLAIN]
+
+
+def test_a_signed_update_approves_what_it_installed_once_the_meter_says_that_it_runs() -> None:
+    trusted = scenario.trust(update_authorities=[UPDATES])
+    assert found_through(trusted, booted(UPDATED), UPDATE) == [PLAIN, UNAPPROVED, PLAIN]
+
+
+def test_an_update_that_nobody_signed_stays_unapproved() -> None:
+    assert found_through(scenario.trust(), booted(UPDATED), UPDATE) == [PLAIN, UNAPPROVED, UNAPPROVED]
+
+
+def test_the_software_of_a_signed_update_stays_approved_when_the_meter_goes_back_to_it() -> None:
+    trusted = scenario.trust(update_authorities=[UPDATES], approved_software=[])
+    steps = booted(UPDATED), UPDATE, booted(scenario.OTHER_SOFTWARE), booted(UPDATED)
+    assert found_through(trusted, *steps) == [UNAPPROVED, UNAPPROVED, PLAIN, UNAPPROVED, PLAIN]
+
+
+def test_what_signed_updates_installed_is_kept_with_the_state_and_bounded() -> None:
+    state = ChainState.new(scenario.THUMBPRINT)
+    ids = [hashlib.sha256(bytes((number,))).digest() for number in range(6)]
+    for software_id in (*ids, ids[3]):
+        state.learn_signed_software(software_id)
+    assert ChainState.loads(state.dumps()).signed_software == [ids[2], ids[4], ids[5], ids[3]]
+
+
+def test_the_gateway_s_own_software_is_not_asked_for() -> None:
+    meter = Meter()
+    messages = [*meter.start(), *intervals(meter, 2)]
+    state = ChainState.new(scenario.THUMBPRINT, is_witnessed=True)
+    found = assess(messages, scenario.trust(approved_software=[]), state)
+    assert codes(found[-1]) == [("gateway_witnessed", None)]
 
 
 def test_a_parameter_authority_authorises_no_software() -> None:

@@ -39,8 +39,13 @@ def cose_key(pem: bytes) -> bytes:
     return keys.encode_p256(numbers.x.to_bytes(32, "big") + numbers.y.to_bytes(32, "big"))
 
 
-def gateway(listener: str, broker_port: int, clock_source: str, authority: Path, certificates: bool) -> str:
-    traceability = """
+def gateway(listener: str, broker_port: int, clock_source: str, authority: Path, software_id: str | None) -> str:
+    """Until the meter's software id is known, without what is about the meter: approval and certificates."""
+    about_the_meter = f"""
+[[software]]
+id = "{software_id}"
+note = "this checkout"
+
 [traceability]
 certificates = ["certificate-*.toml"]
 bindings = ["bindings.toml"]
@@ -71,7 +76,7 @@ port = {broker_port}
 
 [parameters]
 authority_keys = ["{authority}"]
-{traceability if certificates else ""}"""
+{"" if software_id is None else about_the_meter}"""
 
 
 def meter(

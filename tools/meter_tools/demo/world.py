@@ -54,7 +54,7 @@ class World:
         self.start_instruments()
         self.command("gateway", "init", self.gateway_folder)
         self.command("authority", "init", self.folder / "authority.pem")
-        self._write_gateway_config(certificates=False)
+        self._write_gateway_config(None)
         self._write_meter_config()
 
     def start_broker(self) -> Process:
@@ -105,8 +105,11 @@ class World:
         return self.meter
 
     def commission(self) -> None:
-        """What a field engineer does: enrol the meter by its label, bind certificates, send its parameters."""
-        self._bind_certificates()
+        """What a field engineer does: approve its software, bind certificates, enrol it by its label, send its
+        parameters.
+        """
+        self._wait_for_identity()
+        self._approve_and_bind()
         parameters = self.folder / "parameters.toml"
         parameters.write_text(documents.parameters(self.scene, self.thumbprint, self.gateway_folder))
         sealed = self.folder / "parameters.cose"
@@ -119,7 +122,6 @@ class World:
             "--out",
             sealed,
         )
-        self._wait_for_identity()
         # One right after the other: a receipt in between is one that the meter cannot believe yet.
         self.command("meters", "enrol", self.thumbprint, "--config", self.gateway_config)
         self.command("parameters", "send", self.thumbprint, sealed, "--config", self.gateway_config)
@@ -211,25 +213,29 @@ class World:
         while time.monotonic() < deadline:
             self.gateway.check()
             self.meter.check()
-            waiting = self.command("meters", "list", "--waiting", "--config", self.gateway_config)
-            if self.thumbprint[:16] in waiting.replace("\n", ""):
+            listed = self.command("meters", "list", "--waiting", "--config", self.gateway_config).replace("\n", "")
+            shown = re.findall(r"[0-9a-f]{64}", listed)
+            if self.thumbprint in shown:
+                # This checkout, as the meter's interpreter has just read it: there is no other build to compare.
+                (self._software_id,) = set(shown) - {self.thumbprint}
                 return
             time.sleep(0.2)
         raise ProcessFailed("the gateway never saw the meter's identity")
 
-    def _bind_certificates(self) -> None:
-        """Certificates and bindings are files; SIGHUP has the running gateway read them."""
+    def _approve_and_bind(self) -> None:
+        """Approvals, certificates and bindings are in files; SIGHUP has the running gateway read them."""
         for name, text in documents.certificates(self.scene, self.thumbprint).items():
             (self.gateway_folder / name).write_text(text)
-        self._write_gateway_config(certificates=True)
+        self._write_gateway_config(self._software_id)
         self.gateway.signal(signal.SIGHUP)
         self.gateway.wait_for("loaded anew", 30)
 
-    def _write_gateway_config(self, certificates: bool) -> None:
+    def _write_gateway_config(self, software_id: str | None) -> None:
+        """With the meter's software id once it is known, and the certificates that are there by then."""
         clock = f"file:{self.clock_file}" if self.scene.trace else "system"
         self.gateway_config.write_text(
             documents.gateway(
-                self.listener(), self.broker_port, clock, self.folder / "authority.pub.pem", certificates
+                self.listener(), self.broker_port, clock, self.folder / "authority.pub.pem", software_id
             )
         )
 

@@ -53,6 +53,11 @@ class Hello:
         return found
 
     @property
+    def software_id(self) -> bytes:
+        found: bytes = self.fields[fc.HELLO_SOFTWARE_ID]
+        return found
+
+    @property
     def is_meter(self) -> bool:
         """A development board has a serial number and no record."""
         return self.record is not None or self.serial is not None

@@ -169,5 +169,6 @@ def _print(term: Terminal, outcome: Outcome) -> None:
         return
     told = {"serial": outcome.serial, "thumbprint": outcome.thumbprint.hex()}
     term.print(term.say(f"provision.did_{outcome.state}", **told))
+    term.line("software", outcome.software_id.hex())
     for path in outcome.files:
         term.line("label", str(path))

@@ -47,6 +47,7 @@ class Outcome:
     serial: str
     thumbprint: bytes
     model: str
+    software_id: bytes
     state: str
     """complete, finished (of an interrupted run), would (dry run)"""
 
@@ -293,7 +294,7 @@ def _await_new_key(line: Line, old: Hello) -> Hello:
 
 
 def _outcome(hello: Hello, serial: str, state: str, files: tuple[Path, ...] = ()) -> Outcome:
-    return Outcome(serial, hello.thumbprint, hello.model, state, files)
+    return Outcome(serial, hello.thumbprint, hello.model, hello.software_id, state, files)
 
 
 def _file_name(serial: str, thumbprint: bytes) -> str:
