@@ -20,6 +20,7 @@ from meter_gateway.traceability.terms import (
     CALIBRATION,
     CLASS,
     NO_TERMS,
+    REPEATABILITY,
     RESOLUTION,
     Contribution,
     ErrorRequirement,
@@ -145,6 +146,7 @@ class _Binding(Table):
     target: _Target | None = None
     error_limits: _ErrorLimits | None = None
     rated: Annotated[tuple[_Rated, ...], AsTuple] = ()
+    repeatability: Literal["comparison"] | None = Field(default=None, examples=['"comparison"'])
 
     @model_validator(mode="after")
     def _forwards(self) -> "_Binding":
@@ -154,6 +156,8 @@ class _Binding(Table):
         twice = next((source for source in sources if sources.count(source) > 1), None)
         if twice is not None:
             raise problem(f"names the source {twice} twice", "give each contribution a source of its own")
+        if self.repeatability is not None and REPEATABILITY in sources:
+            raise problem("has its repeatability from comparisons and as a contribution", "take one of them out")
         return self
 
     def value(self, tables: Mapping[str, MpeTable]) -> Binding:
@@ -169,6 +173,7 @@ class _Binding(Table):
             target=None if target is None else Target(target.expanded_uncertainty, target.unit),
             requirement=None if self.error_limits is None else self.error_limits.value(tables),
             rated=tuple(each.value() for each in self.rated),
+            repeatability_compared=self.repeatability is not None,
         )
 
 

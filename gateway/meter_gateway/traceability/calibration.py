@@ -23,6 +23,7 @@ from meter_gateway.traceability.certificate import (
     Result,
     VerificationResult,
 )
+from meter_gateway.traceability.comparison import Repeatability
 from meter_gateway.traceability.terms import NO_TERMS, Terms
 from meter_protocol.quantities import Quantity
 
@@ -63,6 +64,9 @@ class Bound:
     standards: tuple[str, ...] = ()
     """Finding codes about the chain of standards that its calibration stands on."""
 
+    repeatability: tuple[Repeatability, ...] = ()
+    """What the instrument's comparisons found of it in this place, by time, if its terms ask for that."""
+
     def covers(self, start_ms: int, end_ms: int) -> bool:
         return self.bound_from_ms <= start_ms and end_ms <= self.bound_to_ms
 
@@ -87,6 +91,7 @@ class Bound:
         yield from (at_ms for _, at_ms in self.ends)
         if self.terms.drifts and self.due_ms is not None:
             yield from range(self.calibrated_ms, self.due_ms, self._drift_step_days * DAY_MS)
+        yield from (each.since_ms for each in self.repeatability)
         for other in self.beside:
             yield from other.changes()
 

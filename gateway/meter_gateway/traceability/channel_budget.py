@@ -5,7 +5,8 @@ Sources, and what each is common to (metrology.sums says why that matters):
 1. calibration: u of the error of indication at the operating point, interpolated between the certificate's points
    (metrology.error_curve), common to the certificate; or, from a verification, a class: rectangular with ±MPE (GUM
    4.3.7), common to the channel;
-2. what the owner's terms say: drift, repeatability, influences, transformers (terms.py);
+2. what the owner's terms say: drift, repeatability, influences, transformers (terms.py). Repeatability may be that
+   of the last comparison that the instrument passed in this place: without one the uncertainty is not known;
 3. resolution: a mean is rounded to its last digit, ±half a step, rectangular (GUM F.2.2.1); an increase is the
    difference of two indications, each so: triangular over ±one step.
 
@@ -29,7 +30,7 @@ from meter_gateway.traceability import units
 from meter_gateway.traceability.calibration import Bound
 from meter_gateway.traceability.certificate import CalibrationResult, Result, VerificationResult
 from meter_gateway.traceability.parameters import Channel
-from meter_gateway.traceability.terms import CLASS, RESOLUTION, Contribution, KnownError, Terms
+from meter_gateway.traceability.terms import CLASS, REPEATABILITY, RESOLUTION, Contribution, KnownError, Terms
 from meter_protocol import budgets as b
 from meter_protocol import fields as f
 from meter_protocol.quantities import BY_CODE, Quantity
@@ -56,7 +57,8 @@ _KNOWN_ERRORS = {KnownError.CARRIED: b.CARRIED, KnownError.CORRECTED: b.CORRECTE
 
 
 class Unstated(Exception):
-    """No budget can be made: a unit is not the quantity's, or there is more than a record holds."""
+    """No budget can be made: a unit is not the quantity's, a repeatability is not known, or there is more than a
+    record holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +209,26 @@ def _of_terms(bound: Bound, quantity: Quantity, certificates: Sequence[str], end
             _common(each, certificates),
             _text(each.stated_by),
         )
+    if bound.terms.repeatability_compared:
+        yield _compared(bound, end_ms)
+
+
+def _compared(bound: Bound, end_ms: int) -> Source:
+    """The repeatability that readings until `end_ms` have, by the last run that was over before."""
+    known = [each for each in bound.repeatability if each.since_ms < end_ms]
+    if not known:
+        raise Unstated
+    found = known[-1]
+    return Source(
+        REPEATABILITY,
+        Distribution.NORMAL,
+        _upwards(found.percent),
+        Decimal(1),
+        True,
+        Decimal(found.degrees_of_freedom),
+        b.COMMON_TO_NOTHING,
+        f"comparison {found.run}",
+    )
 
 
 def _common(contribution: Contribution, certificates: Sequence[str]) -> int:

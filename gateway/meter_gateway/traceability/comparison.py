@@ -8,7 +8,9 @@ such as the one that it had before.
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
+from typing import NamedTuple
 
 from meter_gateway.metrology.conformity import Outcome
 from meter_gateway.model import Fields
@@ -27,6 +29,15 @@ RAW_SUFFIX = ".comparison-raw"
 OUTCOMES = {cm.PASSED: Outcome.PASSED, cm.FAILED: Outcome.FAILED, cm.INCONCLUSIVE: Outcome.INCONCLUSIVE}
 
 _RUNS = (cm.AS_FOUND, cm.AS_LEFT, cm.ROUTINE)
+
+
+class Repeatability(NamedTuple):
+    """Standard deviation of one reading against the reference, in % of the reading, known since `since_ms`."""
+
+    since_ms: int
+    run: str
+    percent: Decimal
+    degrees_of_freedom: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +76,23 @@ class Comparison:
         """
         parts = [p[cm.POINT_ERROR] / p[cm.POINT_MPE] for p in self.fields[cm.POINTS] if p[cm.POINT_MPE]]
         return sum(parts) / len(parts) if parts else None
+
+    @property
+    def repeatability(self) -> Repeatability | None:
+        """Of a run that passed, pooled over its points: s² = Σ ν_i s_i² / Σ ν_i (GUM H.3.6 note, 4.2.4).
+
+        Of one pair, not of their mean: what a later reading has is the scatter of single readings. The reference's
+        own is in it.
+        """
+        if self.is_check or self.outcome is not Outcome.PASSED:
+            return None
+        known = [p for p in self.fields[cm.POINTS] if p[cm.POINT_DEVIATION] is not None and p[cm.POINT_REFERENCE]]
+        nu = sum(p[cm.POINT_COUNT] - 1 for p in known)
+        if nu < 1:
+            return None
+        relative = (Decimal(p[cm.POINT_DEVIATION]) / p[cm.POINT_REFERENCE] for p in known)
+        squares = sum((p[cm.POINT_COUNT] - 1) * s**2 for p, s in zip(known, relative, strict=True))
+        return Repeatability(self.end_ms, self.run, 100 * (squares / nu).sqrt(), nu)
 
     def is_about(self, thumbprint: bytes, channel: int, serial: str) -> bool:
         found = self.fields

@@ -14,6 +14,9 @@ from meter_gateway.metrology.budget import Distribution
 CALIBRATION, CLASS, RESOLUTION = "calibration", "class", "resolution"
 """Sources that a budget has by itself."""
 
+REPEATABILITY = "repeatability"
+"""The source that a comparison may give."""
+
 
 class KnownError(Enum):
     """An error of indication that a certificate states is never taken out of what was signed."""
@@ -88,6 +91,8 @@ class Terms:
     target: Target | None = None
     requirement: ErrorRequirement | None = None
     rated: tuple[RatedRange, ...] = ()
+    repeatability_compared: bool = False
+    """Whether its repeatability is that of the last comparison that it passed, and not one of `contributions`."""
 
     @property
     def drifts(self) -> bool:

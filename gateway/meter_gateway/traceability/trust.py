@@ -4,7 +4,7 @@ A Trust never changes; a reload makes another one, and everything prepared from 
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -22,7 +22,7 @@ from meter_gateway.traceability.certificate import Certificate
 from meter_gateway.traceability.certificate_file import load_certificate
 from meter_gateway.traceability.check_plan import Plans, load_plans
 from meter_gateway.traceability.clock import Clocks
-from meter_gateway.traceability.comparison import Comparison, in_order, load_comparisons
+from meter_gateway.traceability.comparison import Comparison, Repeatability, in_order, load_comparisons
 from meter_gateway.traceability.comparison_facts import Period, doubts_of, periods
 from meter_gateway.traceability.dcc_file import is_dcc_file, load_anchors, load_dcc
 from meter_gateway.traceability.hierarchy import NO_INSTITUTES, Hierarchy, Rules
@@ -88,20 +88,30 @@ class Trust:
         """What every certificate that is bound to the channel says about its quantity, at whatever time."""
         quantity = channel.quantity
         return [
-            self._whole(bound, quantity)
+            self._whole(bound, binding, quantity)
             for binding in self._by_meter.get(thumbprint, ())
             if binding.channel == channel.id and quantity is not None
             for bound in self.register.bound(binding, quantity, channel.serial)
         ]
 
-    def _whole(self, bound: Bound, quantity: Quantity) -> Bound:
-        """With its chain of standards, and the scheme's target where the binding has none of its own."""
+    def _whole(self, bound: Bound, binding: Binding, quantity: Quantity) -> Bound:
+        """With its chain of standards, what comparisons found of its repeatability if the binding asks for that,
+        and the scheme's target where it has none of its own."""
         standards = self.hierarchy.findings(bound.certificate, bound.result.instrument.serial)
-        bound = replace(bound, standards=standards)
+        bound = replace(bound, standards=standards, repeatability=tuple(self._repeatability(binding)))
         percent = self._targets.get(quantity)
         if percent is None or bound.terms.target is not None:
             return bound
         return replace(bound, terms=replace(bound.terms, target=Target(percent, "%")))
+
+    def _repeatability(self, binding: Binding) -> Iterator[Repeatability]:
+        if not binding.terms.repeatability_compared:
+            return
+        for run in self.comparisons:
+            is_its = run.is_about(binding.thumbprint, binding.channel, binding.serial)
+            found = run.repeatability if is_its and run.end_ms > binding.from_ms else None
+            if found is not None:
+                yield found
 
     def facts(self, thumbprint: bytes, channel: int) -> list[Period]:
         """What comparisons and checks say about the channel, for each instrument that was behind it."""

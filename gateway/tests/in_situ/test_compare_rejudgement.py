@@ -5,9 +5,14 @@ import shutil
 import signal
 from collections.abc import Awaitable, Callable
 
-from plant import Plant, channels
+import pytest
+from plant import POWER, Plant, channels
 
 from meter_gateway.metrology.conformity import Outcome
+from meter_gateway.store import Store
+from meter_gateway.traceability import channel_budget
+from meter_protocol import budgets as b
+from meter_protocol import comparison as cm
 from meter_protocol import fields as f
 from meter_tools.simulated_meter import SimulatedMeter
 
@@ -47,6 +52,73 @@ async def test_a_failed_run_makes_exactly_the_readings_since_the_last_pass_suspe
     changed = {sequence for sequence in after if len(after[sequence]) > len(before[sequence])}
     assert changed == suspect
     assert all(f"comparison {failed.run} added" in str(after[s][-1][f.VERDICT_CAUSE]) for s in suspect)
+
+
+def repeatability_of(plant: Plant, sequence: int) -> channel_budget.Source | None:
+    """As the budget record of the latest verdict has it."""
+    store = Store(plant.gateway.state / "gateway.sqlite")
+    digest = plant.verdicts()[sequence][-1][f.VERDICT_BUDGET]
+    record = store.archive.budget(digest) if digest is not None else None
+    store.close()
+    known = channel_budget.from_record(record).get(POWER) if record is not None else None
+    return next((each for each in known.sources if each.name == "repeatability"), None) if known else None
+
+
+def take_repeatability_of_power(plant: Plant) -> None:
+    bindings = plant.gateway.folder / "bindings.toml"
+    first, rest = bindings.read_text().split("[[binding]]", 2)[1:]
+    bindings.write_text(f'[[binding]]{first}repeatability = "comparison"\n[[binding]]{rest}')
+
+
+def test_repeatability_is_that_of_the_last_passed_run_and_unknown_before_the_first(plant: Plant) -> None:
+    take_repeatability_of_power(plant)
+    plant.measure(20)
+    begin = min(plant.codes())
+    assert all("uncertainty_unknown" in found for found in plant.codes().values())
+    run = plant.compare()
+    plant.ask("rejudge")
+    # The run lasted from the first reading to the last.
+    assert all("uncertainty_unknown" in found for found in plant.codes().values())
+    plant.measure(10)
+    after = {sequence for sequence, found in plant.codes().items() if "uncertainty_unknown" not in found}
+    assert after == set(range(begin + 20, begin + 30))
+    (point,) = run.fields[cm.POINTS]
+    source = repeatability_of(plant, begin + 20)
+    assert source is not None
+    percent = 100 * point[cm.POINT_DEVIATION] / point[cm.POINT_REFERENCE]
+    assert float(source.value) == pytest.approx(percent, rel=1e-12)
+    assert percent > 0
+    assert source.degrees_of_freedom == point[cm.POINT_COUNT] - 1 > 10
+    assert (source.relative, source.common) == (True, b.COMMON_TO_NOTHING)
+    assert source.stated_by == f"comparison {run.run}"
+    assert f"comparison {run.run}" in plant.ask("budget", "M-1", str(POWER)).replace("\n", "")
+
+
+def test_a_later_run_gives_the_repeatability_of_what_comes_after_it_and_of_nothing_before(plant: Plant) -> None:
+    take_repeatability_of_power(plant)
+    plant.measure(10)
+    first = plant.compare()
+    plant.measure(30)
+    begin, before = min(plant.codes()), plant.verdicts()
+    second = plant.compare(since=AFTER_TEN)
+    assert {first.outcome, second.outcome} == {Outcome.PASSED}
+    plant.ask("rejudge")
+    assert plant.verdicts() == before
+    plant.measure(1)
+    named = [repeatability_of(plant, begin + index) for index in (9, 10, 39, 40)]
+    told = [each and each.stated_by for each in named]
+    assert told == [None, *[f"comparison {first.run}"] * 2, f"comparison {second.run}"]
+    assert "uncertainty_unknown" in plant.codes()[begin + 9]
+    # Found late, a run speaks for what was measured after it already.
+    file = next(plant.gateway.folder.rglob(f"*{second.run}*.comparison"))
+    hidden = file.rename(file.with_suffix(".hidden"))
+    plant.ask("rejudge")
+    assert getattr(repeatability_of(plant, begin + 40), "stated_by", None) == f"comparison {first.run}"
+    hidden.rename(file)
+    plant.ask("rejudge")
+    assert getattr(repeatability_of(plant, begin + 40), "stated_by", None) == f"comparison {second.run}"
+    assert len(plant.verdicts()[begin + 40]) == 3
+    assert len(plant.verdicts()[begin + 39]) == len(before[begin + 39])
 
 
 async def test_judging_again_gives_what_ingest_would_have_given(plant: Plant) -> None:

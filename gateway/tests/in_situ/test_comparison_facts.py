@@ -1,5 +1,6 @@
 """What comparisons say about readings, as periods: one changed fact at a time."""
 
+import math
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -38,6 +39,39 @@ def run(
         cm.EXPONENT: 0,
     }
     return Comparison(bytes(32), fields)
+
+
+def repeated(*points: tuple[int, int | None, int], outcome: int = PASSED, kind: int = cm.ROUTINE) -> Comparison:
+    """`points` are (reference, deviation, count)."""
+    found = run(1, outcome, kind)
+    rows = [
+        {cm.POINT_REFERENCE: reference, cm.POINT_DEVIATION: deviation, cm.POINT_COUNT: count}
+        for reference, deviation, count in points
+    ]
+    return Comparison(bytes(32), {**found.fields, cm.POINTS: rows})
+
+
+def test_repeatability_is_pooled_over_the_points_of_a_passed_run_by_their_degrees_of_freedom() -> None:
+    found = repeated((10_000, 3, 4), (-20_000, 8, 7), (0, 5, 9), (5_000, None, 1)).repeatability
+    assert found is not None
+    expected = 100 * math.sqrt((3 * 0.0003**2 + 6 * 0.0004**2) / 9)
+    assert float(found.percent) == pytest.approx(expected, rel=1e-15)
+    assert (found.since_ms, found.degrees_of_freedom) == (day(1), 9)
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        repeated((10_000, 3, 4), outcome=FAILED),
+        repeated((10_000, 3, 4), outcome=INCONCLUSIVE),
+        repeated((10_000, 3, 4), kind=cm.ZERO),
+        repeated((10_000, None, 1)),
+        repeated((0, 3, 4)),
+        repeated(),
+    ],
+)
+def test_what_tells_no_repeatability(told: Comparison) -> None:
+    assert told.repeatability is None
 
 
 def plan(**said: Any) -> Plan:

@@ -265,6 +265,11 @@ def test_a_binding_says_what_else_makes_its_readings_uncertain(tmp_path: Path) -
             "binding[0].contribution[0]: class is a source that every budget",
         ),
         ('source = "drift"', 'source = "repeatability"', "binding[0]: names the source repeatability twice"),
+        (
+            "[[binding.contribution]]",
+            'repeatability = "comparison"\n[[binding.contribution]]',
+            "binding[0]: has its",
+        ),
         ('"kW.h"', '"kWh"', "binding[0].contribution[1]: kWh is not a unit; write"),
         ("= 9", "= 0.5", "binding[0].contribution[1].degrees_of_freedom: must be 1 or more"),
         ("random = true", "random = true\nper_year = true", "binding[0].contribution[1]: is new in each interval"),
