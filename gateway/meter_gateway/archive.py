@@ -177,6 +177,8 @@ def _message(row: Row) -> StoredMessage:
     id_, thumbprint, epoch, sequence, time_ms, received_ms, kind, hash_, raw, opinion, uncertainty, judged_ms = row
     verdict = None
     if opinion is not None:
-        verdict = records.fields_of(thumbprint, epoch, sequence, hash_, judged_ms, opinion, uncertainty)
+        verdict = records.fields_of(
+            records.Parts(thumbprint, epoch, sequence, hash_, judged_ms, opinion, uncertainty)
+        )
     typ = t.CHAIN_TYPES[kind]
     return StoredMessage(id_, thumbprint, epoch, sequence, time_ms, received_ms, typ, hash_, raw, verdict)

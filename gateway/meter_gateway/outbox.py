@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from meter_gateway.database import Database
-from meter_gateway.records import record
+from meter_gateway.records import Parts, record
 from meter_protocol import fields as f
 from meter_protocol import merkle, messages
 
@@ -89,7 +89,7 @@ class Outbox:
             (first, first + count),
         )
         leaves = [
-            record(thumbprint, epoch, sequence, hash_, judged_ms, opinion, uncertainty)
+            record(Parts(thumbprint, epoch, sequence, hash_, judged_ms, opinion, uncertainty))
             for thumbprint, epoch, sequence, hash_, opinion, uncertainty in rows
         ]
         return _Batch(first, leaves, sealed, merkle.tree(leaves))

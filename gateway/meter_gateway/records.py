@@ -7,6 +7,7 @@ pieces when it is needed; the tests hold `record` against `messages.encode_verdi
 """
 
 from functools import lru_cache
+from typing import NamedTuple
 
 import cbor2
 
@@ -32,20 +33,24 @@ _NO_BUDGET = bytes((f.VERDICT_BUDGET, 0xF6)) + _UNCERTAINTY
 _MARK = b"\xff" * 32
 
 
-def record(
-    thumbprint: bytes,
-    epoch: bytes,
-    sequence: int,
-    message_hash: bytes,
-    judged_ms: int,
-    opinion: bytes,
-    uncertainty: bytes | None,
-) -> bytes:
-    """`uncertainty` as the store has it: None in a verdict from before there was any."""
-    before, after = pieces(thumbprint, epoch, judged_ms)
-    if uncertainty is None:
+class Parts(NamedTuple):
+    """A record as the store has it; `uncertainty` None in a verdict from before there was any."""
+
+    thumbprint: bytes
+    epoch: bytes
+    sequence: int
+    message_hash: bytes
+    judged_ms: int
+    opinion: bytes
+    uncertainty: bytes | None
+
+
+def record(parts: Parts) -> bytes:
+    before, after = pieces(parts.thumbprint, parts.epoch, parts.judged_ms)
+    if parts.uncertainty is None:
         before = _EARLIER_HEAD + before[len(_HEAD) :]
-    return before + cbor2.dumps(sequence) + after + message_hash + opinion + (uncertainty or b"")
+    whole = before + cbor2.dumps(parts.sequence) + after + parts.message_hash + parts.opinion
+    return whole + (parts.uncertainty or b"")
 
 
 def pieces(thumbprint: bytes, epoch: bytes, judged_ms: int) -> tuple[bytes, bytes]:
@@ -85,26 +90,16 @@ def _judged(verdict: Verdict) -> bytes:
     return whole[whole.index(_MARK) + len(_MARK) : -len(_NO_BUDGET + NO_UNCERTAINTY)]
 
 
-def fields_of(
-    thumbprint: bytes,
-    epoch: bytes,
-    sequence: int,
-    message_hash: bytes,
-    judged_ms: int,
-    opinion: bytes,
-    uncertainty: bytes | None,
-) -> Fields:
+def fields_of(parts: Parts) -> Fields:
     """The record's content, in today's form whenever it was signed."""
-    if uncertainty is None:
-        opinion, uncertainty = opinion + _NO_BUDGET, NO_UNCERTAINTY
-    return messages.decode_verdict(
-        record(thumbprint, epoch, sequence, message_hash, judged_ms, opinion, uncertainty)
-    )
+    if parts.uncertainty is None:
+        parts = parts._replace(opinion=parts.opinion + _NO_BUDGET, uncertainty=NO_UNCERTAINTY)
+    return messages.decode_verdict(record(parts))
 
 
 def opinion_fields(opinion: bytes, uncertainty: bytes | None) -> Fields:
     """What a stored opinion says, of whichever message."""
-    return fields_of(bytes(32), bytes(8), 0, bytes(32), 0, opinion, uncertainty)
+    return fields_of(Parts(bytes(32), bytes(8), 0, bytes(32), 0, opinion, uncertainty))
 
 
 def findings_in(fields: Fields) -> tuple[Finding, ...]:

@@ -13,12 +13,12 @@ from meter_gateway.model import Fields
 from meter_gateway.store import Store
 from meter_gateway.texts import Told
 from meter_gateway.traceability.parameters import Channel
+from meter_gateway.traceability.rows import REGISTER_MAX_LENGTH
 from meter_protocol import fields as f
 from meter_protocol import types as t
 from meter_protocol.quantities import Quantity
 
 _WITH_SCALE = (f.CLOCK_INFORMATIVE, f.CLOCK_SYNCHRONISED)
-_REGISTER_MAX_LENGTH = 4
 _EXTREMES_LENGTH = 7
 
 SPREAD_OF_S = 4
@@ -71,7 +71,7 @@ def _reading(channel: Channel, fields: Fields, message_hash: bytes) -> Reading |
     if fields[f.KIND] != f.KIND_REGULAR or fields[f.CLOCK_STATUS] not in _WITH_SCALE or not duration_ms:
         return None
     is_register = channel.kind == f.CHANNEL_REGISTER
-    if reading is None or reading[0] != f.STATUS_GOOD or is_register != (len(reading) <= _REGISTER_MAX_LENGTH):
+    if reading is None or reading[0] != f.STATUS_GOOD or is_register != (len(reading) <= REGISTER_MAX_LENGTH):
         return None
     end_ms = fields[f.TIME_MS]
     if is_register:

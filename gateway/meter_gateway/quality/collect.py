@@ -13,8 +13,8 @@ from meter_gateway.quality.balances import PlantBalances
 from meter_gateway.quality.days import MAX_SPAN_MS, Days, Place, Reading
 from meter_gateway.store import Store
 from meter_gateway.traceability import Trust
-from meter_gateway.traceability.columns import REGISTER_MAX_LENGTH
 from meter_gateway.traceability.parameters import Channel
+from meter_gateway.traceability.rows import REGISTER_MAX_LENGTH
 from meter_gateway.values import has_scale
 from meter_protocol import fields as f
 from meter_protocol import types as t

@@ -28,6 +28,7 @@ from meter_gateway.traceability.findings import finding, in_order
 from meter_gateway.traceability.plan import UNJUDGED, MeterPlan, Piece
 from meter_gateway.traceability.row_rules import RowRule
 from meter_gateway.traceability.rows import Interval as RowInterval
+from meter_gateway.traceability.rows import Run
 from meter_gateway.traceability.state import ChainState
 from meter_gateway.traceability.trust import Trust
 from meter_protocol import events as ev
@@ -155,12 +156,12 @@ def _judge_rows(
     uncertainties = [NO_UNCERTAINTY] * len(run)
     if piece is not UNJUDGED:
         rows = [message.fields[f.READINGS] for message in run]
-        intervals = [_interval_of_row(message) for message in run]
+        readings = Run(rows, [_interval_of_row(message) for message in run], state)
         # Before the readings are judged: that brings the totals up to the last row.
-        uncertainties = stating.state(piece, rows, intervals, state.totals, state.unsettled, found)
+        uncertainties = stating.state(piece, readings, found)
         for rule in rules:
-            rule.judge(rows, intervals, state, found)
-        columns.judge(piece, rows, intervals, state.totals, state.unsettled, found)
+            rule.judge(readings, found)
+        columns.judge(piece, readings, found)
     plain, budget = piece.with_findings(standing), piece.budget
     return [
         Assessed(piece.with_findings((*standing, *own)) if own else plain, budget, uncertainty)

@@ -12,12 +12,10 @@ from meter_gateway.model import Finding
 from meter_gateway.traceability.findings import finding
 from meter_gateway.traceability.parameters import Channel
 from meter_gateway.traceability.plausibility_file import Balance
-from meter_gateway.traceability.row_rules import Memory, RowRule, increases
-from meter_gateway.traceability.rows import Found, Interval, Rows
+from meter_gateway.traceability.row_rules import RowRule, increases
+from meter_gateway.traceability.rows import Found, Run, mean_of
 from meter_gateway.units import UNITS
 from meter_protocol import fields as f
-
-_MEAN = 3
 
 
 class BalanceRule:
@@ -38,9 +36,9 @@ class BalanceRule:
         steps = sum(channel.ratio * 10 ** (channel.exponent - finest) for channel in channels)
         self._room = room + (steps if self._is_register else 0)
 
-    def judge(self, rows: Rows, intervals: Sequence[Interval], memory: Memory, found: Found) -> None:
+    def judge(self, run: Run, found: Found) -> None:
         columns = [
-            increases(channel, rows, memory) if self._is_register else _means(channel, rows)
+            increases(channel, run) if self._is_register else [mean_of(row.get(channel)) for row in run.rows]
             for channel, _ in self._weights
         ]
         numerator, denominator = self._share
@@ -51,10 +49,6 @@ class BalanceRule:
             total = abs(sum(weighted[: self._totals]))
             if (abs(sum(weighted)) - self._room) * denominator > numerator * total:
                 codes.append(finding("balance_violated", self._named))
-
-
-def _means(channel: int, rows: Rows) -> list[int | None]:
-    return [reading[_MEAN] if len(reading := row.get(channel, ())) > _MEAN + 1 else None for row in rows]
 
 
 def rules_of(

@@ -8,67 +8,59 @@ one place, and the tests hold the ways against each other.
 """
 
 from collections.abc import Sequence
-from operator import lt, sub
-from typing import Any
+from operator import lt
 
 from meter_gateway.traceability.findings import finding
 from meter_gateway.traceability.operating_point import RateLimits
 from meter_gateway.traceability.plan import REGISTER_LENGTH, Column, Piece, Range
-from meter_gateway.traceability.rows import Found, Interval, Reading, Rows
+from meter_gateway.traceability.rows import (
+    MEAN,
+    REGISTER_MAX_LENGTH,
+    Found,
+    Interval,
+    Memory,
+    Reading,
+    Rows,
+    Run,
+    Unsettled,
+    mean_of,
+)
 from meter_gateway.traceability.status import CODES_OF_STATUS
 from meter_protocol import fields as f
 
 Extents = tuple[Sequence[int], Sequence[int]]
 """Lowest and highest value of a mean channel, message by message."""
 
-Unsettled = dict[int, int | None]
-"""Registers whose total is not of the last interval's end but of this Unix time, None if it is not known."""
-
 # Larger than any total (int64): what comes after nothing has not grown.
 _NEVER = 1 << 64
-_WITH_RAW = 3
-REGISTER_MAX_LENGTH = 4
 
 
-def judge(
-    piece: Piece,
-    rows: Rows,
-    intervals: Sequence[Interval],
-    totals: dict[int, int],
-    unsettled: Unsettled,
-    found: Found,
-) -> None:
-    """Add what the readings themselves say; `totals` and `unsettled` are brought up to the last row."""
-    if len(rows) == 1 and _take_good_row(piece, rows[0], intervals[0].duration_ms, totals, unsettled):
+def judge(piece: Piece, run: Run, found: Found) -> None:
+    """Add what the readings themselves say; the totals of the run's memory are brought up to the last row."""
+    if len(run.rows) == 1 and _take_good_row(piece, run.rows[0], run.intervals[0].duration_ms, run.memory):
         return
     extents: dict[int, Extents] = {}
-    is_complete = all(len(row) == len(piece.columns) for row in rows)
     for column in piece.columns:
-        readings = [row.get(column.channel) for row in rows]
-        values = _good_values(column, readings)
-        if values is None and None in readings:
-            is_complete = False
         if column.length == REGISTER_LENGTH:
-            if values is None or not _rises(column, values, intervals, totals, unsettled):
-                _judge_register(column, readings, intervals, totals, unsettled, found)
-        elif values is None:
-            _judge_mean(column, readings, found)
+            if not _rises(column, run):
+                _judge_register(column, run, found)
+            continue
+        extent = _good_extents(column, run)
+        if extent is None:
+            _judge_mean(column, run.rows, found)
         else:
-            extents[column.channel] = (values[-2], values[-1]) if column.length == 7 else (values[3], values[3])
+            extents[column.channel] = extent
     for held in piece.ranges:
         limits = held.limits
         extent = extents.get(limits.source)
         if extent is None or min(extent[0]) < limits.low or max(extent[1]) > limits.high:
-            _judge_range(held, rows, found)
-    if not is_complete:
-        _compare_channels(piece, rows, found)
+            _judge_range(held, run.rows, found)
+    _compare_channels(piece, run.rows, found)
 
 
-def _take_good_row(
-    piece: Piece, row: dict[int, Reading], duration_ms: int | None, totals: dict[int, int], unsettled: Unsettled
-) -> bool:
+def _take_good_row(piece: Piece, row: dict[int, Reading], duration_ms: int | None, memory: Memory) -> bool:
     """Takes the row in and says True if there is nothing to say about it."""
-    if unsettled or duration_ms is None or len(row) != len(piece.columns):
+    if memory.unsettled or duration_ms is None or len(row) != len(piece.columns):
         return False
     taken = {}
     for channel, length, increase in piece.columns:
@@ -77,7 +69,7 @@ def _take_good_row(
             return False
         if length == REGISTER_LENGTH:
             taken[channel] = total = reading[1]
-            grown = total - totals.get(channel, _NEVER)
+            grown = total - memory.totals.get(channel, _NEVER)
             if grown < 0 or (increase is not None and not increase.hold(grown, grown, duration_ms, duration_ms)):
                 return False
         elif reading[1] < reading[2]:
@@ -87,70 +79,46 @@ def _take_good_row(
         extent = mean_extent(row.get(limits.source))
         if extent is None or extent[0] < limits.low or extent[1] > limits.high:
             return False
-    totals.update(taken)
+    memory.totals.update(taken)
     return True
 
 
 def _compare_channels(piece: Piece, rows: Rows, found: Found) -> None:
     declared = {column.channel for column in piece.columns}
     for row, codes in zip(rows, found, strict=True):
-        codes.extend(finding("reading_not_in_parameters", channel) for channel in row.keys() - declared)
-        codes.extend(finding("reading_missing", channel) for channel in declared - row.keys())
+        if row.keys() != declared:
+            codes.extend(finding("reading_not_in_parameters", channel) for channel in row.keys() - declared)
+            codes.extend(finding("reading_missing", channel) for channel in declared - row.keys())
 
 
-def _good_values(column: Column, readings: Sequence[Reading | None]) -> tuple[Any, ...] | None:
-    """The column taken apart, if every reading has its good form, status 0 and all its samples."""
-    try:
-        values = tuple(zip(*readings, strict=True))
-    except (TypeError, ValueError):
+def _good_extents(column: Column, run: Run) -> Extents | None:
+    """Of a mean channel, if every reading has its good form, status 0 and all its samples."""
+    values = run.column(column.channel)
+    if values is None or len(values) != column.length or any(values[0]) or any(map(lt, values[1], values[2])):
         return None
-    # A register that lost its modulus once carries its raw value too, in every reading from then on.
-    is_register_with_raw = column.length == REGISTER_LENGTH and len(values) == _WITH_RAW
-    if (len(values) != column.length and not is_register_with_raw) or any(values[0]):
-        return None
-    if column.length > REGISTER_LENGTH and any(map(lt, values[1], values[2])):
-        return None
-    return values
+    return (values[-2], values[-1]) if column.length == 7 else (values[MEAN], values[MEAN])
 
 
-def _rises(
-    column: Column,
-    values: tuple[Any, ...],
-    intervals: Sequence[Interval],
-    totals: dict[int, int],
-    unsettled: Unsettled,
-) -> bool:
+def _rises(column: Column, run: Run) -> bool:
     """Takes the column in and says True if it only rises, and at a rate within the limits."""
-    series: tuple[int, ...] = values[1]
-    last = totals.get(column.channel)
-    if last is None or column.channel in unsettled:
-        return False
-    increases = list(map(sub, series, (last, *series)))
-    least, most = min(increases), max(increases)
-    if least < 0:
+    increases = run.increases(column.channel)
+    if increases is None:
         return False
     if column.increase is not None:
-        known_ms = [duration_ms for _, duration_ms in intervals if duration_ms is not None]
-        if len(known_ms) < len(intervals):
+        known_ms = [duration_ms for _, duration_ms in run.intervals if duration_ms is not None]
+        if len(known_ms) < len(run.intervals):
             return False
-        if not column.increase.hold(least, most, min(known_ms), max(known_ms)):
+        if not column.increase.hold(min(increases), max(increases), min(known_ms), max(known_ms)):
             return False
-    totals[column.channel] = series[-1]
+    run.memory.totals[column.channel] += sum(increases)
     return True
 
 
-def _judge_register(
-    column: Column,
-    readings: Sequence[Reading | None],
-    intervals: Sequence[Interval],
-    totals: dict[int, int],
-    unsettled: Unsettled,
-    found: Found,
-) -> None:
-    channel = column.channel
-    for reading, interval, codes in zip(readings, intervals, found, strict=True):
+def _judge_register(column: Column, run: Run, found: Found) -> None:
+    channel, totals, unsettled = column.channel, run.memory.totals, run.memory.unsettled
+    for row, interval, codes in zip(run.rows, run.intervals, found, strict=True):
         last = totals.get(channel)
-        status, total, known = register(reading)
+        status, total, known = register(row.get(channel))
         if status is None:
             codes.append(finding("reading_not_in_parameters", channel))
         codes.extend(finding(code, channel) for code in CODES_OF_STATUS[status or 0])
@@ -197,9 +165,10 @@ def _judge_increase(increase: int, limits: RateLimits, span_ms: int | None) -> s
     return None if limits.hold(increase, increase, span_ms, span_ms) else "outside_calibrated_range"
 
 
-def _judge_mean(column: Column, readings: Sequence[Reading | None], found: Found) -> None:
+def _judge_mean(column: Column, rows: Rows, found: Found) -> None:
     channel = column.channel
-    for reading, codes in zip(readings, found, strict=True):
+    for row, codes in zip(rows, found, strict=True):
+        reading = row.get(channel)
         if reading is None:
             continue
         if len(reading) != column.length:
@@ -224,6 +193,7 @@ def _judge_range(held: Range, rows: Rows, found: Found) -> None:
 
 
 def mean_extent(reading: Reading | None) -> tuple[int, int] | None:
-    if reading is None or len(reading) <= REGISTER_MAX_LENGTH or reading[3] is None:
+    mean = mean_of(reading)
+    if reading is None or mean is None:
         return None
-    return (reading[5], reading[6]) if len(reading) == 7 else (reading[3], reading[3])
+    return (reading[5], reading[6]) if len(reading) == 7 else (mean, mean)

@@ -7,13 +7,12 @@ from collections.abc import Iterable, Sequence
 
 from meter_gateway.traceability.findings import finding
 from meter_gateway.traceability.parameters import Channel
-from meter_gateway.traceability.row_rules import Memory, RowRule
-from meter_gateway.traceability.rows import Found, Interval, Reading, Rows
+from meter_gateway.traceability.row_rules import RowRule
+from meter_gateway.traceability.rows import REGISTER_MAX_LENGTH, Found, Interval, Reading, Run
 from meter_gateway.traceability.thresholds import DataValidity
 from meter_protocol import fields as f
 
 _MS_PER_MINUTE = 60_000
-_SHORTEST_MEAN = 5
 
 
 def is_sufficient(validity: DataValidity, n: int, expected: int, duration_ms: int | None) -> bool:
@@ -29,20 +28,20 @@ class SamplesRule:
         self._validity = validity
         self._channels = channels
 
-    def judge(self, rows: Rows, intervals: Sequence[Interval], memory: Memory, found: Found) -> None:
+    def judge(self, run: Run, found: Found) -> None:
         validity = self._validity
-        longest = [duration_ms or 0 for _, duration_ms in intervals]
-        needed = max(longest) * (validity.samples_per_minute or 0) // _MS_PER_MINUTE
+        longest_ms = max(duration_ms or 0 for _, duration_ms in run.intervals)
+        needed = longest_ms * (validity.samples_per_minute or 0) // _MS_PER_MINUTE
         for channel in self._channels:
-            readings = [row.get(channel) for row in rows]
+            readings = [row.get(channel) for row in run.rows]
             if not _is_plain(readings, needed):
-                self._judge_each(channel, readings, intervals, found)
+                self._judge_each(channel, readings, run.intervals, found)
 
     def _judge_each(
         self, channel: int, readings: Sequence[Reading | None], intervals: Sequence[Interval], found: Found
     ) -> None:
         for reading, (_, duration_ms), codes in zip(readings, intervals, found, strict=True):
-            if reading is None or len(reading) < _SHORTEST_MEAN or not reading[1]:
+            if reading is None or len(reading) <= REGISTER_MAX_LENGTH or not reading[1]:
                 continue
             if not is_sufficient(self._validity, reading[1], reading[2], duration_ms):
                 codes.append(finding("samples_insufficient", channel))
@@ -51,7 +50,9 @@ class SamplesRule:
 def _is_plain(readings: Sequence[Reading | None], needed: int) -> bool:
     """Whether all are means with all their samples, and as many as the longest interval needs."""
     for reading in readings:
-        if reading is None or len(reading) < _SHORTEST_MEAN or reading[1] < reading[2] or reading[1] < needed:
+        if reading is None or len(reading) <= REGISTER_MAX_LENGTH:
+            return False
+        if reading[1] < reading[2] or reading[1] < needed:
             return False
     return True
 

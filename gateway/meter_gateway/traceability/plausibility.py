@@ -23,8 +23,8 @@ from meter_gateway.model import Finding
 from meter_gateway.traceability.findings import finding
 from meter_gateway.traceability.parameters import Channel
 from meter_gateway.traceability.plausibility_file import ChannelLimits
-from meter_gateway.traceability.row_rules import Memory, RowRule, columns_of, increases
-from meter_gateway.traceability.rows import Found, Interval, Rows
+from meter_gateway.traceability.row_rules import RowRule, increases
+from meter_gateway.traceability.rows import MEAN, Found, Interval, Run
 from meter_gateway.units import UNITS
 from meter_protocol import fields as f
 
@@ -65,13 +65,12 @@ class ChannelRule:
         self._spike = None if spike is None else math.floor(Fraction(spike) * factor)
         self._change = None if change is None else (Fraction(change) * factor / _MS_PER_MINUTE).as_integer_ratio()
 
-    def judge(self, rows: Rows, intervals: Sequence[Interval], memory: Memory, found: Found) -> None:
-        values = self._rates(rows, intervals, memory) if self._per_ms is not None else self._means(rows)
+    def judge(self, run: Run, found: Found) -> None:
+        values = self._means(run) if self._per_ms is None else self._rates(run, self._per_ms)
         if not values.at:
             return
-        known = memory.remembered.get(self._channel)
-        if known is None:
-            known = memory.remembered[self._channel] = [[], None, 0, 0, 0]
+        intervals = run.intervals
+        known = run.memory.remembered.setdefault(self._channel, [[], None, 0, 0, 0])
         if self._stuck_ms is not None:
             self._judge_stuck(values, intervals, known, found)
         if self._is_plain(values, intervals, known):
@@ -80,38 +79,33 @@ class ChannelRule:
             known[0] = self._judge_each(values, intervals, known, found)
         known[1] = intervals[values.at[-1]].end_ms
 
-    def _means(self, rows: Rows) -> _Values:
+    def _means(self, run: Run) -> _Values:
         channel, length = self._channel, self._length
-        columns = columns_of(channel, rows)
-        if columns is not None and len(columns) == length and None not in columns[3]:
-            low, high = columns[-2:] if length == _MEAN_LENGTH[True] else (columns[3], columns[3])
-            return _Values(range(len(rows)), columns[3], low, high)
+        column = run.column(channel)
+        if column is not None and len(column) == length and None not in column[MEAN]:
+            low, high = column[-2:] if length == _MEAN_LENGTH[True] else (column[MEAN], column[MEAN])
+            return _Values(range(len(run.rows)), column[MEAN], low, high)
         good = [
-            (place, reading[3], reading[-2], reading[-1])
-            for place, row in enumerate(rows)
-            if (reading := row.get(channel)) is not None and len(reading) == length and reading[3] is not None
+            (place, reading[MEAN], reading[-2], reading[-1])
+            for place, row in enumerate(run.rows)
+            if (reading := row.get(channel)) is not None and len(reading) == length and reading[MEAN] is not None
         ]
         if not good:
             return _NONE
         at, value, low, high = zip(*good, strict=True)
         return _Values(at, value, low, high) if length == _MEAN_LENGTH[True] else _Values(at, value, value, value)
 
-    def _rates(self, rows: Rows, intervals: Sequence[Interval], memory: Memory) -> _Values:
+    def _rates(self, run: Run, per_ms: int) -> _Values:
         """Where a total and the one at the interval's beginning are known; no other increase has a time."""
-        per_ms = self._per_ms or 0
-        grown = increases(self._channel, rows, memory)
-        durations = [duration_ms for _, duration_ms in intervals]
-        if None not in grown and all(durations):
-            rates = [each * per_ms // over for each, over in zip(grown, durations, strict=True)]  # type: ignore[operator]
-            return _Values(range(len(rows)), rates, rates, rates)
+        grown = increases(self._channel, run)
         known = [
             (place, increase * per_ms // duration_ms)
-            for place, (increase, duration_ms) in enumerate(zip(grown, durations, strict=True))
+            for place, (increase, (_, duration_ms)) in enumerate(zip(grown, run.intervals, strict=True))
             if increase is not None and duration_ms
         ]
         if not known:
             return _NONE
-        at, rates = map(list, zip(*known, strict=True))
+        at, rates = zip(*known, strict=True)
         return _Values(at, rates, rates, rates)
 
     def _is_plain(self, values: _Values, intervals: Sequence[Interval], known: Sequence[Any]) -> bool:

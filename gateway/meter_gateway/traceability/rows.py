@@ -1,7 +1,8 @@
-"""The readings of a run of messages, as everything that judges them takes them."""
+"""The readings of a run of messages, as everything that judges them takes them: row by row, or as columns."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from operator import sub
+from typing import Any, NamedTuple, Protocol
 
 from meter_gateway.model import Finding
 
@@ -9,6 +10,18 @@ Reading = list[Any]
 Rows = Sequence[dict[int, Reading]]
 Found = list[list[Finding]]
 """Findings of each message of the run, to be added to."""
+
+Unsettled = dict[int, int | None]
+"""Registers whose total is not of the last interval's end but of this Unix time, None if it is not known."""
+
+REGISTER_MAX_LENGTH = 4
+"""A longer reading is a mean's (SPEC §5.1)."""
+
+MEAN = 3
+"""Where a mean channel's reading has its mean."""
+
+_WITH_TOTAL = (2, 3)
+"""Lengths of a register's reading that has a total; the longer one has its raw value too."""
 
 
 class Interval(NamedTuple):
@@ -19,3 +32,69 @@ class Interval(NamedTuple):
 
     def start_ms(self) -> int | None:
         return None if self.end_ms is None or self.duration_ms is None else self.end_ms - self.duration_ms
+
+
+class Memory(Protocol):
+    """What the chain has taught, as far as it concerns readings (ChainState)."""
+
+    totals: dict[int, int]
+    unsettled: Unsettled
+    remembered: dict[int, list[Any]]
+
+
+class Run:
+    """The readings of messages that are judged together, and what was known before them.
+
+    Whatever reads a channel as a column shares it: it is taken apart once.
+    """
+
+    __slots__ = ("_columns", "intervals", "memory", "rows")
+
+    def __init__(self, rows: Rows, intervals: Sequence[Interval], memory: Memory) -> None:
+        self.rows = rows
+        self.intervals = intervals
+        self.memory = memory
+        self._columns: dict[int, tuple[Any, ...] | None] = {}
+
+    def column(self, channel: int) -> tuple[Any, ...] | None:
+        """The channel's readings taken apart: all their statuses, all that stands behind them, and so on.
+
+        None unless every row has one and all have one length.
+        """
+        try:
+            return self._columns[channel]
+        except KeyError:
+            pass
+        try:
+            taken = tuple(zip(*[row[channel] for row in self.rows], strict=True))
+        except (KeyError, ValueError):
+            taken = None
+        self._columns[channel] = taken
+        return taken
+
+    def means(self, channel: int) -> Sequence[int] | None:
+        """None unless every row has one of status 0."""
+        column = self.column(channel)
+        if column is None or len(column) <= REGISTER_MAX_LENGTH or any(column[0]):
+            return None
+        means: Sequence[int] = column[MEAN]
+        return means
+
+    def increases(self, channel: int) -> list[int] | None:
+        """What the register counted in each interval; None unless every row has a total of status 0, the one
+        before them is known, and none is below the one before it."""
+        last, column = self.memory.totals.get(channel), self.column(channel)
+        if last is None or channel in self.memory.unsettled:
+            return None
+        if column is None or len(column) not in _WITH_TOTAL or any(column[0]):
+            return None
+        increases = list(map(sub, column[1], (last, *column[1])))
+        return increases if min(increases) >= 0 else None
+
+
+def mean_of(reading: Reading | None) -> int | None:
+    """None if it is no mean's reading, or has no value."""
+    if reading is None or len(reading) <= REGISTER_MAX_LENGTH:
+        return None
+    mean: int | None = reading[MEAN]
+    return mean

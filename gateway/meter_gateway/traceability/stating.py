@@ -10,22 +10,18 @@ none: that of columns.py if its range or operating point is at fault, `uncertain
 """
 
 from collections.abc import Iterator, Sequence
-from operator import sub
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from meter_gateway.model import NO_UNCERTAINTY
 from meter_gateway.traceability.closed_form import ClosedForm
-from meter_gateway.traceability.columns import REGISTER_MAX_LENGTH, Unsettled, register, span_ms_of
+from meter_gateway.traceability.columns import register, span_ms_of
 from meter_gateway.traceability.findings import finding
 from meter_gateway.traceability.operating_point import RateLimits
 from meter_gateway.traceability.plan import Piece, Stated
-from meter_gateway.traceability.rows import Found, Interval, Reading, Rows
+from meter_gateway.traceability.rows import Found, Reading, Rows, Run, mean_of
 from meter_protocol import fields as f
 
 UNKNOWN, ABOVE_TARGET = "uncertainty_unknown", "uncertainty_above_target"
-
-_MEAN = 3
-"""Where a mean channel's reading has its mean."""
 
 
 class _Shown(NamedTuple):
@@ -44,93 +40,68 @@ class _Shown(NamedTuple):
 _NOTHING = _Shown(None)
 
 
-def state(
-    piece: Piece,
-    rows: Rows,
-    intervals: Sequence[Interval],
-    totals: dict[int, int],
-    unsettled: Unsettled,
-    found: Found,
-) -> list[bytes]:
-    """Key 17 of each row's verdict, encoded. `totals` and `unsettled` are those before the rows; findings are
-    added."""
+def state(piece: Piece, run: Run, found: Found) -> list[bytes]:
+    """Key 17 of each row's verdict, encoded; findings are added."""
     if not piece.stated:
-        return [NO_UNCERTAINTY] * len(rows)
-    columns: list[Sequence[bytes | None]] = []
+        return [NO_UNCERTAINTY] * len(run.rows)
+    columns: list[list[bytes]] = []
     for stated in piece.stated:
-        good = _good_column(stated, rows, intervals, totals, unsettled)
-        if good is not None:
-            values, points = good
-            columns.append(stated.form.entries(values, points))
-            if stated.looks_at_each:
-                for value, point, codes in zip(values, points, found, strict=True):
-                    codes.extend(finding(code, stated.channel) for code in _codes(stated, value, point))
-        else:
-            columns.append(_state_each(stated, rows, intervals, totals, unsettled, found))
+        good = _good_column(stated, run)
+        if good is None:
+            columns.append(_state_each(stated, run, found))
+            continue
+        values, points = good
+        columns.append(stated.form.entries(values, points))
+        if stated.looks_at_each:
+            for value, point, codes in zip(values, points, found, strict=True):
+                codes.extend(finding(code, stated.channel) for code in _codes(stated, value, point))
     return [_array(entries) for entries in zip(*columns, strict=True)]
 
 
-def _array(entries: Sequence[bytes | None]) -> bytes:
+_NO_ENTRY = b""
+
+
+def _array(entries: Sequence[bytes]) -> bytes:
     """A CBOR array of encoded items, of which there are as many as channels at most."""
-    there = entries if None not in entries else [entry for entry in entries if entry is not None]
-    count = len(there)
-    return (_ARRAY_HEADS[count] if count < 24 else bytes((0x98, count))) + b"".join(there)  # type: ignore[arg-type]
+    count = len(entries) - entries.count(_NO_ENTRY)
+    return (_ARRAY_HEADS[count] if count < 24 else bytes((0x98, count))) + b"".join(entries)
 
 
 _ARRAY_HEADS = [bytes((0x80 + count,)) for count in range(24)]
 
 
-def _good_column(
-    stated: Stated, rows: Rows, intervals: Sequence[Interval], totals: dict[int, int], unsettled: Unsettled
-) -> tuple[list[int], Sequence[float]] | None:
+def _good_column(stated: Stated, run: Run) -> tuple[list[int], Sequence[float]] | None:
     """Values and operating points of a column without any question; None leaves it to `_state_each`."""
-    channel, form = stated.channel, stated.form
-    points: Sequence[float]
-    try:
-        if not stated.is_register:
-            means = _means(channel, rows)
-            values = [abs(mean) for mean in means]
-        elif channel in unsettled:
-            return None
-        else:
-            series = [
-                None if (reading := row[channel])[0] or len(reading) > REGISTER_MAX_LENGTH else reading[1]
-                for row in rows
-            ]
-            values = list(map(sub, series, (totals[channel], *series)))
-            if min(values) < 0:
-                return None
-        if stated.source == channel:
-            points = means
-        elif stated.source is not None:
-            points = _means(stated.source, rows)
-        else:
-            rate = stated.rate or 0.0
-            points = [rate * value / at.duration_ms for value, at in zip(values, intervals, strict=True)]
-        is_good = form.low <= min(points) and max(points) <= form.high and max(values) <= form.largest
-    except (KeyError, IndexError, TypeError, ZeroDivisionError):
+    form = stated.form
+    if stated.is_register:
+        values = run.increases(stated.channel)
+    else:
+        means = run.means(stated.channel)
+        values = None if means is None else list(map(abs, means))
+    if values is None or max(values) > form.largest:
         return None
-    return (values, points) if is_good else None
+    points = _own_rates(stated, values, run) if stated.source is None else run.means(stated.source)
+    if points is None or min(points) < form.low or max(points) > form.high:
+        return None
+    return values, points
 
 
-def _means(channel: int, rows: Rows) -> list[Any]:
-    return [None if (reading := row[channel])[0] else reading[_MEAN] for row in rows]
+def _own_rates(stated: Stated, values: Sequence[int], run: Run) -> list[float] | None:
+    """None if an interval's length is not known."""
+    durations_ms = [duration_ms for _, duration_ms in run.intervals if duration_ms]
+    if len(durations_ms) < len(values):
+        return None
+    rate = stated.rate or 0.0
+    return [rate * value / duration_ms for value, duration_ms in zip(values, durations_ms, strict=True)]
 
 
-def _state_each(
-    stated: Stated,
-    rows: Rows,
-    intervals: Sequence[Interval],
-    totals: dict[int, int],
-    unsettled: Unsettled,
-    found: Found,
-) -> list[bytes | None]:
-    ways = _increases(stated, rows, intervals, totals, unsettled) if stated.is_register else _own(stated, rows)
-    entries: list[bytes | None] = []
+def _state_each(stated: Stated, run: Run, found: Found) -> list[bytes]:
+    ways = _increases(stated, run) if stated.is_register else _own(stated, run.rows)
+    entries: list[bytes] = []
     for shown, codes in zip(ways, found, strict=True):
         point = None if shown.value is None else _calibrated(stated.form, shown)
         if shown.value is None or point is None:
-            entries.append(None)
+            entries.append(_NO_ENTRY)
             if shown.value is not None and not _is_said(stated, shown):
                 codes.append(finding(UNKNOWN, stated.channel))
             continue
@@ -173,30 +144,25 @@ def _is_said(stated: Stated, shown: _Shown) -> bool:
 
 def _own(stated: Stated, rows: Rows) -> Iterator[_Shown]:
     for row in rows:
-        value = _mean_of(row.get(stated.channel))
+        value = _own_mean(row.get(stated.channel))
         if value is None:
             yield _NOTHING
         else:
             source = stated.channel if stated.source is None else stated.source
-            yield _Shown(abs(value), _mean_of(row.get(source)))
+            yield _Shown(abs(value), _own_mean(row.get(source)))
 
 
-def _mean_of(reading: Reading | None) -> int | None:
+def _own_mean(reading: Reading | None) -> int | None:
     """Not that of another instrument than the one which was calibrated."""
-    if reading is None or len(reading) <= REGISTER_MAX_LENGTH or reading[0] & f.STATUS_WRONG_INSTRUMENT:
-        return None
-    mean: int | None = reading[_MEAN]
-    return mean
+    return None if reading is None or reading[0] & f.STATUS_WRONG_INSTRUMENT else mean_of(reading)
 
 
-def _increases(
-    stated: Stated, rows: Rows, intervals: Sequence[Interval], totals: dict[int, int], unsettled: Unsettled
-) -> Iterator[_Shown]:
+def _increases(stated: Stated, run: Run) -> Iterator[_Shown]:
     """The way of a register through the run, as columns.py follows it."""
-    channel = stated.channel
-    last = totals.get(channel)
+    channel, unsettled = stated.channel, run.memory.unsettled
+    last = run.memory.totals.get(channel)
     since = {channel: unsettled[channel]} if channel in unsettled else {}
-    for row, interval in zip(rows, intervals, strict=True):
+    for row, interval in zip(run.rows, run.intervals, strict=True):
         status, total, _ = register(row.get(channel))
         if total is None:
             if last is not None:
@@ -217,7 +183,7 @@ def _of_increase(
     stated: Stated, row: dict[int, Reading], increase: int, span_ms: int | None, is_own: bool
 ) -> _Shown:
     if stated.source is not None and is_own:
-        return _Shown(increase, _mean_of(row.get(stated.source)))
+        return _Shown(increase, _own_mean(row.get(stated.source)))
     # A named channel's mean is of the message's interval only; over another span there is the register's own rate.
     is_judged = stated.source is None
     if stated.rate is None or not span_ms:

@@ -11,7 +11,6 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
 
 from meter_gateway.metrology.budget import Component, Distribution
 from meter_gateway.metrology.error_curve import ErrorCurve, ErrorPoint
@@ -25,13 +24,12 @@ from meter_gateway.traceability.channel_budget import (
     points_of,
 )
 from meter_gateway.traceability.operating_point import MS_PER_HOUR
+from meter_gateway.traceability.rows import REGISTER_MAX_LENGTH, Reading, mean_of
 from meter_gateway.traceability.terms import CALIBRATION
 from meter_protocol import fields as f
 
-Row = Mapping[int, Sequence[Any]]
+Row = Mapping[int, Reading]
 """The readings of one message, by channel (SPEC §5.1)."""
-
-_REGISTER_MAX_LENGTH = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +45,11 @@ def shown(budget: ChannelBudget, row: Row, before: Row | None, duration_ms: int 
 
     None where one of them is not in these messages: no value, no message before, a register that went back.
     """
-    value = _increase(budget.channel, row, before) if budget.is_increase else _mean(budget.channel, row)
+    value = _increase(budget.channel, row, before) if budget.is_increase else mean_of(row.get(budget.channel))
     if value is None:
         return None
     if budget.operating_point is not None:
-        point: float | None = _mean(budget.operating_point, row)
+        point: float | None = mean_of(row.get(budget.operating_point))
     elif budget.is_increase:
         point = value * MS_PER_HOUR / duration_ms if duration_ms else None
     else:
@@ -59,17 +57,9 @@ def shown(budget: ChannelBudget, row: Row, before: Row | None, duration_ms: int 
     return None if point is None else Shown(abs(value), point)
 
 
-def _mean(channel: int, row: Row) -> int | None:
-    reading = row.get(channel)
-    if reading is None or len(reading) <= _REGISTER_MAX_LENGTH:
-        return None
-    mean: int | None = reading[3]
-    return mean
-
-
 def _increase(channel: int, row: Row, before: Row | None) -> int | None:
     reading, earlier = row.get(channel), None if before is None else before.get(channel)
-    if reading is None or earlier is None or max(len(reading), len(earlier)) > _REGISTER_MAX_LENGTH:
+    if reading is None or earlier is None or max(len(reading), len(earlier)) > REGISTER_MAX_LENGTH:
         return None
     if reading[0] & f.STATUS_GAP_BEFORE or reading[1] is None or earlier[1] is None or reading[1] < earlier[1]:
         return None
