@@ -1,5 +1,5 @@
-"""What verdicts rest on besides the messages: every certificate, binding, comparison, authority, limit, and the
-scheme.
+"""What verdicts rest on besides their own messages: every certificate, binding, comparison, authority, limit, the
+scheme, and what came out of balances with other meters.
 
 Each has a name and the SHA-256 of its content. The store keeps those under which all verdicts were last made, so
 that whatever changes them is recognised, in a running gateway or between two runs, and can be named as the cause
@@ -9,7 +9,7 @@ of a later revision.
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import fields, is_dataclass
 from datetime import date
 from decimal import Decimal
@@ -20,6 +20,7 @@ from pydantic import BaseModel
 
 from meter_gateway.database import Database
 from meter_gateway.policy import Scheme
+from meter_gateway.traceability.plant_balance import Violations, read_entry_name
 from meter_gateway.traceability.trust import Trust
 from meter_protocol.quantities import Quantity
 from meter_protocol.schema import MAX_TEXT
@@ -60,6 +61,9 @@ def basis_of(trust: Trust, scheme: Scheme) -> dict[str, bytes]:
         entries[f"limit of channel {limit.channel} of {limit.meter.hex()[:16]}"] = limit
     for balance in trust.plausible.balances:
         entries[f"balance {balance.name} of {balance.meter.hex()[:16]}"] = balance
+    for plant_balance in trust.plausible.plant_balances:
+        entries[f"plant balance {plant_balance.name}"] = plant_balance
+    entries |= trust.violations.entries()
     for certificate in trust.register:
         entries[f"certificate {certificate.identifier}"] = certificate
     for comparison in trust.comparisons:
@@ -72,20 +76,36 @@ def basis_of(trust: Trust, scheme: Scheme) -> dict[str, bytes]:
         bindings[binding.thumbprint, binding.channel].append(binding)
     for (thumbprint, channel), bound in bindings.items():
         entries[f"binding of channel {channel} of {thumbprint.hex()[:16]}"] = bound
-    return {name: hashlib.sha256(json.dumps(_plain(value)).encode()).digest() for name, value in entries.items()}
+    return _digests(entries)
+
+
+def outcomes_of(violations: Violations) -> dict[str, bytes]:
+    """The part of a basis that is found in the messages of other meters, and not read from files."""
+    return _digests(violations.entries())
+
+
+def outcomes_in(basis: Basis) -> dict[str, bytes]:
+    return {name: digest for name, digest in basis.items() if read_entry_name(name) is not None}
 
 
 def changes(before: Basis, after: Basis) -> list[str]:
     """What is another now, in words and in order."""
     told = []
-    for name in sorted(before.keys() | after.keys()):
-        if name not in after:
+    for name in differing(before, after):
+        if read_entry_name(name) is not None:
+            told.append(f"{name} {'violated' if name in after else 'balanced'}")
+        elif name not in after:
             told.append(f"{name} removed")
         elif name not in before:
             told.append(f"{name} added")
-        elif before[name] != after[name]:
+        else:
             told.append(f"{name} changed")
     return told
+
+
+def differing(before: Basis, after: Basis) -> list[str]:
+    """Names, in order."""
+    return [name for name in sorted(before.keys() | after.keys()) if before.get(name) != after.get(name)]
 
 
 def cause_of(told: list[str]) -> str:
@@ -104,6 +124,16 @@ def keep(database: Database, basis: Basis) -> None:
     with database.transaction() as connection:
         connection.execute("DELETE FROM basis")
         connection.executemany("INSERT INTO basis VALUES (?, ?)", list(basis.items()))
+
+
+def doubt(database: Database, names: Iterable[str]) -> None:
+    """Some verdicts may have been made with another content of these: they differ from any until all is kept."""
+    with database.transaction() as connection:
+        connection.executemany("INSERT OR REPLACE INTO basis VALUES (?, x'')", [(name,) for name in names])
+
+
+def _digests(entries: Mapping[str, Any]) -> dict[str, bytes]:
+    return {name: hashlib.sha256(json.dumps(_plain(value)).encode()).digest() for name, value in entries.items()}
 
 
 def _plain(value: Any) -> Any:

@@ -15,7 +15,7 @@ from typing import Any
 
 Row = tuple[Any, ...]
 
-VERSION = 3
+VERSION = 4
 _BUSY_S = 5.0
 _CACHE_KIB = 16384
 _CHECKPOINT_PAGES = 4000

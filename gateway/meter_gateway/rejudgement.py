@@ -47,6 +47,15 @@ class Tally:
     found: Counter[str] = field(default_factory=Counter)
     gone: Counter[str] = field(default_factory=Counter)
 
+    def count(self, before: "Latest", verdict: Verdict) -> None:
+        """A revision."""
+        self.revised += 1
+        self.now_accepted += verdict.accepted and not before.accepted
+        self.no_longer_accepted += before.accepted and not verdict.accepted
+        codes = {found.code for found in verdict.findings}
+        self.found.update(codes - before.codes)
+        self.gone.update(before.codes - codes)
+
 
 class Revision(NamedTuple):
     thumbprint: bytes
@@ -56,7 +65,7 @@ class Revision(NamedTuple):
     found: Assessed
 
 
-class _Latest(NamedTuple):
+class Latest(NamedTuple):
     """What the latest verdict of a message says."""
 
     scheme: str
@@ -85,7 +94,7 @@ class Rejudgement:
         self._store = store
         self._judge = judge
         self._cause = cause
-        self._latest: dict[int, _Latest] = {}
+        self._latest: dict[int, Latest] = {}
         self._revised: dict[tuple[Verdict, int], Verdict] = {}
         self._ended: list[tuple[int, ChainState]] = []
         witnessed = store.registry.witnessed()
@@ -101,12 +110,7 @@ class Rejudgement:
 
     def record(self, revisions: Sequence[Revision], sealer: Sealer, now: GatewayTime) -> None:
         """Durable when it returns; StoreUnavailable if it could not be."""
-        commit = self._store.new_commit()
-        batch = Batch(self._judge, now, self._store, commit)
-        for revision in revisions:
-            batch.revise(*revision)
-        batch.seal(sealer)
-        self._store.commit(commit)
+        record(self._store, self._judge, revisions, sealer, now)
 
     def keep_states(self) -> bool:
         """Store what the chains that have come to their end taught; True if ingest has to forget what it knew.
@@ -128,7 +132,7 @@ class Rejudgement:
             yield []
 
     def _compare(
-        self, replay: "_Replay", rows: Sequence[JudgedRow], latest: Sequence[_Latest], found: Sequence[Assessed]
+        self, replay: "_Replay", rows: Sequence[JudgedRow], latest: Sequence[Latest], found: Sequence[Assessed]
     ) -> list[Revision]:
         revisions = []
         for row, before, assessed in zip(rows, latest, found, strict=True):
@@ -136,20 +140,11 @@ class Rejudgement:
             same_parts = (row.uncertainty or NO_UNCERTAINTY) == assessed.uncertainty
             if same_parts and not _differs(before, verdict, assessed):
                 continue
-            self._count(before, verdict)
+            self.tally.count(before, verdict)
             revised = self._revision(verdict, row.revision + 1)
             revisions.append(Revision(replay.state.thumbprint, replay.epoch, row.message, revised, assessed))
         self.tally.looked_at += len(rows)
         return revisions
-
-    def _count(self, before: _Latest, verdict: Verdict) -> None:
-        tally = self.tally
-        tally.revised += 1
-        tally.now_accepted += verdict.accepted and not before.accepted
-        tally.no_longer_accepted += before.accepted and not verdict.accepted
-        codes = {found.code for found in verdict.findings}
-        tally.found.update(codes - before.codes)
-        tally.gone.update(before.codes - codes)
 
     def _revision(self, verdict: Verdict, number: int) -> Verdict:
         """The same object again for the same verdict, as a batch expects it."""
@@ -160,13 +155,23 @@ class Rejudgement:
             known = self._revised[verdict, number] = replace(verdict, revision=number, cause=self._cause)
         return known
 
-    def _latest_of(self, row: JudgedRow) -> _Latest:
+    def _latest_of(self, row: JudgedRow) -> Latest:
         known = self._latest.get(row.opinion)
         if known is None:
             if len(self._latest) >= _MAX_CACHED:
                 self._latest.clear()
-            known = self._latest[row.opinion] = _latest_of(row)
+            known = self._latest[row.opinion] = latest_of(row)
         return known
+
+
+def record(store: Store, judge: Judge, revisions: Iterable[Revision], sealer: Sealer, now: GatewayTime) -> None:
+    """In one transaction with their signed batch."""
+    commit = store.new_commit()
+    batch = Batch(judge, now, store, commit)
+    for revision in revisions:
+        batch.revise(*revision)
+    batch.seal(sealer)
+    store.commit(commit)
 
 
 class _Replay:
@@ -179,7 +184,7 @@ class _Replay:
         self._gaps = store.gaps(chain)
         self._trust = trust
 
-    def findings(self, rows: Sequence[JudgedRow], latest: Sequence[_Latest]) -> list[Assessed]:
+    def findings(self, rows: Sequence[JudgedRow], latest: Sequence[Latest]) -> list[Assessed]:
         """Of the next rows, in order."""
         found: list[Assessed] = []
         placed = [(row.message, self._reception(row, said)) for row, said in zip(rows, latest, strict=True)]
@@ -188,7 +193,7 @@ class _Replay:
                 found += [LATE] * len(run) if reception.is_late else self._assess(run, reception)
         return found
 
-    def _reception(self, row: JudgedRow, latest: _Latest) -> "_Reception":
+    def _reception(self, row: JudgedRow, latest: Latest) -> "_Reception":
         codes, late = latest.codes, is_late(row, self._gaps)
         return _Reception(row.message.received_ms, _UNTRUSTED not in codes, FORK in codes, late)
 
@@ -221,7 +226,7 @@ def _contiguous(run: Sequence[MessageRow]) -> Iterator[Sequence[MessageRow]]:
             begin = place
 
 
-def _differs(before: _Latest, verdict: Verdict, found: Assessed) -> bool:
+def _differs(before: Latest, verdict: Verdict, found: Assessed) -> bool:
     return (
         before.scheme != verdict.scheme
         or before.accepted != verdict.accepted
@@ -230,7 +235,7 @@ def _differs(before: _Latest, verdict: Verdict, found: Assessed) -> bool:
     )
 
 
-def _latest_of(row: JudgedRow) -> _Latest:
+def latest_of(row: JudgedRow) -> Latest:
     fields = records.opinion_fields(row.encoded, row.uncertainty)
     accepted = fields[f.VERDICT_ACCEPTANCE] == f.ACCEPTED
-    return _Latest(fields[f.VERDICT_SCHEME], accepted, records.findings_in(fields), fields[f.VERDICT_BUDGET])
+    return Latest(fields[f.VERDICT_SCHEME], accepted, records.findings_in(fields), fields[f.VERDICT_BUDGET])

@@ -39,7 +39,7 @@ from meter_gateway.pump import Pump
 from meter_gateway.recovery import Recovery
 from meter_gateway.sealing import Sealers, load_sealers
 from meter_gateway.store import Limits, Store, StoreUnavailable
-from meter_gateway.traceability import ChainState, assess_group, load_trust
+from meter_gateway.traceability import ChainState, Trust, assess_group, load_trust
 from meter_gateway.update_server import UpdateServer
 from meter_gateway.upkeep import Upkeep
 from meter_gateway.uplink.mqtt import MqttUplink
@@ -175,6 +175,7 @@ class Service:
             ingest.trust,
             scheme,
             ingest.forget,
+            self._judge_by,
         )
         self._references = References(
             state_dir.comparisons_dir(config), self._witnesses.bus, self._call, self._now_ms
@@ -186,6 +187,9 @@ class Service:
 
     def _now_ms(self) -> int:
         return self._clock.now().time_ms
+
+    def _judge_by(self, trust: Trust) -> None:
+        self._ingest.trust = trust
 
     def _learn(self, state: ChainState, group: Sequence[Verified], received_ms: int) -> None:
         assess_group(state, group, self._ingest.trust, received_ms)
@@ -322,7 +326,7 @@ class Service:
             except ConfigError as error:
                 _log.error("%s; going on with what was loaded before", error)
                 continue
-            self._ingest.trust, self._ingest.judge = trust, scheme.judge
+            self._ingest.judge = scheme.judge
             self._upkeep.renew(trust, scheme)
             self._witnesses.reload(config)
             self._comparisons = config.comparisons.folder

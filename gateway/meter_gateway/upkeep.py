@@ -1,24 +1,36 @@
-"""Keeps stored verdicts true while the gateway runs: at its start, and whenever it has read its files again.
+"""Keeps stored verdicts true while the gateway runs: at its start, whenever it has read its files again, and when
+a balance with other meters comes out otherwise.
 
 If the basis of the verdicts (basis.py) is another than the one that the store keeps, everything is judged again,
-page by page between the groups of ingest. The basis is kept at the end, so that whatever interrupts this, the next
+page by page between the groups of ingest. If only balances between meters came out otherwise, only the readings of
+those days are (balances/revising.py). The basis is kept at the end, so that whatever interrupts this, the next
 start begins it anew, and only verdicts that still differ are revised.
+
+Balances are looked at every LOOK_S. What the ledger finds is in doubt in the stored basis before ingest judges by
+it, so that whatever was judged by it meanwhile is looked at again, even if the finding does not last.
 """
 
 import asyncio
+import contextlib
 import logging
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import Executor
 from typing import TypeVar
 
 from meter_gateway import backoff, basis
+from meter_gateway.balances.ledger import Ledger
+from meter_gateway.balances.revising import BalanceRevision
 from meter_gateway.model import GatewayTime
 from meter_gateway.policy import Scheme
 from meter_gateway.rejudgement import Rejudgement
 from meter_gateway.sealing import Sealer
 from meter_gateway.store import Store, StoreUnavailable
 from meter_gateway.traceability import Trust
+from meter_gateway.traceability.plant_balance import Violations, read_entry_name
+
+LOOK_S = 10.0
+"""Balances are of whole hours and days; a look where nothing is new costs two questions to the store."""
 
 Result = TypeVar("Result")
 
@@ -26,8 +38,11 @@ _log = logging.getLogger(__name__)
 
 
 class Upkeep:
-    """`thread` is ingest's; `revised` is told that there is something new in the outbox, and `forget` makes ingest
-    read the states of its chains again."""
+    """`thread` is ingest's; `revised` is told that there is something new in the outbox, `forget` makes ingest
+    read the states of its chains again, and `judge_by` gives it the trust that it judges by from now on.
+
+    To be made before anything is judged.
+    """
 
     def __init__(
         self,
@@ -39,6 +54,7 @@ class Upkeep:
         trust: Trust,
         scheme: Scheme,
         forget: Callable[[], None],
+        judge_by: Callable[[Trust], None],
     ) -> None:
         self._store = store
         self._sealer = sealer
@@ -46,45 +62,111 @@ class Upkeep:
         self._thread = thread
         self._revised = revised
         self._forget = forget
+        self._judge_by = judge_by
         self._renewed = asyncio.Event()
-        self.renew(trust, scheme)
+        self._renewed.set()
+        self._trust, self._scheme = trust, scheme
         self.revisions = 0
         """Since the gateway started."""
 
+        # What was found by the last look is judged by from the first message on.
+        self._ledger = Ledger(store, store.database, trust)
+        self._ledger.evaluate()
+        violations = self._ledger.violations()
+        self._doubt(basis.outcomes_in(basis.load(store.database)), violations)
+        self._trust = trust.with_violations(violations)
+        judge_by(self._trust)
+
     def renew(self, trust: Trust, scheme: Scheme) -> None:
-        """What new messages are judged by from now on."""
-        self._trust, self._scheme = trust, scheme
+        """What new messages are judged by from now on; balances as they were found last, until the next look."""
+        self._trust, self._scheme = trust.with_violations(self._trust.violations), scheme
+        self._judge_by(self._trust)
         self._renewed.set()
 
     async def run(self) -> None:
         waits = backoff.delays(random.uniform)
         while True:
-            await self._renewed.wait()
-            self._renewed.clear()
+            is_asked = await self._wait()
             try:
-                await self._bring_up()
+                await self.bring_up(is_asked)
                 waits = backoff.delays(random.uniform)
             except StoreUnavailable as error:
                 _log.debug("%s; verdicts are judged again later", error)
                 await asyncio.sleep(next(waits))
                 self._renewed.set()
 
-    async def _bring_up(self) -> None:
+    async def _wait(self) -> bool:
+        """Until the files were read again, which is True, or it is time to look at balances."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LOOK_S if self._ledger.balances else None):
+                await self._renewed.wait()
+        is_asked = self._renewed.is_set()
+        self._renewed.clear()
+        return is_asked
+
+    async def bring_up(self, is_asked: bool) -> None:
+        """One look; `is_asked` if the files may be others than before."""
+        if not await self._look() and not is_asked:
+            return
         trust, scheme = self._trust, self._scheme
+        if self._renewed.is_set():
+            return
         after = basis.basis_of(trust, scheme)
         before = await self._call(lambda: basis.load(self._store.database))
-        told = basis.changes(before, after)
-        if not told:
+        names = basis.differing(before, after)
+        if not names:
             return
         # A store without one was filled by this very basis, or by a version that kept none.
-        if before and not await self._judge_again(trust, scheme, basis.cause_of(told)):
+        if before and not await self._judge_again(
+            trust, scheme, names, basis.cause_of(basis.changes(before, after))
+        ):
             return
         await self._call(lambda: basis.keep(self._store.database, after))
 
-    async def _judge_again(self, trust: Trust, scheme: Scheme, cause: str) -> bool:
+    async def _look(self) -> bool:
+        """Whether balances came out otherwise. Ends early if the files are read again meanwhile."""
+        trust = self._trust
+        if not self._ledger.is_for(trust):
+            self._ledger = await self._call(lambda: Ledger(self._store, self._store.database, trust))
+        while await self._call(self._ledger.step):
+            if self._renewed.is_set():
+                return False
+        violations = self._ledger.violations()
+        if violations is trust.violations:
+            return False
+        before = basis.outcomes_of(trust.violations)
+        is_other = await self._call(lambda: self._doubt(before, violations))
+        self._trust = self._trust.with_violations(violations)
+        self._judge_by(self._trust)
+        return is_other
+
+    def _doubt(self, before: basis.Basis, violations: Violations) -> bool:
+        """What was judged by `before` has to be looked at, where these are others."""
+        names = basis.differing(before, basis.outcomes_of(violations))
+        if names:
+            basis.doubt(self._store.database, names)
+        return bool(names)
+
+    async def _judge_again(self, trust: Trust, scheme: Scheme, names: Collection[str], cause: str) -> bool:
         """Whether it came to its end; it does not if the files are read again meanwhile."""
-        work = await self._call(lambda: Rejudgement(self._store, trust, scheme.judge, cause))
+        days = [read_entry_name(name) for name in names]
+        if None in days:
+            return await self._judge_all(trust, scheme, cause)
+        known = [day for day in days if day is not None]
+        work = BalanceRevision(self._store, trust, scheme.judge, self._ledger, known)
+        if not await self._work_through(work, cause):
+            return False
+        return not work.whole or await self._judge_all(trust, scheme, cause, work.whole)
+
+    async def _judge_all(
+        self, trust: Trust, scheme: Scheme, cause: str, thumbprints: Collection[bytes] | None = None
+    ) -> bool:
+        """Of these meters; None: of all."""
+        work = await self._call(lambda: Rejudgement(self._store, trust, scheme.judge, cause, thumbprints))
         _log.info("%s: %d messages are judged again", cause, work.total)
+        return await self._work_through(work, cause)
+
+    async def _work_through(self, work: Rejudgement | BalanceRevision, cause: str) -> bool:
         while (revised := await self._call(lambda: self._step(work))) is not None:
             if revised:
                 self.revisions += revised
@@ -98,12 +180,12 @@ class Upkeep:
         )  # fmt: skip
         return True
 
-    def _step(self, work: Rejudgement) -> int | None:
+    def _step(self, work: Rejudgement | BalanceRevision) -> int | None:
         """How many verdicts it revised; None at the end."""
         revisions = work.next_page()
         if revisions:
             work.record(revisions, self._sealer, self._now())
-        if work.keep_states():
+        if isinstance(work, Rejudgement) and work.keep_states():
             self._forget()
         return None if revisions is None else len(revisions)
 

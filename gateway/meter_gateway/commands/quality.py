@@ -12,6 +12,8 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from meter_gateway import policy, quality_drawing
+from meter_gateway.balances.ledger import Ledger, Memory
+from meter_gateway.balances.outcomes import Outcome, most_telling
 from meter_gateway.commands.picture import PlotOption, check, save
 from meter_gateway.commands.readings import find_meter, time_option
 from meter_gateway.commands.terminal import (
@@ -22,16 +24,14 @@ from meter_gateway.commands.terminal import (
     existing_store,
     terminal,
 )
-from meter_gateway.config import GatewayConfig
 from meter_gateway.policy import Scheme
-from meter_gateway.quality.balances import Outcome, PlantBalances, most_telling
 from meter_gateway.quality.collect import Collected, Collector
 from meter_gateway.quality.days import ASPECTS, Place, Quality
 from meter_gateway.quality.rows import COLUMNS, Row, csv_values, mean_delay_s, percent, rows_of
 from meter_gateway.report import quantity_text
 from meter_gateway.store import Store
 from meter_gateway.texts import Texts
-from meter_gateway.traceability import load_trust
+from meter_gateway.traceability import Trust, load_trust
 from meter_protocol import types as t
 
 SHOWN = 200
@@ -68,7 +68,8 @@ def quality(
     meters = store.registry.meters()
     chosen = None if meter is None else find_meter(meters, meter).key.thumbprint
     from_ms, to_ms = (None if text is None else time_option(text) for text in (from_, to))
-    collected, balances = _collect(term, settings, store, scheme, (chosen, from_ms, to_ms))
+    trust = load_trust(settings)
+    collected = _collect(term, store, scheme, trust, (chosen, from_ms, to_ms))
     until_ms = time.time_ns() // 1_000_000 if to_ms is None else to_ms
     serials = {entry.key.thumbprint: entry.serial for entry in meters}
     rows = list(rows_of(collected, scheme.thresholds, serials, from_ms, until_ms))
@@ -82,7 +83,7 @@ def quality(
     if plot is not None:
         save(term, plot, _drawing(term.say, rows), "quality.did_plot")
     _print(term, rows, scheme, collected)
-    violated = _print_balances(term, balances, settings.traceability.utc_offset)
+    violated = _print_balances(term, store, trust, (chosen, from_ms, to_ms))
     if violated or any(row.quality.missed for row in rows):
         raise typer.Exit(NEGATIVE)
 
@@ -91,15 +92,12 @@ Asked = tuple[bytes | None, int | None, int | None]
 """(thumbprint, from_ms, to_ms)"""
 
 
-def _collect(
-    term: Terminal, settings: GatewayConfig, store: Store, scheme: Scheme, asked: Asked
-) -> tuple[Collected, PlantBalances]:
-    collector = Collector(store, scheme, load_trust(settings))
+def _collect(term: Terminal, store: Store, scheme: Scheme, trust: Trust, asked: Asked) -> Collected:
+    collector = Collector(store, scheme, trust)
     columns = TextColumn(term.say("quality.working")), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
     with Progress(*columns, console=term.err, transient=True) as progress:
         task = progress.add_task("", total=store.archive.count(*asked, types=(t.READINGS,)))
-        collected = collector.run(*asked, told=lambda done: progress.update(task, completed=done))
-    return collected, collector.balances
+        return collector.run(*asked, told=lambda done: progress.update(task, completed=done))
 
 
 def _print(term: Terminal, rows: Sequence[Row], scheme: Scheme, collected: Collected) -> None:
@@ -157,12 +155,17 @@ def _grade(found: Quality, say: Texts) -> str:
     return say("quality.missed", names=", ".join(say(f"label.{_LABELS[aspect]}") for aspect in found.missed))
 
 
-def _print_balances(term: Terminal, balances: PlantBalances, utc_offset_minutes: int) -> bool:
-    """Whether one is violated."""
-    say, zone = term.say, timezone(timedelta(minutes=utc_offset_minutes))
-    for name in balances.unfit():
-        term.print(say("quality.unfit_balance", name=name))
-    outcomes = list(balances.outcomes())
+def _print_balances(term: Terminal, store: Store, trust: Trust, asked: Asked) -> bool:
+    """Whether one is violated. What verdicts were told, and what came in since."""
+    chosen, from_ms, to_ms = asked
+    say, zone = term.say, timezone(timedelta(minutes=trust.utc_offset_minutes))
+    ledger = Ledger(store, Memory(store), trust)
+    ledger.complete()
+    balances = [each for each in ledger.balances if chosen is None or each.is_about(chosen)]
+    for balance in balances:
+        if ledger.is_unfit(balance):
+            term.print(say("quality.unfit_balance", name=balance.name))
+    outcomes = [outcome for each in balances for outcome in ledger.outcomes(each, from_ms, to_ms)]
     if outcomes:
         cells = [_balance_cells(each, say, zone) for each in most_telling(outcomes, SHOWN)]
         term.table(("balance", "time", "total", "parts", "difference", "grade"), cells)

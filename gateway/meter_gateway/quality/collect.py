@@ -2,14 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from fractions import Fraction
 from typing import Any
 
 from meter_gateway.archive import StoredMessage
 from meter_gateway.history import ParameterHistory, walk
 from meter_gateway.model import Fields
 from meter_gateway.policy import Scheme
-from meter_gateway.quality.balances import PlantBalances
 from meter_gateway.quality.days import MAX_SPAN_MS, Days, Place, Reading
 from meter_gateway.store import Store
 from meter_gateway.traceability import Trust
@@ -52,7 +50,6 @@ class Collector:
         self._timely_within_ms = None if within_s is None else within_s * 1000
         self._codes: dict[tuple[Any, ...], frozenset[str]] = {}
         self.collected = Collected()
-        self.balances = PlantBalances(trust.plausible.plant_balances, trust.utc_offset_minutes)
 
     def run(
         self, thumbprint: bytes | None, from_ms: int | None, to_ms: int | None, told: Callable[[int], object]
@@ -101,8 +98,6 @@ class Collector:
             channel = channels.get(number)
             is_register = len(reading) <= REGISTER_MAX_LENGTH
             value = reading[1] if is_register else reading[3]
-            if is_register and value is not None and channel is not None:
-                self._balance((thumbprint, number), message, channel, end_ms, value)
             # An outage's quantity is known, its time is not covered.
             if not is_outage:
                 codes = self._codes_of(message.verdict, number)
@@ -131,12 +126,6 @@ class Collector:
             days = self.collected.days[place] = Days(self._utc_offset_minutes, self._timely_within_ms)
             self.collected.quantities.setdefault(place, None)
         return days
-
-    def _balance(self, place: Place, message: StoredMessage, channel: Channel, end_ms: int, total: int) -> None:
-        if place in self.balances.registers and channel.quantity is not None:
-            exact = total * Fraction(10) ** channel.exponent
-            scale = message.epoch, channel.scale
-            self.balances.take(place, channel.quantity.ucum, scale, end_ms, exact)
 
     def _codes_of(self, verdict: Fields | None, channel: int) -> frozenset[str] | None:
         """What the scheme holds against this channel's reading; the same findings recur in every message."""

@@ -43,6 +43,7 @@ VALIDITY = frozenset(
         "interval_overlap",
         "no_response",
         "over_range",
+        "plant_balance_violated",
         "rate_of_change",
         "reading_not_in_parameters",
         "register_backwards",

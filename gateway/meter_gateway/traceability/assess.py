@@ -8,7 +8,8 @@ Verified messages and what the chain has taught so far -> findings, and a state 
    authority;
 4. instruments: calibration in force over the span (calibration.py), prepared as a Piece (plan.py);
 5. readings: status, registers and operating points, in columns (columns.py), and what the operator's limits and
-   the scheme's numbers say of them (row_rules.py). An outage's readings are held against no such limit;
+   the scheme's numbers say of them (row_rules.py). An outage's readings are held against no such limit. What is
+   known of balances between meters is held against all (plant_balance.py);
 6. uncertainty: what is stated of each reading, and what follows from it (stating.py).
 
 Readings come in runs between events, and almost every message of a run continues the one before it without
@@ -21,11 +22,12 @@ from operator import itemgetter
 from typing import Any, NamedTuple
 
 from meter_gateway.model import NO_UNCERTAINTY, Assessed, Finding, Verified
-from meter_gateway.traceability import clock, columns, continuity, protection, software, stating
+from meter_gateway.traceability import clock, columns, continuity, plant_balance, protection, software, stating
 from meter_gateway.traceability.calibration import END_MS
 from meter_gateway.traceability.clock import Clocks, Interval, Span
 from meter_gateway.traceability.findings import finding, in_order
 from meter_gateway.traceability.plan import UNJUDGED, MeterPlan, Piece
+from meter_gateway.traceability.plant_balance import Violated
 from meter_gateway.traceability.row_rules import RowRule
 from meter_gateway.traceability.rows import Interval as RowInterval
 from meter_gateway.traceability.rows import Run
@@ -111,13 +113,14 @@ def _assess_outages(
     """
     plan = _plan(state, trust)
     standing = (*state.standing, *_reception_findings(reception))
+    violated = trust.violations.of(state.thumbprint)
     results = []
     for message in messages:
         codes, span = _judge_header(state, message, trust, reception)
         channels = message.fields[f.READINGS]
         state.unsettle(channels.keys() & state.totals.keys())
         piece = UNJUDGED if plan is None else plan.piece_of_outage(span, channels)
-        results += _judge_rows(state, [message], piece, [[finding(code) for code in codes]], standing)
+        results += _judge_rows(state, [message], piece, [[finding(code) for code in codes]], standing, violated)
         at_ms = _interval_of_row(message).end_ms
         state.unsettled.update({channel: at_ms for channel in channels if channel in state.totals})
     return results
@@ -130,6 +133,7 @@ def _assess_run(state: ChainState, run: Sequence[Verified], trust: Trust, recept
     results: list[Assessed] = []
     piece, first = plan.recent if plan is not None else UNJUDGED, 0
     rules = plan.rules if plan is not None else ()
+    violated = trust.violations.of(state.thumbprint)
     for index, message in enumerate(run):
         if _take_plain(state, message, piece, trust.clocks, reception):
             found.append([])
@@ -137,10 +141,10 @@ def _assess_run(state: ChainState, run: Sequence[Verified], trust: Trust, recept
         codes, span = _judge_header(state, message, trust, reception)
         next_piece = UNJUDGED if plan is None else plan.piece(span)
         if next_piece is not piece:
-            results += _judge_rows(state, run[first:index], piece, found, standing, rules)
+            results += _judge_rows(state, run[first:index], piece, found, standing, violated, rules)
             piece, first, found = next_piece, index, []
         found.append([finding(code) for code in codes])
-    return results + _judge_rows(state, run[first:], piece, found, standing, rules)
+    return results + _judge_rows(state, run[first:], piece, found, standing, violated, rules)
 
 
 def _judge_rows(
@@ -149,10 +153,13 @@ def _judge_rows(
     piece: Piece,
     found: list[list[Finding]],
     standing: tuple[Finding, ...],
+    violated: Sequence[Violated],
     rules: Sequence[RowRule] = (),
 ) -> list[Assessed]:
     if not run:
         return []
+    if violated:
+        plant_balance.judge(violated, run, found)
     uncertainties = [NO_UNCERTAINTY] * len(run)
     if piece is not UNJUDGED:
         rows = [message.fields[f.READINGS] for message in run]

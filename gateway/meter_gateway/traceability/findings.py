@@ -502,6 +502,12 @@ FINDINGS: dict[str, Meaning] = {
         "应当平衡的通道（如分表与总表）之差超过允差。",
         "docs/configuration.md, plausibility files",
     ),
+    # plant_balance.py
+    "plant_balance_violated": Meaning(
+        "Over this hour or day registers of several meters that should balance differ by more than the tolerance.",
+        "在本时段所属的小时或日内，应当平衡的各表累计量之差超过允差。",
+        "docs/configuration.md, plausibility files",
+    ),
     "limits_inapplicable": Meaning(
         "A plausibility limit or balance does not fit the channel: it has another kind, quantity or unit.",
         "合理性限值或平衡关系与通道不符：类型、量或单位不同。",

@@ -78,10 +78,14 @@ class MeterTerm(Table):
     channel: ChannelId = Field(examples=["1"])
 
 
-class PlantBalance(Table):
-    """Registers of several meters over whole hours or days: judged in the data quality report."""
+MAX_NAME_BYTES = 33
+"""Of a balance between meters: with its day it is the cause of a later verdict, which holds 64 bytes."""
 
-    name: Annotated[str, Field(min_length=1, max_length=64)] = Field(examples=['"boiler house"'])
+
+class PlantBalance(Table):
+    """Registers of several meters over whole hours or days (plant_balance.py)."""
+
+    name: Annotated[str, Field(min_length=1)] = Field(examples=['"boiler house"'])
     over: Literal["hour", "day"] = Field(examples=['"day"'])
     total: Annotated[tuple[MeterTerm, ...], AsTuple] = Field(min_length=1)
     parts: Annotated[tuple[MeterTerm, ...], AsTuple] = Field(min_length=1)
@@ -89,10 +93,19 @@ class PlantBalance(Table):
 
     @model_validator(mode="after")
     def _sensible(self) -> "PlantBalance":
-        named = [(term.meter, term.channel) for term in (*self.total, *self.parts)]
+        if len(self.name.encode()) > MAX_NAME_BYTES:
+            raise problem(f"has a name of more than {MAX_NAME_BYTES} bytes", "give it a shorter one")
+        named = [(term.meter, term.channel) for term in self.terms]
         if len(set(named)) < len(named):
             raise problem("a channel stands in it twice", "name each channel once")
         return self
+
+    @property
+    def terms(self) -> tuple[MeterTerm, ...]:
+        return *self.total, *self.parts
+
+    def is_about(self, thumbprint: bytes) -> bool:
+        return any(term.meter == thumbprint for term in self.terms)
 
 
 class _PlausibilityFile(Table):
@@ -118,17 +131,18 @@ class Plausibility:
 
 
 def load_plausibility(config: Path, paths: Iterable[Path]) -> Plausibility:
-    """All files together; ConfigError if one is wrong, or if two of them limit one channel."""
+    """All files together; ConfigError if one is wrong, or two of them limit one channel or have one name."""
     files = [read(path, _PlausibilityFile) for path in paths]
     limits = tuple(limit for file in files for limit in file.limit)
+    plant_balances = tuple(balance for file in files for balance in file.plant_balance)
     twice = _twice(limits)
     if twice is not None:
         raise ConfigError(config, "traceability.plausibility", f"{twice} has two limits", "take one out")
-    return Plausibility(
-        limits,
-        tuple(balance for file in files for balance in file.balance),
-        tuple(balance for file in files for balance in file.plant_balance),
-    )
+    named = Counter(balance.name for balance in plant_balances).most_common(1)
+    if named and named[0][1] > 1:
+        told = f"two plant balances are called {named[0][0]}"
+        raise ConfigError(config, "traceability.plausibility", told, "give one another name")
+    return Plausibility(limits, tuple(balance for file in files for balance in file.balance), plant_balances)
 
 
 def _twice(limits: Iterable[ChannelLimits]) -> str | None:

@@ -3,6 +3,7 @@
 A Trust never changes; a reload makes another one, and everything prepared from the old goes with it.
 """
 
+import copy
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -28,6 +29,7 @@ from meter_gateway.traceability.dcc_file import is_dcc_file, load_anchors, load_
 from meter_gateway.traceability.hierarchy import NO_INSTITUTES, Hierarchy, Rules
 from meter_gateway.traceability.mpe import load_tables
 from meter_gateway.traceability.plan import MeterPlan
+from meter_gateway.traceability.plant_balance import Violations
 from meter_gateway.traceability.plausibility_file import Plausibility, load_plausibility
 from meter_gateway.traceability.terms import Target
 from meter_gateway.traceability.thresholds import Thresholds, load_thresholds
@@ -77,12 +79,21 @@ class Trust:
         self._doubts = {run: codes for run, codes in checks.items() if codes}
         self.plans = plans
         self.plausible = plausible or Plausibility()
+        self.violations = Violations()
+        """Of balances between meters: found in what is stored, and not by whoever loads the files."""
+
         self.thresholds = thresholds or Thresholds()
         self._targets = self.thresholds.uncertainty_targets()
         self._by_meter: dict[bytes, list[Binding]] = defaultdict(list)
         for binding in self.bindings:
             self._by_meter[binding.thumbprint].append(binding)
         self._plans: dict[tuple[bytes, bytes], MeterPlan] = {}
+
+    def with_violations(self, violations: Violations) -> "Trust":
+        """The same, but for these. What is prepared does not depend on them and is shared."""
+        other = copy.copy(self)
+        other.violations = violations
+        return other
 
     def bounds(self, thumbprint: bytes, channel: parameters.Channel) -> list[Bound]:
         """What every certificate that is bound to the channel says about its quantity, at whatever time."""

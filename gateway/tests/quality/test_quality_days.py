@@ -1,7 +1,6 @@
 """A channel's day: one fact is changed, and exactly its number moves."""
 
 from datetime import date
-from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
@@ -11,7 +10,6 @@ from hypothesis import strategies as st
 
 from meter_gateway.config import SCHEMES
 from meter_gateway.policy import load_scheme
-from meter_gateway.quality.balances import Outcome, PlantBalances, most_telling
 from meter_gateway.quality.days import (
     ASPECTS,
     DAY_MS,
@@ -26,7 +24,6 @@ from meter_gateway.quality.days import (
 )
 from meter_gateway.quality_drawing import percent_text
 from meter_gateway.traceability.findings import FINDINGS
-from meter_gateway.traceability.plausibility_file import MeterTerm, PlantBalance
 from meter_gateway.traceability.thresholds import DataValidity, QualityTargets
 
 START_MS = 20_454 * DAY_MS
@@ -203,69 +200,3 @@ def test_every_certificate_finding_that_house_refuses_counts_against_traceabilit
 def test_nearly_all_is_not_all(share: Fraction, text: str) -> None:
     assert percent_text(share) == text
     assert len(ASPECTS) == 5
-
-
-# Balances between meters
-
-A, B, C = (bytes([number]) * 32 for number in range(3))
-
-
-def balances(over: str = "day", percent: int = 2) -> PlantBalances:
-    terms = [MeterTerm(meter=each, channel=1) for each in (A, B, C)]
-    balance = PlantBalance(
-        name="plant", over=over, total=(terms[0],), parts=tuple(terms[1:]), tolerance_percent=Decimal(percent)
-    )
-    return PlantBalances((balance,), 0)
-
-
-def feed(made: PlantBalances, meter: bytes, *totals: tuple[int, int], scale: object = 1) -> None:
-    for hour, total in totals:
-        made.take((meter, 1), "W.h", scale, START_MS + hour * HOUR_MS, Fraction(total))
-
-
-@pytest.mark.parametrize(("part", "is_violated"), [(480, False), (479, True), (520, False), (521, True)])
-def test_meters_that_balance_over_a_day(part: int, is_violated: bool) -> None:
-    made = balances()
-    feed(made, A, (0, 0), (24, 1000))
-    feed(made, B, (0, 7), (12, 100), (24, 507))
-    feed(made, C, (0, 0), (24, part))
-    (outcome,) = made.outcomes()
-    assert (outcome.total, outcome.parts, outcome.is_violated) == (1000, 500 + part, is_violated)
-    assert made.unfit() == []
-
-
-def test_a_total_across_midnight_is_spread_over_its_time() -> None:
-    made = balances("day", 50)
-    for meter in (A, B, C):
-        feed(made, meter, (-12, 0), (12, 240), (36, 720))
-    first, *rest = made.outcomes()
-    assert (first.start_ms, first.total) == (START_MS, 120 + 240)
-    assert rest == []
-
-
-def test_a_span_with_a_hole_or_a_changed_ratio_is_not_judged() -> None:
-    made = balances("hour")
-    feed(made, A, (0, 0), (1, 10), (2, 20))
-    feed(made, B, (0, 0), (1, 10), (2, 20))
-    feed(made, C, (0, 0), (1, 0))
-    feed(made, C, (1, 5), (2, 6), scale=2)
-    assert [outcome.start_ms for outcome in made.outcomes()] == [START_MS, START_MS + HOUR_MS]
-    broken = balances("hour")
-    feed(broken, A, (0, 0), (1, 10), (2, 20))
-    feed(broken, B, (0, 0), (1, 10), (2, 20))
-    feed(broken, C, (0, 0), (1, 0), (2, -1))
-    assert [outcome.start_ms for outcome in broken.outcomes()] == [START_MS]
-
-
-def test_a_short_table_leaves_no_violation_off() -> None:
-    many = [Outcome("plant", hour * HOUR_MS, Fraction(9), Fraction(9), hour in (0, 2)) for hour in range(6)]
-    shown = most_telling(many, 3)
-    assert [outcome.start_ms // HOUR_MS for outcome in shown] == [0, 2, 5]
-    assert most_telling(many, 6) == many
-
-
-def test_a_register_that_was_never_seen_is_told() -> None:
-    made = balances()
-    feed(made, A, (0, 0), (24, 1000))
-    assert made.unfit() == ["plant"]
-    assert list(made.outcomes()) == []
