@@ -2,7 +2,8 @@
 
 1. Two totals that follow each other, of one scale, say what was counted between their two moments. A total whose
    reading says that the register was discontinuous, one of another scale, a lower one and one of an earlier
-   moment begin anew. A reading without a total says nothing, and the next total speaks for its time too.
+   moment begin anew. A reading without a total says nothing, and the next total speaks for its time too; so does
+   a second total of one moment.
 2. What was counted between two moments of one span is the span's. Across a border it is spread evenly over the
    time, and the most by which that may be wrong is the doubt: how it was spread is not known. So an outage inside
    a day is exact for the day and next to nothing for its hours.
@@ -117,6 +118,11 @@ class ChainCount:
         if message.typ == t.EVENT and fields[f.EVENT_CODE] == ev.PARAMETERS_APPLIED:
             self._parameter_set = fields[f.DETAILS][ev.PARAMETER_SET]
             self._channels = self._declared()
+            self._last = {
+                channel: last
+                for channel, last in self._last.items()
+                if channel in self._channels and list(self._channels[channel].scale) == last[0]
+            }
         interval = interval_of(message)
         if interval is None:
             return
@@ -144,8 +150,11 @@ class ChainCount:
             return
         at_ms, scale = fields[f.TIME_MS], list(channel.scale)
         last = self._last.get(channel.id)
+        is_anew = last is None or status & f.STATUS_DISCONTINUITY or total < last[2]
+        if last is not None and not is_anew and at_ms == last[1]:
+            return
         self._last[channel.id] = [scale, at_ms, total]
-        if last is None or last[0] != scale or status & f.STATUS_DISCONTINUITY or total < last[2]:
+        if last is None or is_anew:
             return
         _, from_ms, before = last
         for span_ms in lengths:

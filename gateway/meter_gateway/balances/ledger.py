@@ -128,6 +128,11 @@ class Ledger:
         for _ in self._known:
             pass
 
+    @property
+    def left(self) -> int:
+        """About how many messages are still to be followed."""
+        return sum(chain.head + 1 - chain.next_sequence for chain in self._behind)
+
     def step(self) -> bool:
         """One page; False if nothing is left to do."""
         if next(self._known, False):
@@ -140,9 +145,10 @@ class Ledger:
         self._follow(self._behind.pop())
         return True
 
-    def complete(self, told: Callable[[], object] = lambda: None) -> Violations:
+    def complete(self, told: Callable[[int], object] = lambda _: None) -> Violations:
+        """All that is stored by now; `told` is given what is `left`."""
         while self.step():
-            told()
+            told(self.left)
         return self.violations()
 
     def violations(self) -> Violations:

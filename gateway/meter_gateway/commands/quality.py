@@ -12,8 +12,8 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from meter_gateway import policy, quality_drawing
-from meter_gateway.balances.ledger import Ledger, Memory
 from meter_gateway.balances.outcomes import Outcome, most_telling
+from meter_gateway.commands.balances import followed
 from meter_gateway.commands.picture import PlotOption, check, save
 from meter_gateway.commands.readings import find_meter, time_option
 from meter_gateway.commands.terminal import (
@@ -159,8 +159,7 @@ def _print_balances(term: Terminal, store: Store, trust: Trust, asked: Asked) ->
     """Whether one is violated. What verdicts were told, and what came in since."""
     chosen, from_ms, to_ms = asked
     say, zone = term.say, timezone(timedelta(minutes=trust.utc_offset_minutes))
-    ledger = Ledger(store, Memory(store), trust)
-    ledger.complete()
+    ledger = followed(term, store, trust)
     balances = [each for each in ledger.balances if chosen is None or each.is_about(chosen)]
     for balance in balances:
         if ledger.is_unfit(balance):

@@ -8,7 +8,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from meter_gateway import basis, policy
 from meter_gateway.archive import StoredMessage
-from meter_gateway.balances.ledger import Ledger, Memory
+from meter_gateway.commands.balances import followed
 from meter_gateway.commands.readings import find_meter
 from meter_gateway.commands.terminal import (
     NEGATIVE,
@@ -51,8 +51,7 @@ def rejudge(
     store = existing_store(settings)
     if not dry_run:
         store.claim()
-    ledger = Ledger(store, Memory(store) if dry_run else store.database, trust)
-    trust = trust.with_violations(ledger.complete())
+    trust = trust.with_violations(followed(term, store, trust, is_kept=not dry_run).violations())
     chosen = None if meter is None else {find_meter(store.registry.meters(), meter).key.thumbprint}
     after = basis.basis_of(trust, scheme)
     work = Rejudgement(store, trust, scheme.judge, _cause(cause, store, after), chosen)

@@ -1,4 +1,4 @@
-"""A plant of several meters whose registers should balance, and a gateway whose upkeep looks when a test says so."""
+"""A plant of meters whose registers should balance, and a gateway whose upkeep looks when a test says so."""
 
 import asyncio
 from collections.abc import Sequence

@@ -1,9 +1,9 @@
-"""Meters that should balance, through the real ingest: exactly the readings of the spans that do not are found, once,
-with the cause, and it is taken back when it no longer holds."""
+"""Meters that should balance, through the real ingest: exactly the readings of the spans that do not are found,
+once, with the cause, and it is taken back when it no longer holds."""
 
 import asyncio
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
 
@@ -19,6 +19,8 @@ from meter_gateway.traceability.plant_balance import CODE
 from meter_protocol import events as ev
 from meter_protocol import fields as f
 from meter_tools.simulated_meter import SimulatedMeter
+
+Until = Callable[[Callable[[], bool]], Awaitable[None]]
 
 DRIFTED = STEADY * 106 // 100
 """So that the two parts together are 3 % more than the total."""
@@ -320,20 +322,14 @@ def test_a_reload_that_changes_nothing_of_balances_keeps_what_was_found(plant: P
     assert set(revisions(plant, plant.meters[0])) == {1, 2}
 
 
-def test_the_look_repeats_itself(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_look_repeats_itself(plant: Plant, monkeypatch: pytest.MonkeyPatch, until: Until) -> None:
     monkeypatch.setattr(upkeep, "LOOK_S", 0.01)
     an_hour(plant)
-
-    async def run() -> None:
-        running = asyncio.create_task(plant.upkeep.run())
-        await asyncio.sleep(0.1)
-        an_hour(plant, DRIFTED)
-        async with asyncio.timeout(20):
-            while not plant.upkeep.revisions:
-                await asyncio.sleep(0.01)
-        running.cancel()
-
-    asyncio.run(run())
+    running = asyncio.create_task(plant.upkeep.run())
+    await asyncio.sleep(0.1)
+    an_hour(plant, DRIFTED)
+    await until(lambda: plant.upkeep.revisions == 12)
+    running.cancel()
     assert plant.found(plant.meters[0]) == [75, 90, 105, 120]
 
 
