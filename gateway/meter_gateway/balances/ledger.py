@@ -10,21 +10,19 @@ A command that only reads keeps its tables in memory, and begins with a copy of 
 """
 
 import json
-import sqlite3
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from importlib import resources
 from itertools import pairwise
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple
 
 import cbor2
 
 from meter_gateway.balances import counting
 from meter_gateway.balances.counting import ChainCount, Counted
 from meter_gateway.balances.outcomes import Outcome, Quantity, outcome_of, whole
+from meter_gateway.balances.tables import Tables
 from meter_gateway.chains import is_late, verified_of
-from meter_gateway.database import Row, statements
+from meter_gateway.database import Row
 from meter_gateway.store import Store
 from meter_gateway.traceability import Trust
 from meter_gateway.traceability.plant_balance import DAY_MS, Violations, span_of
@@ -37,39 +35,10 @@ _SPANS = 256
 """Of one step that evaluates what is in the tables. Spans that are further apart are asked for one by one."""
 
 
-class Tables(Protocol):
-    """Where the ledger is kept: the store's Database, or Memory."""
+_BEGINNING = -(1 << 62)
 
-    def query(self, sql: str, arguments: Sequence[Any] = ()) -> list[Row]: ...
-    def transaction(self) -> AbstractContextManager[sqlite3.Connection]: ...
-
-
-class Memory:
-    """Tables for a command that keeps nothing, as the store has them at this moment."""
-
-    def __init__(self, store: Store) -> None:
-        self._connection = sqlite3.connect(":memory:", isolation_level=None)
-        script = resources.files("meter_gateway").joinpath("schema/v4.sql").read_text()
-        for statement in statements(script):
-            self._connection.execute(statement)
-        # One question, so that both tables are of one moment while a gateway goes on.
-        rows = store.database.query(
-            "SELECT NULL, chain, rules, next_sequence, state, NULL FROM followed_chain"
-            " UNION ALL SELECT 1, chain, channel, span_ms, number, content FROM counted"
-        )
-        self._connection.executemany(
-            "INSERT INTO followed_chain VALUES (?, ?, ?, ?)", [row[1:5] for row in rows if row[0] is None]
-        )
-        self._connection.executemany(
-            "INSERT INTO counted VALUES (?, ?, ?, ?, ?)", [row[1:] for row in rows if row[0] is not None]
-        )
-
-    def query(self, sql: str, arguments: Sequence[Any] = ()) -> list[Row]:
-        return self._connection.execute(sql, arguments).fetchall()
-
-    @contextmanager
-    def transaction(self) -> Iterator[sqlite3.Connection]:
-        yield self._connection
+_Span = tuple[int, int, int]
+"""(channel, span_ms, number)"""
 
 
 class Window(NamedTuple):
@@ -110,11 +79,16 @@ class Ledger:
         """Those whose rows count: followed by today's rules."""
 
         self._behind: list[_Chain] = []
+        self._unevaluated = [(balance, _BEGINNING) for balance in self.balances]
+        """Of the tables as they were found: behind which span each balance is still to be evaluated."""
+
+        self._touched: list[tuple[bytes, list[_Span]]] = []
+        """By pages that were followed and not evaluated yet, because the store could not be asked."""
+
         self._violated: dict[str, set[int]] = {balance.name: set() for balance in self.balances}
         self._violations = Violations()
         self._is_changed = True
         self._look()
-        self._known = self._evaluate_all()
 
     def is_for(self, trust: Trust) -> bool:
         """Whether it would be the same for this Trust."""
@@ -125,7 +99,7 @@ class Ledger:
 
     def evaluate(self) -> None:
         """All that is in the tables, without following anything."""
-        for _ in self._known:
+        while self._evaluate_some():
             pass
 
     @property
@@ -134,8 +108,8 @@ class Ledger:
         return sum(chain.head + 1 - chain.next_sequence for chain in self._behind)
 
     def step(self) -> bool:
-        """One page; False if nothing is left to do."""
-        if next(self._known, False):
+        """One page; False if nothing is left to do. After StoreUnavailable the next one goes on."""
+        if self._evaluate_some():
             return True
         if not self._behind:
             self._look()
@@ -161,12 +135,13 @@ class Ledger:
     def outcomes(self, balance: PlantBalance, from_ms: int | None, to_ms: int | None) -> Iterator[Outcome]:
         """Of the spans that begin in [from_ms, to_ms), by time."""
         span_ms, offset_ms = span_of(balance), self._utc_offset_minutes * 60_000
-        for numbers in self._pages(balance):
-            for number, outcome in sorted(self._judged(balance, numbers).items()):
-                start_ms = number * span_ms - offset_ms
-                is_asked = (from_ms is None or start_ms >= from_ms) and (to_ms is None or start_ms < to_ms)
-                if outcome is not None and is_asked:
-                    yield outcome
+        after = _BEGINNING if from_ms is None else -(-(from_ms + offset_ms) // span_ms) - 1
+        while numbers := self._page(balance, after):
+            after = numbers[-1]
+            asked = [each for each in numbers if to_ms is None or each * span_ms - offset_ms < to_ms]
+            yield from (each for each in self._judged(balance, asked).values() if each is not None)
+            if len(asked) < len(numbers):
+                return
 
     def is_unfit(self, balance: PlantBalance) -> bool:
         """Whether one of its registers was never counted, or has another unit than the others."""
@@ -264,11 +239,26 @@ class Ledger:
             self._chains[chain.thumbprint].append(chain.id)
         if next_sequence <= chain.head:
             self._behind.append(chain._replace(next_sequence=next_sequence, state=state))
-        self._evaluate(chain.thumbprint, touched.spans)
+        self._touched.append((chain.thumbprint, list(touched.spans)))
+        self._evaluate_some()
 
     # Evaluating
 
-    def _evaluate(self, thumbprint: bytes, spans: Iterable[tuple[int, int, int]]) -> None:
+    def _evaluate_some(self) -> bool:
+        """Whether there was anything to evaluate."""
+        if self._touched:
+            self._evaluate(*self._touched[-1])
+            self._touched.pop()
+            return True
+        if not self._unevaluated:
+            return False
+        balance, after = self._unevaluated[-1]
+        numbers = self._page(balance, after)
+        self._note(balance, numbers)
+        self._unevaluated[-1:] = [(balance, numbers[-1])] if numbers else []
+        return True
+
+    def _evaluate(self, thumbprint: bytes, spans: Iterable[_Span]) -> None:
         wanted: dict[str, set[int]] = defaultdict(set)
         for channel, span_ms, number in spans:
             for balance in self._by_register.get((thumbprint, channel, span_ms), ()):
@@ -276,26 +266,13 @@ class Ledger:
         for balance in self.balances:
             self._note(balance, sorted(wanted.get(balance.name, ())))
 
-    def _evaluate_all(self) -> Iterator[bool]:
-        for balance in self.balances:
-            for numbers in self._pages(balance):
-                self._note(balance, numbers)
-                yield True
-
-    def _pages(self, balance: PlantBalance) -> Iterator[list[int]]:
-        """The spans of which the first register's rows say something, in order."""
-        term, after = balance.total[0], -(1 << 62)
-        while True:
-            found = [
-                self._next(chain, term, span_of(balance), after) for chain in self._chains.get(term.meter, ())
-            ]
-            # Behind the last of a chain that has more, other chains may be ahead of it.
-            until = min((numbers[-1] for numbers in found if len(numbers) == _SPANS), default=1 << 62)
-            known = sorted({number for numbers in found for number in numbers if number <= until})
-            if not known:
-                return
-            yield known
-            after = known[-1]
+    def _page(self, balance: PlantBalance, after: int) -> list[int]:
+        """The next spans of which the first register's rows say something, in order."""
+        term = balance.total[0]
+        found = [self._next(chain, term, span_of(balance), after) for chain in self._chains.get(term.meter, ())]
+        # Behind the last of a chain that has more, other chains may be ahead of it.
+        until = min((numbers[-1] for numbers in found if len(numbers) == _SPANS), default=None)
+        return sorted({number for numbers in found for number in numbers if until is None or number <= until})
 
     def _next(self, chain: int, term: MeterTerm, span_ms: int, after: int) -> list[int]:
         rows = self._tables.query(
@@ -362,7 +339,7 @@ class _Touched:
     def __init__(self, tables: Tables, chain: _Chain) -> None:
         self._tables = tables
         self._chain = chain
-        self.spans: dict[tuple[int, int, int], Counted] = {}
+        self.spans: dict[_Span, Counted] = {}
 
     def span(self, channel: int, span_ms: int, number: int, sequence: int) -> Counted:
         place = channel, span_ms, number
@@ -375,7 +352,7 @@ class _Touched:
     def rows(self) -> list[Row]:
         return [(self._chain.id, *place, counted.dumps()) for place, counted in self.spans.items()]
 
-    def _load(self, place: tuple[int, int, int]) -> Counted | None:
+    def _load(self, place: _Span) -> Counted | None:
         if self._chain.state is None:
             return None
         rows = self._tables.query(

@@ -2,7 +2,8 @@
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from meter_gateway.balances.ledger import Ledger, Memory
+from meter_gateway.balances.ledger import Ledger
+from meter_gateway.balances.tables import Memory
 from meter_gateway.commands.terminal import Terminal
 from meter_gateway.store import Store
 from meter_gateway.traceability import Trust

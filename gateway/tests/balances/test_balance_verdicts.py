@@ -268,6 +268,38 @@ def test_a_store_that_fails_on_the_way_is_brought_up_later(plant: Plant, monkeyp
     assert [plant.found(meter) for meter in plant.meters] == [[75, 90, 105, 120]] * 3 + [[]]
 
 
+@pytest.mark.parametrize("asked", ["_page", "_judged", "_look"])
+def test_a_store_that_cannot_be_asked_is_asked_again(
+    plant: Plant, monkeypatch: pytest.MonkeyPatch, asked: str
+) -> None:
+    """What was followed and not evaluated is not forgotten."""
+    an_hour(plant)
+    an_hour(plant, DRIFTED)
+    plant.reload(balance(*plant.meters[:3], tolerance_percent=Decimal(50)))
+    assert not plant.found(plant.meters[0])
+    answer = getattr(ledger.Ledger, asked)
+    times = iter(range(100))
+
+    def fails_now_and_then(self: ledger.Ledger, *arguments: object) -> object:
+        if next(times) % 2:
+            raise StoreUnavailable("io_error", "the disk reports an error")
+        return answer(self, *arguments)
+
+    monkeypatch.setattr(ledger.Ledger, asked, fails_now_and_then)
+    failed = 0
+    plant.trust = trusting(plant.meters, balance(*plant.meters[:3]))
+    plant.upkeep.renew(plant.trust, plant.scheme)
+    for _ in range(20):
+        try:
+            plant.look()
+            break
+        except StoreUnavailable:
+            failed += 1
+            plant.upkeep._renewed.set()
+    assert failed
+    assert [plant.found(meter) for meter in plant.meters] == [[75, 90, 105, 120]] * 3 + [[]]
+
+
 def test_what_was_judged_by_an_outcome_that_did_not_last_is_judged_again(plant: Plant) -> None:
     """The look is interrupted, the outcome is undone, and a reading came in between."""
     an_hour(plant)
