@@ -12,6 +12,9 @@ from meter_gateway.traceability import Trust
 def followed(term: Terminal, store: Store, trust: Trust, is_kept: bool = False) -> Ledger:
     """`is_kept` if the caller holds the store's claim, and the next one should find what this one counted."""
     ledger = Ledger(store, store.database if is_kept else Memory(store), trust)
+    if not ledger.left:
+        ledger.complete()
+        return ledger
     columns = TextColumn(term.say("balances.working")), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
     with Progress(*columns, console=term.err, transient=True) as progress:
         total = ledger.left

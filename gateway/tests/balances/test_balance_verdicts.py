@@ -177,6 +177,28 @@ def test_what_comes_after_it_was_attested_never_to_come_does_not_count(plant: Pl
     assert plant.judge_all_again().revised == 0
 
 
+def test_counted_anew_what_came_too_late_counts_no_more_than_before(plant: Plant) -> None:
+    """The total at the end of the hour is among it: without that one it is not known what the hour's was."""
+    an_hour(plant)
+    two = plant.meters[2]
+    sent = []
+    for number in range(8):
+        total, one, of_two, bystander = quarters(plant.meters, DRIFTED)
+        plant.gateway.receive(total, one, bystander, *(() if number in (2, 3, 4) else (of_two,)))
+        sent.append((two.sequence, of_two))
+    lost = sent[2:5]
+    details = {ev.LAST_EPOCH: None, ev.FIRST_SEQUENCE: lost[0][0], ev.LAST_SEQUENCE: lost[-1][0]}
+    plant.gateway.receive(two.event(ev.RESEND_UNAVAILABLE, details | {ev.LAST_HASH: None, ev.LAST_RECEIPT: None}))
+    plant.gateway.receive(*(raw for _, raw in lost))
+    plant.look()
+    assert not any(plant.found(meter) for meter in plant.meters)
+    with plant.gateway.store.database.transaction() as connection:
+        connection.execute("DELETE FROM followed_chain")
+    plant.restart()
+    plant.look()
+    assert not any(plant.found(meter) for meter in plant.meters)
+
+
 def test_a_barred_meter_counts_on(plant: Plant) -> None:
     an_hour(plant)
     two = plant.meters[2]
