@@ -3,7 +3,7 @@ scheme, and what came out of balances with other meters.
 
 Each has a name and the SHA-256 of its content. The store keeps those under which all verdicts were last made, so
 that whatever changes them is recognised, in a running gateway or between two runs, and can be named as the cause
-of a later revision.
+of a later revision. What came out of balances is kept as it is, because no file says it to the next start.
 """
 
 import hashlib
@@ -16,6 +16,7 @@ from decimal import Decimal
 from enum import Enum
 from typing import Any
 
+import cbor2
 from pydantic import BaseModel
 
 from meter_gateway.database import Database
@@ -26,7 +27,7 @@ from meter_protocol.quantities import Quantity
 from meter_protocol.schema import MAX_TEXT
 
 Basis = Mapping[str, bytes]
-"""SHA-256 of the content, by name."""
+"""SHA-256 of the content, by name; of a balance's day, the numbers of its violated spans in CBOR."""
 
 RULES = 4
 """Counts up where this software finds something else in the same messages than before: 2 states uncertainties, 3
@@ -63,7 +64,6 @@ def basis_of(trust: Trust, scheme: Scheme) -> dict[str, bytes]:
         entries[f"balance {balance.name} of {balance.meter.hex()[:16]}"] = balance
     for plant_balance in trust.plausible.plant_balances:
         entries[f"plant balance {plant_balance.name}"] = plant_balance
-    entries |= trust.violations.entries()
     for certificate in trust.register:
         entries[f"certificate {certificate.identifier}"] = certificate
     for comparison in trust.comparisons:
@@ -76,16 +76,22 @@ def basis_of(trust: Trust, scheme: Scheme) -> dict[str, bytes]:
         bindings[binding.thumbprint, binding.channel].append(binding)
     for (thumbprint, channel), bound in bindings.items():
         entries[f"binding of channel {channel} of {thumbprint.hex()[:16]}"] = bound
-    return _digests(entries)
+    return _digests(entries) | outcomes_of(trust.violations)
 
 
 def outcomes_of(violations: Violations) -> dict[str, bytes]:
     """The part of a basis that is found in the messages of other meters, and not read from files."""
-    return _digests(violations.entries())
+    return {name: cbor2.dumps(numbers) for name, numbers in violations.entries().items()}
 
 
-def outcomes_in(basis: Basis) -> dict[str, bytes]:
-    return {name: digest for name, digest in basis.items() if read_entry_name(name) is not None}
+def violations_in(basis: Basis, trust: Trust) -> Violations:
+    """What the balances of `trust` had come to when the basis was kept; nothing of what is in doubt since."""
+    numbers: dict[str, list[int]] = defaultdict(list)
+    for name, content in basis.items():
+        day = read_entry_name(name)
+        if day is not None and content:
+            numbers[day[0]] += cbor2.loads(content)
+    return Violations(trust.plausible.plant_balances, numbers, trust.utc_offset_minutes)
 
 
 def changes(before: Basis, after: Basis) -> list[str]:

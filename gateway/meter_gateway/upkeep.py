@@ -69,12 +69,9 @@ class Upkeep:
         self.revisions = 0
         """Since the gateway started."""
 
-        # What was found by the last look is judged by from the first message on.
         self._ledger = Ledger(store, store.database, trust)
-        self._ledger.evaluate()
-        violations = self._ledger.violations()
-        self._doubt(basis.outcomes_in(basis.load(store.database)), violations)
-        self._trust = trust.with_violations(violations)
+        # Until the first look it is judged by what the last one found.
+        self._trust = trust.with_violations(basis.violations_in(basis.load(store.database), trust))
         judge_by(self._trust)
 
     def renew(self, trust: Trust, scheme: Scheme) -> None:

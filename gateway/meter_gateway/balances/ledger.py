@@ -31,7 +31,7 @@ from meter_gateway.traceability.plausibility_file import MeterTerm, PlantBalance
 PAGE = 256
 """Messages of one step, as in rejudgement.py: ingest waits meanwhile."""
 
-_SPANS = 256
+_SPANS = 64
 """Of one step that evaluates what is in the tables. Spans that are further apart are asked for one by one."""
 
 
@@ -96,11 +96,6 @@ class Ledger:
             trust.plausible.plant_balances,
             trust.utc_offset_minutes,
         )
-
-    def evaluate(self) -> None:
-        """All that is in the tables, without following anything."""
-        while self._evaluate_some():
-            pass
 
     @property
     def left(self) -> int:

@@ -11,6 +11,7 @@
 
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
+from functools import cache
 from typing import NamedTuple
 
 from meter_gateway.balances.counting import Counted
@@ -52,11 +53,8 @@ def whole(chains: Iterable[Counted], start_ms: int, end_ms: int) -> Quantity | N
         at_ms = until_ms
     if unit is None or at_ms != end_ms:
         return None
-    scaled = [(each, Fraction(10) ** each.exponent) for each in counted]
-    amount = sum((each.amount * factor for each, factor in scaled), Fraction(0))
-    doubt = sum(
-        ((each.doubt + each.step * len(each.pieces or ())) * factor for each, factor in scaled), Fraction(0)
-    )
+    amount = _sum(each.amount * _ten_to(each.exponent) for each in counted)
+    doubt = _sum((each.doubt + each.step * len(each.pieces or ())) * _ten_to(each.exponent) for each in counted)
     return Quantity(unit, amount, doubt)
 
 
@@ -77,6 +75,11 @@ def most_telling(outcomes: Sequence[Outcome], count: int) -> list[Outcome]:
     """By time: the violated ones, and of the others the latest, so that a short table hides no violation."""
     chosen = sorted(outcomes, key=lambda each: (not each.is_violated, -each.start_ms))[:count]
     return sorted(chosen, key=lambda each: (each.start_ms, each.name))
+
+
+@cache
+def _ten_to(exponent: int) -> Fraction:
+    return Fraction(10) ** exponent
 
 
 def _sum(amounts: Iterable[Fraction]) -> Fraction:
