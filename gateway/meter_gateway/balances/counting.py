@@ -53,8 +53,8 @@ class Counted:
     step: int = 0
     """In the same units: what the register's last digit is worth."""
 
-    amount: Fraction = Fraction(0)
-    doubt: Fraction = Fraction(0)
+    amount: Fraction | int = 0
+    doubt: Fraction | int = 0
     pieces: list[list[int]] | None = field(default_factory=list)
     """[from_ms, to_ms] of what is known, in the chain's order; None if the register says two things at once."""
 
@@ -71,7 +71,8 @@ class Counted:
         if self.pieces is None:
             return
         self.amount += amount
-        self.doubt += doubt
+        if doubt:
+            self.doubt += doubt
         if self.pieces and self.pieces[-1][1] == begin_ms:
             self.pieces[-1][1] = end_ms
         elif len(self.pieces) < MAX_PIECES:
@@ -87,7 +88,7 @@ class Counted:
     @classmethod
     def loads(cls, stored: bytes) -> "Counted":
         first, last, unit, exponent, step, *ratios, pieces = cbor2.loads(stored)
-        amount, doubt = Fraction(*ratios[:2]), Fraction(*ratios[2:])
+        amount, doubt = (n if d == 1 else Fraction(n, d) for n, d in (ratios[:2], ratios[2:]))
         return cls(first, last, unit, exponent, step, amount, doubt, pieces)
 
 
