@@ -113,7 +113,8 @@ class Upkeep:
         names = basis.differing(before, after)
         if not names:
             return
-        # A store without one was filled by this very basis, or by a version that kept none.
+        # A store without one was filled by this very basis, or by a version that kept none; a balance that came
+        # out otherwise than ingest knew has been put in doubt in it, and makes it one.
         if before and not await self._judge_again(
             trust, scheme, names, basis.cause_of(basis.changes(before, after))
         ):

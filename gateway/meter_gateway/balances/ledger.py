@@ -79,6 +79,10 @@ class Ledger:
         """Those whose rows count: followed by today's rules."""
 
         self._behind: list[_Chain] = []
+        self._epochs: dict[int, bytes] = {}
+        self._others: set[int] = set()
+        """Chains that were followed and that no balance names any more."""
+
         self._unevaluated = [(balance, _BEGINNING) for balance in self.balances]
         """Of the tables as they were found: behind which span each balance is still to be evaluated."""
 
@@ -181,25 +185,27 @@ class Ledger:
                 "SELECT chain, rules, next_sequence FROM followed_chain"
             )
         }
-        self._epochs = {chain: epoch for chain, _, epoch, _ in chains}
-        self._others = followed.keys() - self._epochs.keys()
-        self._chains = defaultdict(list)
+        known: dict[bytes, list[int]] = defaultdict(list)
+        behind = []
         for chain, thumbprint, epoch, head in chains:
             rules, next_sequence = followed.get(chain, (None, 0))
             is_known = rules == self._rules[thumbprint]
             if is_known:
-                self._chains[thumbprint].append(chain)
+                known[thumbprint].append(chain)
             if not is_known or next_sequence <= head:
                 state = self._state_of(chain) if is_known else None
                 first = next_sequence if is_known else 0
-                self._behind.append(_Chain(chain, thumbprint, epoch, head, first, state))
+                behind.append(_Chain(chain, thumbprint, epoch, head, first, state))
+        # All at once: half a look would take what the other chains say for unknown.
+        self._epochs = {chain: epoch for chain, _, epoch, _ in chains}
+        self._others = followed.keys() - self._epochs.keys()
+        self._chains, self._behind = known, behind
 
     def _state_of(self, chain: int) -> bytes:
         ((state,),) = self._tables.query("SELECT state FROM followed_chain WHERE chain = ?", (chain,))
         return state  # type: ignore[no-any-return]
 
     def _forget_others(self) -> None:
-        """Of meters that no balance names any more."""
         if self._others:
             others = json.dumps([*self._others])
             with self._tables.transaction() as connection:

@@ -3,7 +3,7 @@ once, with the cause, and it is taken back when it no longer holds."""
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Collection, Iterator
 from decimal import Decimal
 from pathlib import Path
 
@@ -290,20 +290,25 @@ def test_a_store_that_fails_on_the_way_is_brought_up_later(plant: Plant, monkeyp
     assert [plant.found(meter) for meter in plant.meters] == [[75, 90, 105, 120]] * 3 + [[]]
 
 
-@pytest.mark.parametrize("asked", ["_page", "_judged", "_look"])
+@pytest.mark.parametrize(
+    ("asked", "failing"),
+    [(name, range(1, 100, 2)) for name in ("_page", "_judged", "_look", "_follow")] + [("_state_of", (1, 4))],
+)
 def test_a_store_that_cannot_be_asked_is_asked_again(
-    plant: Plant, monkeypatch: pytest.MonkeyPatch, asked: str
+    plant: Plant, monkeypatch: pytest.MonkeyPatch, asked: str, failing: Collection[int]
 ) -> None:
-    """What was followed and not evaluated is not forgotten."""
+    """What was followed and not evaluated is not forgotten, and half a look is none."""
     an_hour(plant)
     an_hour(plant, DRIFTED)
     plant.reload(balance(*plant.meters[:3], tolerance_percent=Decimal(50)))
     assert not plant.found(plant.meters[0])
+    an_hour(plant)
+    an_hour(plant, DRIFTED)
     answer = getattr(ledger.Ledger, asked)
     times = iter(range(100))
 
     def fails_now_and_then(self: ledger.Ledger, *arguments: object) -> object:
-        if next(times) % 2:
+        if next(times) in failing:
             raise StoreUnavailable("io_error", "the disk reports an error")
         return answer(self, *arguments)
 
@@ -319,7 +324,8 @@ def test_a_store_that_cannot_be_asked_is_asked_again(
             failed += 1
             plant.upkeep._renewed.set()
     assert failed
-    assert [plant.found(meter) for meter in plant.meters] == [[75, 90, 105, 120]] * 3 + [[]]
+    ends = [75, 90, 105, 120, 195, 210, 225, 240]
+    assert [plant.found(meter) for meter in plant.meters] == [ends] * 3 + [[]]
 
 
 def test_what_was_judged_by_an_outcome_that_did_not_last_is_judged_again(plant: Plant) -> None:
@@ -460,7 +466,7 @@ def in_order(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[bytes, byte
     return latest
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seed=st.integers(0, 2**32))
 def test_the_latest_verdicts_agree_whatever_the_order_of_arrival(
     tmp_path_factory: pytest.TempPathFactory, in_order: dict[tuple[bytes, bytes, int], object], seed: int
