@@ -21,10 +21,9 @@ from typing import NamedTuple
 
 from meter_gateway.model import Verified
 from meter_gateway.traceability.clock import has_scale
-from meter_gateway.traceability.columns import REGISTER_MAX_LENGTH
 from meter_gateway.traceability.findings import finding
 from meter_gateway.traceability.plausibility_file import PlantBalance
-from meter_gateway.traceability.rows import Found
+from meter_gateway.traceability.rows import REGISTER_MAX_LENGTH, Found
 from meter_protocol import fields as f
 from meter_protocol import types as t
 
