@@ -195,7 +195,9 @@ def start(
     if taken:
         runs.append(run, taken)
     term.print(term.say("compare.did_start", run=run.run, channel=channel, serial=run.reference.serial))
-    term.print(term.say(f"compare.next_{reference_kind}"))
+    if taken:
+        term.print(term.say("compare.did_read", count=len(taken), all=len(taken), run=run.run))
+    term.print(term.say("compare.next_table" if taken else f"compare.next_{reference_kind}"))
 
 
 _KIND_NAMES: dict[str, Literal["as_found", "as_left", "routine"]] = {

@@ -41,10 +41,11 @@ def audit(stack: Stack, *, runs: int = 9, more: int = 0, limit: str = "10", basi
         lines.append(f"{as_text(begun_ms)},{as_text(stack.meter.time_ms)},{reference}")
     table = stack.gateway.folder / "method.csv"
     table.write_text("\n".join(lines))
-    stack.ask(
+    begun = stack.ask(
         "compare", "start", "A-1", str(CO2), "--kind", "as-found", "--certificate", "METHOD", "--basis", basis,
         "--readings", str(table), *PERSON,
     )  # fmt: skip
+    assert f"{runs} readings taken" in begun
     shown = stack.ask("compare", "status")
     stack.ask("compare", "finish")
     (event,) = stack.events()
