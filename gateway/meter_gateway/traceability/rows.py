@@ -20,9 +20,6 @@ REGISTER_MAX_LENGTH = 4
 MEAN = 3
 """Where a mean channel's reading has its mean."""
 
-_WITH_TOTAL = (2, 3)
-"""Lengths of a register's reading that has a total; the longer one has its raw value too."""
-
 
 class Interval(NamedTuple):
     """When the readings of a row were taken; None where it is not known."""
@@ -42,19 +39,12 @@ class Memory(Protocol):
     remembered: dict[int, list[Any]]
 
 
-class Run:
-    """The readings of messages that are judged together, and what was known before them.
+class Run(NamedTuple):
+    """The readings of messages that are judged together, and what was known before them."""
 
-    Whatever reads a channel as a column shares it: it is taken apart once.
-    """
-
-    __slots__ = ("_columns", "intervals", "memory", "rows")
-
-    def __init__(self, rows: Rows, intervals: Sequence[Interval], memory: Memory) -> None:
-        self.rows = rows
-        self.intervals = intervals
-        self.memory = memory
-        self._columns: dict[int, tuple[Any, ...] | None] = {}
+    rows: Rows
+    intervals: Sequence[Interval]
+    memory: Memory
 
     def column(self, channel: int) -> tuple[Any, ...] | None:
         """The channel's readings taken apart: all their statuses, all that stands behind them, and so on.
@@ -62,33 +52,36 @@ class Run:
         None unless every row has one and all have one length.
         """
         try:
-            return self._columns[channel]
-        except KeyError:
-            pass
-        try:
-            taken = tuple(zip(*[row[channel] for row in self.rows], strict=True))
+            return tuple(zip(*[row[channel] for row in self.rows], strict=True))
         except (KeyError, ValueError):
-            taken = None
-        self._columns[channel] = taken
-        return taken
-
-    def means(self, channel: int) -> Sequence[int] | None:
-        """None unless every row has one of status 0."""
-        column = self.column(channel)
-        if column is None or len(column) <= REGISTER_MAX_LENGTH or any(column[0]):
             return None
-        means: Sequence[int] = column[MEAN]
-        return means
+
+    # These two without a column: of a message that comes alone it takes several times as long.
+
+    def means(self, channel: int) -> list[int] | None:
+        """None unless every row has one of status 0."""
+        try:
+            means: list[Any] = [None if (reading := row[channel])[0] else reading[MEAN] for row in self.rows]
+        except (KeyError, IndexError):
+            return None
+        return None if None in means else means
 
     def increases(self, channel: int) -> list[int] | None:
         """What the register counted in each interval; None unless every row has a total of status 0, the one
         before them is known, and none is below the one before it."""
-        last, column = self.memory.totals.get(channel), self.column(channel)
+        last = self.memory.totals.get(channel)
         if last is None or channel in self.memory.unsettled:
             return None
-        if column is None or len(column) not in _WITH_TOTAL or any(column[0]):
+        try:
+            totals: list[Any] = [
+                None if (reading := row[channel])[0] or len(reading) > REGISTER_MAX_LENGTH else reading[1]
+                for row in self.rows
+            ]
+        except KeyError:
             return None
-        increases = list(map(sub, column[1], (last, *column[1])))
+        if None in totals:
+            return None
+        increases = list(map(sub, totals, (last, *totals)))
         return increases if min(increases) >= 0 else None
 
 

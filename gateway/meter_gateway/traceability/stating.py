@@ -72,15 +72,19 @@ _ARRAY_HEADS = [bytes((0x80 + count,)) for count in range(24)]
 
 def _good_column(stated: Stated, run: Run) -> tuple[list[int], Sequence[float]] | None:
     """Values and operating points of a column without any question; None leaves it to `_state_each`."""
-    form = stated.form
+    channel, source, form = stated.channel, stated.source, stated.form
+    points: Sequence[float] | None = None
     if stated.is_register:
-        values = run.increases(stated.channel)
+        values = run.increases(channel)
     else:
-        means = run.means(stated.channel)
+        points = means = run.means(channel)
         values = None if means is None else list(map(abs, means))
     if values is None or max(values) > form.largest:
         return None
-    points = _own_rates(stated, values, run) if stated.source is None else run.means(stated.source)
+    if source is None:
+        points = _own_rates(stated, values, run)
+    elif source != channel:
+        points = run.means(source)
     if points is None or min(points) < form.low or max(points) > form.high:
         return None
     return values, points
