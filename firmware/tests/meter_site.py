@@ -77,6 +77,9 @@ class Gateway:
         self.forged = self.duplicates = self.foreign = 0
         self._streams: set[asyncio.StreamWriter] = set()
         self._asked = 0.0
+        self._followed: list[tuple[str, dict[int, Any]]] = []
+        self._previous, self._identity, self._software = chain.GENESIS, b"", b""
+        self._applied: bytes | None = None
 
     async def listen(self) -> int:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
@@ -194,33 +197,33 @@ class Gateway:
         return self.authority.seal(t.PARAMETER_SET, self.common() | about)
 
     def messages(self) -> list[tuple[str, dict[int, Any]]]:
-        """The one chain, its links and contexts followed."""
+        """The one chain, its links and contexts followed, each message once: tests wait for what comes in it."""
         assert len(self.chains) == 1
         (kept,) = self.chains.values()
-        found = []
-        previous, identity, parameters, software = chain.GENESIS, b"", None, b""
-        for sequence, raw in enumerate(kept):
+        for raw in kept[len(self._followed) :]:
             sign1 = cose.split(raw)
             fields = messages.decode(sign1.typ, sign1.payload)
-            assert (fields[f.SEQUENCE], fields[f.PREVIOUS]) == (sequence, previous)
-            previous = chain.message_hash(sign1.protected, sign1.payload)
+            assert (fields[f.SEQUENCE], fields[f.PREVIOUS]) == (len(self._followed), self._previous)
+            self._previous = chain.message_hash(sign1.protected, sign1.payload)
             if sign1.typ == t.IDENTITY:
-                identity, software = previous, fields[f.SOFTWARE_ID]
+                self._identity, self._software = self._previous, fields[f.SOFTWARE_ID]
             else:
-                assert fields[f.CONTEXT] == chain.context_digest(identity, parameters, software)
+                assert fields[f.CONTEXT] == chain.context_digest(self._identity, self._applied, self._software)
             if sign1.typ == t.EVENT and fields[f.EVENT_CODE] == events.PARAMETERS_APPLIED:
                 applied = cose.split(fields[f.DETAILS][events.PARAMETER_SET])
-                parameters = chain.message_hash(applied.protected, applied.payload)
+                self._applied = chain.message_hash(applied.protected, applied.payload)
             if sign1.typ == t.EVENT and fields[f.EVENT_CODE] == events.BOOT:
-                software = fields[f.DETAILS][events.SOFTWARE_ID]
-            found.append((sign1.typ, fields))
-        return found
+                self._software = fields[f.DETAILS][events.SOFTWARE_ID]
+            self._followed.append((sign1.typ, fields))
+        return list(self._followed)
 
     def readings(self) -> list[dict[int, Any]]:
         return [fields for typ, fields in self.messages() if typ == t.READINGS]
 
     def totals(self) -> list[int]:
-        totals = [fields[f.READINGS][1][1] for fields in self.readings() if 1 in fields[f.READINGS]]
+        """Without what a busy computer's instrument was too late for, which a reading says."""
+        found = [fields[f.READINGS][1] for fields in self.readings() if 1 in fields[f.READINGS]]
+        totals = [total for status, total, *_ in found if not status & f.STATUS_NO_RESPONSE]
         assert totals == sorted(totals)
         return totals
 

