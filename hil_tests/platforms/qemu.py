@@ -117,11 +117,14 @@ class Board:
 
     def _make_meter(self, wiring: Wiring) -> None:
         """At the factory: the console is the provisioning line; the reset after first contact ends this run."""
-        command = [*self._command(), "-no-reboot", "-chardev", "pty,id=console", "-serial", "chardev:console"]
+        console = "pty,id=console,logfile=factory.log,logappend=on"
+        command = [*self._command(), "-no-reboot", "-chardev", console, "-serial", "chardev:console"]
         factory = Process("qemu", command, self._folder / "factory.log", folder=self._folder)
         try:
             said = factory.wait_for("redirected to ", START_S)
             port = said.split("redirected to ")[1].split()[0]
+            # What is asked before it listens is lost, and asked again only after the maker's patience of seconds.
+            factory.wait_for("no factory record", START_S)
             hand_over(port, wiring.serial, wiring.authority_keys, wiring.update_keys)
             factory.wait(START_S)
         finally:

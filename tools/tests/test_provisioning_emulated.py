@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from provisioning_bench import Bench, thumbprint_of
+from provisioning_bench import START_S, Bench, thumbprint_of
 
 from meter_tools.boards import emulator
 from meter_tools.demo.processes import Process
@@ -26,14 +26,21 @@ class EmulatedBoard:
         self.process: Process | None = None
         self.port = ""
         self._starts = 0
+        (folder / "console.log").touch()
 
     def power_on(self) -> None:
         self._starts += 1
+        said_before = len(self.console())
         log = self._folder / f"emulator{self._starts}.log"
         command = emulator.machine("emulated_stm32", ELF)
         command += ["-chardev", "pty,id=console,logfile=console.log,logappend=on", "-serial", "chardev:console"]
         self.process = Process("qemu", command, log, folder=self._folder)
         self.port = self.process.wait_for("redirected to ", 60).split("redirected to ")[1].split()[0]
+        # What is asked before it listens is lost, and asked again only when the command's patience is over.
+        deadline = time.monotonic() + START_S
+        while "thumbprint" not in self.console()[said_before:]:
+            assert time.monotonic() < deadline, self.console()
+            time.sleep(0.02)
 
     def cut_power(self) -> None:
         if self.process is not None:
