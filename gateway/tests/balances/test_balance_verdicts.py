@@ -10,7 +10,19 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from plant_of import ENERGY, OTHER, QUARTER_MS, START_MS, STEADY, Plant, balance, quarter, registers, trusting
+from plant_of import (
+    ENERGY,
+    OTHER,
+    QUARTER_MS,
+    START_MS,
+    STEADY,
+    Plant,
+    balance,
+    quarter,
+    registers,
+    term,
+    trusting,
+)
 
 from meter_gateway import basis, upkeep
 from meter_gateway.balances import ledger
@@ -368,6 +380,26 @@ def test_a_balance_that_is_set_changed_and_taken_out(plant: Plant) -> None:
     database = plant.gateway.store.database
     assert database.query("SELECT count(*) FROM counted") == [(0,)]
     assert not [name for name in basis.load(database) if "balance" in name]
+
+
+def test_another_register_of_the_same_meters_is_counted_from_the_beginning(plant: Plant) -> None:
+    an_hour(plant)
+    an_hour(plant)
+    plant.look()
+    total, one, two, _ = plant.meters
+    # 500 against twice 500.
+    other = {"total": (term(total, OTHER),), "parts": (term(one, OTHER), term(two, OTHER))}
+    plant.reload(balance(total, one, two).model_copy(update=other))
+    assert list(plant.gateway.ingest.trust.violations.entries()) == [f"balance hall on {DAY}"]
+    codes = [found[-1][f.VERDICT_FINDINGS] for found in plant.verdicts(one).values()]
+    assert [[CODE, OTHER] in each for each in codes] == [False] * 4 + [True] * 4
+    # And by another offset from UTC.
+    plant.trust = trusting(plant.meters, balance(total, one, two).model_copy(update=other))
+    plant.trust.utc_offset_minutes = 15
+    plant.upkeep.renew(plant.trust, plant.scheme)
+    plant.look()
+    codes = [found[-1][f.VERDICT_FINDINGS] for found in plant.verdicts(one).values()]
+    assert [[CODE, OTHER] in each for each in codes] == [False] * 3 + [True] * 4 + [False]
 
 
 def test_a_reload_that_changes_nothing_of_balances_keeps_what_was_found(plant: Plant) -> None:
