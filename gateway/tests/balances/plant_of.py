@@ -27,6 +27,9 @@ ENERGY, OTHER = 1, 2
 STEADY = 100_000
 """Wh in a quarter of an hour."""
 
+DRIFTED = STEADY * 106 // 100
+"""So that the two parts together are 3 % more than the total."""
+
 
 def registers(counted: int) -> list[Channel]:
     """The register of the balance, and another one beside it."""
@@ -41,6 +44,11 @@ def quarter(meter: SimulatedMeter, counted: int = STEADY, **changes: Any) -> byt
     meter.channels = registers(counted)
     meter.time_ms += QUARTER_MS - MINUTE_MS
     return meter.readings(**({"DURATION_MS": QUARTER_MS} | changes))
+
+
+def quarters(meters: list[SimulatedMeter], of_two: int = STEADY) -> list[bytes]:
+    total, one, two, bystander = meters
+    return [quarter(total, 2 * STEADY), quarter(one), quarter(two, of_two), quarter(bystander)]
 
 
 def term(meter: SimulatedMeter, channel: int = ENERGY) -> MeterTerm:

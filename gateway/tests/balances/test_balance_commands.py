@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from plant_of import STEADY, quarter, registers
+from plant_of import DRIFTED, STEADY, quarter, registers
 
 from meter_gateway.store import Store
 from meter_gateway.traceability.plant_balance import CODE
@@ -17,7 +17,6 @@ from meter_tools.simulated_meter import SimulatedMeter
 
 Until = Callable[[Callable[[], bool]], Awaitable[None]]
 
-DRIFTED = STEADY * 106 // 100
 FOUND = {("total", n) for n in (7, 8, 9, 10)} | {("part", n) for n in (7, 8, 9, 10)}
 """Serial and sequence: behind identity, parameters, boot and the first hour."""
 
