@@ -221,9 +221,7 @@ class Gateway:
         return [fields for typ, fields in self.messages() if typ == t.READINGS]
 
     def totals(self) -> list[int]:
-        """Without what a busy computer's instrument was too late for, which a reading says."""
-        found = [fields[f.READINGS][1] for fields in self.readings() if 1 in fields[f.READINGS]]
-        totals = [total for status, total, *_ in found if not status & f.STATUS_NO_RESPONSE]
+        totals = [fields[f.READINGS][1][1] for fields in self.readings() if 1 in fields[f.READINGS]]
         assert totals == sorted(totals)
         return totals
 
