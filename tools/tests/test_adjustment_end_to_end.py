@@ -128,25 +128,25 @@ class Site(World):
         path.write_text(text)
         return str(path)
 
-    def _write_gateway_config(self, certificates: bool) -> None:
-        super()._write_gateway_config(certificates)
+    def _write_gateway_config(self, software_id: str | None) -> None:
+        super()._write_gateway_config(software_id)
         (self.gateway_folder / "comparisons").mkdir(exist_ok=True)
         ready = json.loads(self.instruments.wait_for('"ready"', 1))
         with self.gateway_config.open("a") as file:
-            if certificates:
+            if software_id is not None:
                 file.write('checks = ["checks.toml"]\n')
             file.write(
                 '[comparisons]\nfolder = "comparisons"\n[[bus]]\nname = "line0"\nkind = "modbus"\n'
                 f'port = "{ready["buses"]["line0"]["pty"]}"\nbaud = 19200\n'
             )
 
-    def _bind_certificates(self) -> None:
+    def _approve_and_bind(self) -> None:
         (self.gateway_folder / "certificate-900.toml").write_text(CERTIFICATE)
         (self.gateway_folder / "checks.toml").write_text(
             f'[[plan]]\nmeter = "{self.thumbprint}"\nchannel = 1\nfrom = 2020-01-01T00:00:00Z\n'
             "interval_days = 180\nmpe_percent = 1\n"
         )
-        super()._bind_certificates()
+        super()._approve_and_bind()
 
     # What a person does
 
