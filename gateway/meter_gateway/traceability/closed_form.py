@@ -38,6 +38,8 @@ _FIRST_PARTS = (b.COMMON_TO_CHANNEL, b.COMMON_TO_NOTHING, b.COMMON_TO_RESOLUTION
 """What the parts of an entry are common to, before the certificates."""
 
 _OWN_CERTIFICATE = len(_FIRST_PARTS)
+_ROUNDING = 1 + 1e-12
+"""More than the few roundings by which two ways to the same sum may differ."""
 
 
 class ClosedForm:
@@ -54,6 +56,7 @@ class ClosedForm:
         "_parts",
         "_relative",
         "_target",
+        "_worst",
         "budget",
         "high",
         "largest",
@@ -79,6 +82,9 @@ class ClosedForm:
         self._errors = Curve(at, [float(point.error.scaleb(scale)) for point in budget.points])
         target = budget.target
         self._target = None if target is None else float(target.scaleb(self._scale(budget.target_relative)))
+        self._worst = self._worst_expanded()
+        """(r, a, e_r, e_a) of √((r·v)² + a²) + e_r·v + e_a, which is never less than `expanded`."""
+
         self._flat = self._flat_certificate()
         """Coefficients of the own certificate's part, if u is the same at every point."""
 
@@ -116,10 +122,6 @@ class ClosedForm:
         error = self._errors.value(point)
         return error * value if self._relative else error
 
-    @property
-    def has_target(self) -> bool:
-        return self._target is not None
-
     def expanded(self, value: int, point: float) -> float:
         """What is held against the target, with the error that nobody corrects (GUM F.2.4.5)."""
         r, a = self._expanded
@@ -132,6 +134,20 @@ class ClosedForm:
         if self._target is None:
             return False
         return self.expanded(value, point) > self._target * (value if self.budget.target_relative else 1)
+
+    def meets_target(self, values: Sequence[int]) -> bool:
+        """True if none of them is above the target at any point; False leaves it to `is_above_target`.
+
+        What is held against the target grows with the value and falls in % of it, so that one value speaks for
+        all.
+        """
+        if self._target is None:
+            return True
+        is_relative = self.budget.target_relative
+        value = min(values) if is_relative else max(values)
+        r, a, e_r, e_a = self._worst
+        worst = _root(r * value, a) + e_r * value + e_a
+        return worst * _ROUNDING <= self._target * (value if is_relative else 1)
 
     def _calibration(self, value: int, point: float) -> float:
         u = self._curve.value(point)
@@ -152,10 +168,19 @@ class ClosedForm:
                 return [uint(ceil(self._of_certificate(*pair))) for pair in zip(values, points, strict=True)]
             r, a = self._flat
         if not a:
-            return [uint(ceil(r * value)) for value in values]
-        return [uint(ceil(_root(r * value, a))) for value in values]
+            return _uints([ceil(r * value) for value in values])
+        return _uints([ceil(_root(r * value, a)) for value in values])
 
     # Made once
+
+    def _worst_expanded(self) -> tuple[float, float, float, float]:
+        r, a = self._expanded
+        u = self._k * max(self._curve.ys, default=0.0)
+        is_carried = self.budget.known_error is KnownError.CARRIED
+        error = max(map(abs, self._errors.ys), default=0.0) if is_carried else 0.0
+        if self._relative:
+            return _root(r, u), a, error, 0.0
+        return r, _root(a, u), 0.0, error
 
     def _flat_certificate(self) -> Coefficients | None:
         r, a = self._parts[_OWN_CERTIFICATE]
@@ -241,6 +266,16 @@ def uint(value: int) -> bytes:
     if value < 0x10000:
         return _pack_2(0x19, value)
     return _pack_4(0x1A, value) if value < 0x100000000 else _pack_8(0x1B, value)
+
+
+def _uints(values: Sequence[int]) -> list[bytes]:
+    """Each as `uint` has it. A column is mostly of one length."""
+    least, most = min(values), max(values)
+    if least >= 0x100 and most < 0x10000:
+        return [_pack_2(0x19, value) for value in values]
+    if least >= 0x10000 and most < 0x100000000:
+        return [_pack_4(0x1A, value) for value in values]
+    return [uint(value) for value in values]
 
 
 _pack_small, _pack_1, _pack_2, _pack_4, _pack_8 = (

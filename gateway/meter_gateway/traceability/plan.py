@@ -77,10 +77,6 @@ class Stated(NamedTuple):
     form: ClosedForm
     conformity: ErrorConformity | None
 
-    @property
-    def looks_at_each(self) -> bool:
-        return self.conformity is not None or self.form.has_target
-
 
 class Piece:
     """A span of time in which the findings about calibration are constant."""

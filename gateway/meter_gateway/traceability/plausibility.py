@@ -24,7 +24,7 @@ from meter_gateway.traceability.findings import finding
 from meter_gateway.traceability.parameters import Channel
 from meter_gateway.traceability.plausibility_file import ChannelLimits
 from meter_gateway.traceability.row_rules import RowRule, increases
-from meter_gateway.traceability.rows import MEAN, Found, Interval, Run
+from meter_gateway.traceability.rows import MEAN, Found, Interval, Run, times_of
 from meter_gateway.units import UNITS
 from meter_protocol import fields as f
 
@@ -71,9 +71,10 @@ class ChannelRule:
             return
         intervals = run.intervals
         known = run.memory.remembered.setdefault(self._channel, [[], None, 0, 0, 0])
+        changes = _changes(known[0], values.value)
         if self._stuck_ms is not None:
-            self._judge_stuck(values, intervals, known, found)
-        if self._is_plain(values, intervals, known):
+            self._judge_stuck(values, changes, intervals, known, found)
+        if self._is_plain(values, changes, run, known):
             known[0] = [*known[0], *values.value[-WINDOW:]][-WINDOW:]
         else:
             known[0] = self._judge_each(values, intervals, known, found)
@@ -81,6 +82,9 @@ class ChannelRule:
 
     def _means(self, run: Run) -> _Values:
         channel, length = self._channel, self._length
+        means = None if length == _MEAN_LENGTH[True] else run.means(channel)
+        if means is not None:
+            return _Values(range(len(means)), means, means, means)
         column = run.column(channel)
         if column is not None and len(column) == length and None not in column[MEAN]:
             low, high = column[-2:] if length == _MEAN_LENGTH[True] else (column[MEAN], column[MEAN])
@@ -97,6 +101,13 @@ class ChannelRule:
 
     def _rates(self, run: Run, per_ms: int) -> _Values:
         """Where a total and the one at the interval's beginning are known; no other increase has a time."""
+        plain, times = run.increases(self._channel), run.times()
+        if plain is not None and times is not None and times.shortest_ms > 0:
+            column = [
+                increase * per_ms // duration_ms
+                for increase, duration_ms in zip(plain, times.durations_ms, strict=True)
+            ]
+            return _Values(range(len(column)), column, column, column)
         grown = increases(self._channel, run)
         known = [
             (place, increase * per_ms // duration_ms)
@@ -108,27 +119,23 @@ class ChannelRule:
         at, rates = zip(*known, strict=True)
         return _Values(at, rates, rates, rates)
 
-    def _is_plain(self, values: _Values, intervals: Sequence[Interval], known: Sequence[Any]) -> bool:
+    def _is_plain(self, values: _Values, changes: Sequence[int], run: Run, known: Sequence[Any]) -> bool:
         """Whether no value of the column can be a spike or have changed too fast."""
         recent, last_ms = known[0], known[1]
         if self._spike is None and self._change is None:
             return True
-        taken = intervals if len(values.at) == len(intervals) else [intervals[place] for place in values.at]
-        ends, durations = zip(*taken, strict=True)
-        if not recent or last_ms is None or None in ends or None in durations:
+        intervals = run.intervals
+        is_whole = len(values.at) == len(intervals)
+        times = run.times() if is_whole else times_of([intervals[place] for place in values.at])
+        if not recent or last_ms is None or times is None:
             return False
-        shortest = min(durations)
-        if max(map(sub, ends, (last_ms, *ends))) > (WINDOW + 1) * shortest:
+        if max(times.longest_step_ms, times.first_end_ms - last_ms) > (WINDOW + 1) * times.shortest_ms:
             return False
         if self._spike is not None:
             spread = max(*recent, *values.high) - min(*recent, *values.low)
             if spread > self._spike:
                 return False
-        if self._change is not None:
-            most = max(map(abs, map(sub, values.value, (recent[-1], *values.value))))
-            if most * self._change[1] > self._change[0] * shortest:
-                return False
-        return True
+        return self._change is None or max(changes) * self._change[1] <= self._change[0] * times.shortest_ms
 
     def _judge_each(
         self, values: _Values, intervals: Sequence[Interval], known: Sequence[Any], found: Found
@@ -161,13 +168,20 @@ class ChannelRule:
             return 0
         return 2 * -(-self._step * (self._per_ms or 0) // duration_ms)
 
-    def _judge_stuck(self, values: _Values, intervals: Sequence[Interval], known: list[Any], found: Found) -> None:
+    def _judge_stuck(
+        self,
+        values: _Values,
+        changes: Sequence[int],
+        intervals: Sequence[Interval],
+        known: list[Any],
+        found: Found,
+    ) -> None:
         recent, _, lowest, highest, stuck_ms = known
         is_first = not recent
         band, longest_ms = self._band, self._stuck_ms or 0
         if not is_first:
             # Where each value is further than the band from the one before it, each begins anew.
-            if min(map(abs, map(sub, values.value, (recent[-1], *values.value)))) > band:
+            if min(changes) > band:
                 known[2:] = [values.low[-1], values.high[-1], 0]
                 return
             # Where all stay in the band and not for long enough, it only lasts.
@@ -189,6 +203,11 @@ class ChannelRule:
 
 
 _NONE = _Values((), (), (), ())
+
+
+def _changes(recent: Sequence[int], values: Sequence[int]) -> list[int]:
+    """How far each value is from the one before it; empty without a value before the first."""
+    return list(map(abs, map(sub, values, (recent[-1], *values)))) if recent else []
 
 
 def rules_of(

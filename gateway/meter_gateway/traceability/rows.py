@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from operator import sub
+from types import EllipsisType
 from typing import Any, NamedTuple, Protocol
 
 from meter_gateway.model import Finding
@@ -39,12 +40,46 @@ class Memory(Protocol):
     remembered: dict[int, list[Any]]
 
 
-class Run(NamedTuple):
-    """The readings of messages that are judged together, and what was known before them."""
+class Times(NamedTuple):
+    """Of intervals whose ends and durations are known, in their order; ms."""
 
-    rows: Rows
-    intervals: Sequence[Interval]
-    memory: Memory
+    first_end_ms: int
+    longest_step_ms: int
+    """From one end to the next; 0 of one interval."""
+
+    shortest_ms: int
+    durations_ms: Sequence[int]
+
+
+def times_of(intervals: Sequence[Interval]) -> Times | None:
+    """None if an end or a duration is not known."""
+    ends, durations = zip(*intervals, strict=True)
+    if None in ends or None in durations:
+        return None
+    return Times(ends[0], max(map(sub, ends[1:], ends), default=0), min(durations), durations)
+
+
+class Run:
+    """The readings of messages that are judged together, and what was known before them.
+
+    What several ask for is found out once, so that it stays what it was before the run's totals were taken in.
+    """
+
+    __slots__ = ("_increases", "_means", "_times", "intervals", "memory", "rows")
+
+    def __init__(self, rows: Rows, intervals: Sequence[Interval], memory: Memory) -> None:
+        self.rows = rows
+        self.intervals = intervals
+        self.memory = memory
+        self._means: dict[int, list[int] | None] = {}
+        self._increases: dict[int, list[int] | None] = {}
+        self._times: Times | EllipsisType | None = ...
+
+    def times(self) -> Times | None:
+        """Of all intervals."""
+        if self._times is ...:
+            self._times = times_of(self.intervals)
+        return self._times
 
     def column(self, channel: int) -> tuple[Any, ...] | None:
         """The channel's readings taken apart: all their statuses, all that stands behind them, and so on.
@@ -56,19 +91,33 @@ class Run(NamedTuple):
         except (KeyError, ValueError):
             return None
 
-    # These two without a column: of a message that comes alone it takes several times as long.
-
     def means(self, channel: int) -> list[int] | None:
         """None unless every row has one of status 0."""
+        try:
+            return self._means[channel]
+        except KeyError:
+            found = self._means[channel] = self._find_means(channel)
+            return found
+
+    def increases(self, channel: int) -> list[int] | None:
+        """What the register counted in each interval; None unless every row has a total of status 0, the one
+        before them is known, and none is below the one before it."""
+        try:
+            return self._increases[channel]
+        except KeyError:
+            found = self._increases[channel] = self._find_increases(channel)
+            return found
+
+    # These two without a column: of a message that comes alone it takes several times as long.
+
+    def _find_means(self, channel: int) -> list[int] | None:
         try:
             means: list[Any] = [None if (reading := row[channel])[0] else reading[MEAN] for row in self.rows]
         except (KeyError, IndexError):
             return None
         return None if None in means else means
 
-    def increases(self, channel: int) -> list[int] | None:
-        """What the register counted in each interval; None unless every row has a total of status 0, the one
-        before them is known, and none is below the one before it."""
+    def _find_increases(self, channel: int) -> list[int] | None:
         last = self.memory.totals.get(channel)
         if last is None or channel in self.memory.unsettled:
             return None

@@ -52,7 +52,7 @@ def state(piece: Piece, run: Run, found: Found) -> list[bytes]:
             continue
         values, points = good
         columns.append(stated.form.entries(values, points))
-        if stated.looks_at_each:
+        if stated.conformity is not None or not stated.form.meets_target(values):
             for value, point, codes in zip(values, points, found, strict=True):
                 codes.extend(finding(code, stated.channel) for code in _codes(stated, value, point))
     return [_array(entries) for entries in zip(*columns, strict=True)]

@@ -321,6 +321,41 @@ def test_a_wider_uncertainty_never_meets_a_target_that_a_narrower_one_misses(
         assert broad.is_above_target(value, point)
 
 
+@settings(max_examples=300, deadline=None)
+@given(
+    result=results, terms=contributions(), column=st.lists(values, min_size=1, max_size=5), target=tiny,
+    unit=st.sampled_from(["%", "W.h"]), known=st.sampled_from(KnownError), place=st.floats(0, 1),
+)  # fmt: skip
+def test_a_column_that_meets_its_target_has_no_reading_above_it(
+    result: c.Result,
+    terms: tuple[Contribution, ...],
+    column: list[int],
+    target: Decimal,
+    unit: str,
+    known: KnownError,
+    place: float,
+) -> None:
+    form = ClosedForm(budget_of(result, Terms(terms, known, Target(target * 10, unit))))
+    point = form.low + place * (form.high - form.low) if form.needs_point else 0.0
+    point = min(max(point, form.low), form.high)
+    if form.meets_target(column):
+        assert not any(form.is_above_target(value, point) for value in column)
+
+
+def test_a_column_is_looked_at_one_by_one_only_where_one_may_be_above_its_target() -> None:
+    # Errors up to 0.3 % and U up to 0.08 %, which is 0.04 % and 0.1 % at the other end.
+    for target, known, is_met in (
+        ("0.39", KnownError.CARRIED, True),
+        ("0.37", KnownError.CARRIED, False),
+        ("0.09", KnownError.CORRECTED, True),
+        ("0.07", KnownError.CORRECTED, False),
+    ):
+        form = ClosedForm(budget_of(ENERGY_RESULT, Terms((), known, Target(Decimal(target), "%"))))
+        assert form.meets_target([1_000_000, 2_000_000]) is is_met
+        assert not form.meets_target([1_000_000, 0]), "of nothing, everything is more than any percentage"
+    assert ClosedForm(budget_of(ENERGY_RESULT, Terms())).meets_target([0])
+
+
 @settings(max_examples=100, deadline=None)
 @given(result=results, terms=contributions(), value=values)
 def test_what_is_held_against_the_target_is_never_less_than_u(
