@@ -3,7 +3,7 @@
 It is the real store, verification, traceability and policy; only what arrives, and when, is for the caller to say.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import resources
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from meter_gateway.model import GatewayTime, Outcome, Received
 from meter_gateway.registry import BY_THUMBPRINT
 from meter_gateway.sealing import Sealers
 from meter_gateway.store import Limits, Store
+from meter_gateway.traceability import Trust
 from meter_gateway.workers import Checker, Inline
 from meter_protocol import fields as f
 from meter_protocol import types as t
@@ -28,7 +29,7 @@ DELAY_MS = 500
 
 
 class SimulatedGateway:
-    """Trusts the certificates of all `meters`; `enrol` each that it is to know."""
+    """Trusts the certificates of all `meters`, or what `trusting` gives for them; `enrol` each that it is to know."""
 
     def __init__(
         self,
@@ -36,6 +37,7 @@ class SimulatedGateway:
         meters: Sequence[SimulatedMeter],
         checker: Checker | None = None,
         limits: Limits | None = None,
+        trusting: Callable[[Sequence[SimulatedMeter]], Trust] = trust_in,
     ) -> None:
         self.path = path
         self.meters = list(meters)
@@ -44,13 +46,14 @@ class SimulatedGateway:
         self.clock_status = f.CLOCK_SYNCHRONISED
         self._checker = checker or Inline()
         self._limits = limits
+        self._trust = trusting(self.meters)
         self._open()
 
     def _open(self) -> None:
         self.store = Store(self.path, self._limits)
         house = Path(str(resources.files("meter_gateway").joinpath("policies/house.toml")))
         self.scheme = policy.load_scheme(house)
-        self.ingest = Ingest(self.store, SEALERS, self._checker, trust_in(self.meters), self.scheme.judge)
+        self.ingest = Ingest(self.store, SEALERS, self._checker, self._trust, self.scheme.judge)
 
     def restart(self) -> None:
         """As after a power cut: what was not committed is gone."""

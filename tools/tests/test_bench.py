@@ -9,7 +9,10 @@ from pathlib import Path
 import pytest
 
 from meter_gateway import workers
+from meter_gateway.store import Store
+from meter_protocol import fields as f
 from meter_tools.bench import again, broker, gateway, load, machine
+from meter_tools.bench.all_rules import trust_with_all_rules
 
 
 @pytest.fixture
@@ -31,6 +34,21 @@ def test_a_stream_is_committed_judged_and_receipted(tmp_path: Path, pool: worker
     judged = again.judge_again(tmp_path / "stream.db", stream.meters[:3])
     assert [each.messages for each in judged] == [3 * 123] * 3
     assert [each.revised for each in judged] == [0, 3 * 120, 3 * 120]
+
+
+def test_all_rules_are_asked_and_find_next_to_nothing(tmp_path: Path, pool: workers.Pool) -> None:
+    stream = load.seal_frames(tmp_path, "m", meters=2, messages=240, cores=2)
+    run = asyncio.run(gateway.commit_stream(tmp_path, stream, pool, trust_with_all_rules))
+    assert run.accepted > 0.9 * run.messages
+    store = Store(tmp_path / "stream.db")
+    verdicts = [each.verdict for each in store.archive.messages(stream.meters[0].thumbprint)]
+    codes = {code for verdict in verdicts if verdict for code, _ in verdict[f.VERDICT_FINDINGS]}
+    assert codes <= {"key_native", "range_by_mean", "uncertainty_above_target"}, (
+        "limits fit their channels, and are kept"
+    )
+    # Entries of channel, random, resolution, certificate and transformer.
+    assert {len(entry) for verdict in verdicts if verdict for entry in verdict[f.VERDICT_UNCERTAINTY]} == {6}
+    store.close()
 
 
 def test_lone_messages_are_receipted(tmp_path: Path, pool: workers.Pool) -> None:

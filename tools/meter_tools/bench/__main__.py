@@ -11,6 +11,8 @@ from rich.table import Table
 
 from meter_gateway import workers
 from meter_tools.bench import again, broker, gateway, load, machine
+from meter_tools.bench.all_rules import trust_with_all_rules
+from meter_tools.simulated_meter import trust_in
 
 MESSAGES = 1_020_000
 QUICK_MESSAGES = 300_000
@@ -45,7 +47,8 @@ def main() -> None:
             status.update(f"{arguments.meters} meters seal {messages} messages")
             stream = load.seal_frames(folder, "stream", arguments.meters, messages, machine.CORES)
             status.update("the gateway takes them in")
-            run = asyncio.run(gateway.commit_stream(folder, stream, pool))
+            trusting = trust_with_all_rules if arguments.all_rules else trust_in
+            run = asyncio.run(gateway.commit_stream(folder, stream, pool, trusting))
             stored = (folder / "stream.db").stat().st_size
             # The machine's limit is what it did at its best: a neighbour may have slowed one of the two.
             status.update("OpenSSL alone, once more")
@@ -73,6 +76,9 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="300,000 messages instead of a million")
     parser.add_argument("--messages", type=int, help="how many messages instead")
     parser.add_argument("--meters", type=int, default=50, help="how many meters seal them (50)")
+    parser.add_argument(
+        "--all-rules", action="store_true", help="limits, targets, data validity and more sources on every channel"
+    )
     parser.add_argument("--no-broker", action="store_true", help="leave the broker's turn out")
     parser.add_argument("--folder", type=Path, help="where to put the store, which is what the disk matters for")
     return parser.parse_args()

@@ -7,7 +7,7 @@ import asyncio
 import os
 import statistics
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -18,15 +18,18 @@ from meter_gateway.listener.inbox import Inbox
 from meter_gateway.memory import calm_collector
 from meter_gateway.model import Outcome, Received
 from meter_gateway.pump import Pump
+from meter_gateway.traceability import Trust
 from meter_protocol import framing
 from meter_tools.bench.load import Load
 from meter_tools.bench.machine import CORES, busy_s, cpu_s, memory_mib
 from meter_tools.simulated_gateway import SimulatedGateway
-from meter_tools.simulated_meter import START_MS, SimulatedMeter
+from meter_tools.simulated_meter import START_MS, SimulatedMeter, trust_in
 
 READ_SIZE = 65536
 WAITING_BYTES = 4 * 1024 * 1024
 """What may gather in the inbox: more would only measure how fast bytes can be kept."""
+
+Trusting = Callable[[Sequence[SimulatedMeter]], Trust]
 
 _UNLIMITED = 10**9
 _YEAR_MS = 365 * 86_400_000
@@ -80,8 +83,10 @@ class Run(NamedTuple):
 class Gateway:
     """Everything from the inbox to the signed answers. Its workers are given; it is closed by `running`."""
 
-    def __init__(self, path: Path, meters: list[SimulatedMeter], pool: workers.Pool) -> None:
-        self._simulated = SimulatedGateway(path, meters, pool)
+    def __init__(
+        self, path: Path, meters: list[SimulatedMeter], pool: workers.Pool, trusting: Trusting = trust_in
+    ) -> None:
+        self._simulated = SimulatedGateway(path, meters, pool, trusting=trusting)
         self._simulated.time_ms = START_MS + _YEAR_MS
         self.now_ms = self._simulated.time_ms
         self.pids = [os.getpid(), *pool.pids]
@@ -146,9 +151,9 @@ class Recorder:
         return Run(self._samples, self._accepted, self._receipts, self._rejected)
 
 
-async def commit_stream(folder: Path, load: Load, pool: workers.Pool) -> Run:
+async def commit_stream(folder: Path, load: Load, pool: workers.Pool, trusting: Trusting = trust_in) -> Run:
     """From framed bytes to commit and signed receipts; the load's files are lines of their own."""
-    gateway = Gateway(folder / "stream.db", load.meters, pool)
+    gateway = Gateway(folder / "stream.db", load.meters, pool, trusting)
     calm_collector()
     recorder = Recorder(gateway.pids, load.messages)
     async with gateway.running(recorder.take):
