@@ -29,7 +29,7 @@ DELAY_MS = 500
 
 
 class SimulatedGateway:
-    """Trusts the certificates of all `meters`, or what `trusting` gives for them; `enrol` each that it is to know."""
+    """Trusts the certificates of all `meters`, or what `trusting` gives; `enrol` each that it is to know."""
 
     def __init__(
         self,
