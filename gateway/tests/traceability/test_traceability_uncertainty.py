@@ -354,6 +354,21 @@ def test_a_column_is_looked_at_one_by_one_only_where_one_may_be_above_its_target
         assert form.meets_target([1_000_000, 2_000_000]) is is_met
         assert not form.meets_target([1_000_000, 0]), "of nothing, everything is more than any percentage"
     assert ClosedForm(budget_of(ENERGY_RESULT, Terms())).meets_target([0])
+    # In the quantity's unit: U up to 58.8 W beside 56.6 W of the resolution, and an error of 80 W.
+    absolute = replace(
+        calibration_result("active_power"),
+        error_unit="kW",
+        points=points(("1", "0.002", "0.001"), ("600", "0.08", "0.06")),
+    )
+    for target, known, is_met in (
+        ("165", KnownError.CARRIED, True),
+        ("155", KnownError.CARRIED, False),
+        ("85", KnownError.CORRECTED, True),
+        ("75", KnownError.CORRECTED, False),
+    ):
+        terms = Terms((), known, Target(Decimal(target), "W"))
+        form = ClosedForm(budget_of(absolute, terms, channel=POWER, source=POWER))
+        assert form.meets_target([100, 6000]) is is_met
 
 
 @settings(max_examples=100, deadline=None)
