@@ -47,17 +47,7 @@ def plausible(meter: SimulatedMeter) -> Plausibility:
 
 
 def limited(meter: SimulatedMeter, thresholds: Thresholds | None = None) -> Trust:
-    base = trust_in([meter])
-    return Trust(
-        certificates=list(base.register),
-        bindings=base.bindings,
-        authorities=base.authorities,
-        clocks=base.clocks,
-        clock_trusted=base.clock_trusted,
-        approved_software=base.approved_software,
-        plausible=plausible(meter),
-        thresholds=thresholds,
-    )
+    return trust_in([meter], plausible=plausible(meter), thresholds=thresholds)
 
 
 def new_meter() -> SimulatedMeter:

@@ -286,17 +286,19 @@ def _by_key(changes: dict[str, Any]) -> Fields:
     return {getattr(f, name): value for name, value in changes.items()}
 
 
-def trust_in(meters: Iterable[SimulatedMeter], clock_trusted: bool = True) -> Trust:
-    """Everything that is to be trusted so that all these meters' readings are accepted."""
+def trust_in(meters: Iterable[SimulatedMeter], **changes: Any) -> Trust:
+    """Everything that is to be trusted so that all these meters' readings are accepted; `changes` are arguments of
+    Trust."""
     known = list(meters)
-    return Trust(
-        certificates=[certificate for meter in known for certificate in meter.certificates()],
-        bindings=[binding for meter in known for binding in meter.bindings()],
-        authorities={AUTHORITY.kid: AUTHORITY.public_key},
-        clocks=Clocks(uncertainty_ms=1000, max_skew_ms=0, max_meter_uncertainty_ms=60_000),
-        clock_trusted=clock_trusted,
-        approved_software=[SOFTWARE_ID],
-    )
+    accepting: dict[str, Any] = {
+        "certificates": [certificate for meter in known for certificate in meter.certificates()],
+        "bindings": [binding for meter in known for binding in meter.bindings()],
+        "authorities": {AUTHORITY.kid: AUTHORITY.public_key},
+        "clocks": Clocks(uncertainty_ms=1000, max_skew_ms=0, max_meter_uncertainty_ms=60_000),
+        "clock_trusted": True,
+        "approved_software": [SOFTWARE_ID],
+    }
+    return Trust(**accepting | changes)
 
 
 def _declared(number: int, channel: Channel) -> Fields:

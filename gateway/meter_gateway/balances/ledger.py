@@ -202,8 +202,9 @@ class Ledger:
         self._chains, self._behind = known, behind
 
     def _state_of(self, chain: int) -> bytes:
+        state: bytes
         ((state,),) = self._tables.query("SELECT state FROM followed_chain WHERE chain = ?", (chain,))
-        return state  # type: ignore[no-any-return]
+        return state
 
     def _forget_others(self) -> None:
         if self._others:

@@ -37,10 +37,18 @@ FOUND = (
 """Of the event: what was found, and not what was said beforehand."""
 
 
+class _Settings(dict[str, str]):
+    """Of a sealed run. Told where one is missing, as in a run that another version sealed."""
+
+    def __missing__(self, name: str) -> str:
+        raise Told("compare.no_setting", name=name)
+
+
 def differences(event: Comparison, raw: Fields, trust: Trust) -> list[int]:
-    """Keys of `FOUND` that come out otherwise now. Told where a certificate that it names is not held."""
+    """Keys of `FOUND` that come out otherwise now. Told where a certificate that it names is not held, or a
+    setting is not in it."""
     fields = event.fields
-    settings = {each[cm.SETTING_NAME]: each[cm.SETTING_VALUE] for each in raw[cm.RAW_SETTINGS]}
+    settings = _Settings((each[cm.SETTING_NAME], each[cm.SETTING_VALUE]) for each in raw[cm.RAW_SETTINGS])
     if "kind" not in settings:
         raise Told("compare.only_a_check", run=event.run)
     is_register = settings["kind"] == "register"

@@ -61,15 +61,7 @@ def balance(total: SimulatedMeter, *parts: SimulatedMeter, **changes: Any) -> Pl
 
 
 def trusting(meters: Sequence[SimulatedMeter], *balances: PlantBalance) -> Trust:
-    base = trust_in(meters)
-    return Trust(
-        certificates=list(base.register),
-        bindings=base.bindings,
-        authorities=base.authorities,
-        clocks=base.clocks,
-        clock_trusted=base.clock_trusted,
-        plausible=Plausibility(plant_balances=balances),
-    )
+    return trust_in(meters, plausible=Plausibility(plant_balances=balances))
 
 
 class Plant:

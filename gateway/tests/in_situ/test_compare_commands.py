@@ -9,8 +9,11 @@ import pytest
 from plant import ENERGY, POWER, Plant, channels
 
 from meter_gateway.config import load_config
+from meter_gateway.in_situ.again import differences
 from meter_gateway.in_situ.run_state import Runs
 from meter_gateway.metrology.conformity import Outcome
+from meter_gateway.texts import Told
+from meter_gateway.traceability import load_trust
 from meter_gateway.traceability.comparison import load_comparison, open_raw
 from meter_gateway.traceability.trust import comparison_keys
 from meter_gateway.validated_toml import ConfigError
@@ -56,6 +59,18 @@ def test_the_event_holds_the_signed_readings_that_it_rests_on(plant: Plant) -> N
     beside.write_bytes(beside.read_bytes()[:-1] + b"\0")
     with pytest.raises(ConfigError, match="is not the raw data"):
         plant.events()
+
+
+def test_a_run_whose_settings_are_not_all_there_is_told_and_not_judged_again(plant: Plant) -> None:
+    plant.measure(20)
+    event = plant.compare()
+    config = load_config(plant.gateway.config)
+    raw, trust = open_raw(event, plant.gateway.folder / "comparisons"), load_trust(config)
+    assert differences(event, raw, trust) == []
+    fewer = [each for each in raw[cm.RAW_SETTINGS] if each[cm.SETTING_NAME] != "reference_basis"]
+    with pytest.raises(Told) as told:
+        differences(event, {**raw, cm.RAW_SETTINGS: fewer}, trust)
+    assert (told.value.key, told.value.values) == ("compare.no_setting", {"name": "reference_basis"})
 
 
 def test_a_shifted_instrument_fails(plant: Plant) -> None:

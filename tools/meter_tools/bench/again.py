@@ -8,9 +8,9 @@ from typing import NamedTuple
 from meter_gateway.rejudgement import Rejudgement
 from meter_gateway.traceability import Trust
 from meter_tools.simulated_gateway import SEALERS, SimulatedGateway
-from meter_tools.simulated_meter import SimulatedMeter, trust_in
+from meter_tools.simulated_meter import CHANNELS, SimulatedMeter, trust_in
 
-READINGS_A_MESSAGE = 10
+READINGS_A_MESSAGE = len(CHANNELS)
 
 
 class Again(NamedTuple):

@@ -39,14 +39,9 @@ _TERMS = Terms(
 
 
 def trust_with_all_rules(meters: Sequence[SimulatedMeter]) -> Trust:
-    known = trust_in(meters)
-    return Trust(
-        certificates=list(known.register),
-        bindings=[replace(binding, terms=_TERMS) for binding in known.bindings],
-        authorities=known.authorities,
-        clocks=known.clocks,
-        clock_trusted=known.clock_trusted,
-        approved_software=known.approved_software,
+    return trust_in(
+        meters,
+        bindings=[replace(binding, terms=_TERMS) for meter in meters for binding in meter.bindings()],
         plausible=Plausibility(tuple(limit for meter in meters for limit in _limits(meter))),
         thresholds=load_thresholds(SCHEMES / "hj75.toml"),
     )
