@@ -24,8 +24,8 @@ PORTS_WITH_STUBS = ("esp32", "stm32", "unix")
 
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 PROCESSES = min(CORES + 1, 4)
-"""A test waits as long as it computes, so there is one process more than there are cores. Two more starve the
-emulated boards, whose time is the computer's."""
+"""A test waits as long as it computes, so there is one process more than there are cores. No more: the time of the
+emulated boards is the computer's."""
 
 AT_ONCE = (f"--numprocesses={PROCESSES}", "--dist=loadfile", "--no-loadscope-reorder")
 """A file keeps to one process, for what its tests share, and files begin in the order of conftest.py: xdist's own
