@@ -379,7 +379,10 @@ async def test_parameters_change_and_others_are_refused(gateway, sites, until) -
     await send_set(gateway, "W-1", sealed_set(thumbprint, 2, **wrong), until)
     await until(lambda: bool(events(gateway, thumbprint, ev.PARAMETERS_REFUSED)))
     assert events(gateway, thumbprint, ev.PARAMETERS_REFUSED)[0][ev.REASON] == "parameters_bus"
-    assert "refused" in await said(gateway, "parameters", "list")
+    # The gateway notes the answer after it has stored the message.
+    async with asyncio.timeout(30):
+        while "refused" not in await said(gateway, "parameters", "list"):
+            pass
     channels = [channel(1, "active_energy_import"), channel(3, "reactive_power", mean=True)]
     site.shown["reactive_power"] = 12
     await send_set(gateway, "W-1", sealed_set(thumbprint, 2, channels=channels), until)
