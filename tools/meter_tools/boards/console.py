@@ -61,9 +61,9 @@ def _pump(board: serial.Serial, log: BinaryIO | None, text: ConsoleText) -> None
         ready, _, _ = select.select(watched, [], [], SILENCE_S if text.is_holding else None)
         if board.fileno() in ready or not ready:
             said = text.feed(_read(board)) if ready else text.give_up()
-            os.write(screen, said)
             if log:
                 log.write(said)
+            os.write(screen, said)
         if keys in ready:
             typed = os.read(keys, CHUNK)
             before, leave, _ = typed.partition(LEAVE)
