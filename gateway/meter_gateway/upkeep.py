@@ -73,6 +73,7 @@ class Upkeep:
         # Until the first look it is judged by what the last one found.
         self._trust = trust.with_violations(basis.violations_in(basis.load(store.database), trust))
         judge_by(self._trust)
+        self._began_with = basis.basis_of(self._trust, scheme)
 
     def renew(self, trust: Trust, scheme: Scheme) -> None:
         """What new messages are judged by from now on; balances as they were found last, until the next look."""
@@ -109,17 +110,17 @@ class Upkeep:
         if self._renewed.is_set():
             return
         after = basis.basis_of(trust, scheme)
-        before = await self._call(lambda: basis.load(self._store.database))
+        kept = await self._call(lambda: basis.load(self._store.database))
+        # A store without one was filled by what this run began with, or by a version that kept none; a balance
+        # that came out otherwise than ingest knew has been put in doubt in it, and makes it one.
+        before = kept or self._began_with
         names = basis.differing(before, after)
-        if not names:
-            return
-        # A store without one was filled by this very basis, or by a version that kept none; a balance that came
-        # out otherwise than ingest knew has been put in doubt in it, and makes it one.
-        if before and not await self._judge_again(
+        if names and not await self._judge_again(
             trust, scheme, names, basis.cause_of(basis.changes(before, after))
         ):
             return
-        await self._call(lambda: basis.keep(self._store.database, after))
+        if kept != after:
+            await self._call(lambda: basis.keep(self._store.database, after))
 
     async def _look(self) -> bool:
         """Whether balances came out otherwise. Ends early if the files are read again meanwhile."""

@@ -25,6 +25,8 @@ from plant_of import (
 
 from meter_gateway import basis, upkeep
 from meter_gateway.balances import ledger
+from meter_gateway.config import SCHEMES
+from meter_gateway.policy import load_scheme
 from meter_gateway.store import StoreUnavailable
 from meter_gateway.traceability.plant_balance import CODE
 from meter_protocol import events as ev
@@ -405,12 +407,29 @@ def test_a_reload_that_changes_nothing_of_balances_keeps_what_was_found(plant: P
     assert set(revisions(plant, plant.meters[0])) == {1, 2}
 
 
+def test_a_reload_before_the_first_look_changes_what_was_judged_since_the_start(
+    tmp_path: Path, meters: list[SimulatedMeter]
+) -> None:
+    """The store keeps no basis yet, and is not taken for one that was filled by what the reload brought."""
+    plant = Plant(tmp_path / "store.db", meters, balance(*meters[:3]))
+    plant.enrol(*meters)
+    an_hour(plant)
+    plant.scheme = load_scheme(SCHEMES / "development.toml")
+    plant.upkeep.renew(plant.trust, plant.scheme)
+    for _ in range(2):
+        plant.look()
+        for meter in meters:
+            assert set(revisions(plant, meter)) == {2}
+    plant.close()
+
+
 async def test_the_look_repeats_itself(plant: Plant, monkeypatch: pytest.MonkeyPatch, until: Until) -> None:
     monkeypatch.setattr(upkeep, "LOOK_S", 0.01)
     an_hour(plant)
     running = asyncio.create_task(plant.upkeep.run())
     await asyncio.sleep(0.1)
-    an_hour(plant, DRIFTED)
+    # In the thread of ingest, as whatever reads or writes beside the upkeep.
+    await asyncio.get_running_loop().run_in_executor(plant._thread, an_hour, plant, DRIFTED)
     await until(lambda: plant.upkeep.revisions == 12)
     running.cancel()
     assert plant.found(plant.meters[0]) == [75, 90, 105, 120]
