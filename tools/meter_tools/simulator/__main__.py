@@ -20,12 +20,12 @@ from meter_tools.simulator.trace_map import TraceError
 async def run(path: Path) -> None:
     # pymodbus calls every request for an absent address an error.
     logging.getLogger("pymodbus.logging").setLevel(logging.CRITICAL)
-    simulation = await serve(load_configuration(path))
-    buses = {name: {"host": bus.host, "port": bus.port, "pty": bus.pty} for name, bus in simulation.buses.items()}
-    print(json.dumps({"simulator": "ready", "buses": buses}), flush=True)
     stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    simulation = await serve(load_configuration(path))
+    buses = {name: {"host": bus.host, "port": bus.port, "pty": bus.pty} for name, bus in simulation.buses.items()}
+    print(json.dumps({"simulator": "ready", "buses": buses}), flush=True)
     await stopped.wait()
     await simulation.close()
 

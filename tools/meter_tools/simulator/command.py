@@ -147,13 +147,14 @@ class _Run:
         try:
             if device is not None:
                 line = await join(bus.host, bus.port, str(port), os.dup(device.fileno()))
+            # Before it says how to end it.
+            ended = asyncio.Event()
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.add_signal_handler(number, ended.set)
             _say_what(self._term, self._bench)
             place = port or bus.pty or f"{bus.host}:{bus.port}"
             self._term.print(self._term.say("simulate.ready", place=place))
             self._term.out.file.flush()
-            ended = asyncio.Event()
-            for number in (signal.SIGTERM, signal.SIGINT):
-                loop.add_signal_handler(number, ended.set)
             with self._keys(loop):
                 await self._show(simulation, ended)
         finally:

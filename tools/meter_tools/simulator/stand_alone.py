@@ -10,10 +10,10 @@ Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 async def serve_until_ended(serve: Serve, port: int) -> None:
     """On loopback; port 0 is any that is free."""
-    server = await asyncio.start_server(serve, "127.0.0.1", port)
-    print(json.dumps({"simulator": "ready", "port": server.sockets[0].getsockname()[1]}), flush=True)
     ended = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, ended.set)
+    server = await asyncio.start_server(serve, "127.0.0.1", port)
+    print(json.dumps({"simulator": "ready", "port": server.sockets[0].getsockname()[1]}), flush=True)
     await ended.wait()
     server.close()
