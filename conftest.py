@@ -14,7 +14,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import uuid
@@ -26,6 +25,7 @@ import hypothesis
 import pytest
 from _pytest._code.code import TerminalRepr
 
+from meter_tools.demo.processes import hold_port
 from meter_tools.mpycross import interpreter
 
 # A busy computer is slow, and no test is about that.
@@ -70,20 +70,16 @@ def mosquitto() -> Path:
     return Path(found)
 
 
-@pytest.fixture(scope="session")
-def free_port() -> Callable[[], int]:
-    """Gives a loopback TCP port that nothing listens on, another at each call."""
-    given: set[int] = set()
+@pytest.fixture
+def free_port() -> Iterator[Callable[[], int]]:
+    """Gives a loopback TCP port that nothing listens on, another at each call; the test's own until it ends."""
+    with contextlib.ExitStack() as held:
 
-    def pick() -> int:
-        while True:
-            with socket.create_server(("127.0.0.1", 0)) as probe:
-                port: int = probe.getsockname()[1]
-            if port not in given:
-                given.add(port)
-                return port
+        def pick() -> int:
+            port: int = held.enter_context(hold_port()).getsockname()[1]
+            return port
 
-    return pick
+        yield pick
 
 
 class MicroPythonFailure(Exception):

@@ -216,8 +216,9 @@ def test_a_dry_run_says_where_and_leaves_the_port_alone(carbonmeter, refused) ->
         assert told[0] == told[1]
 
 
-def test_a_dry_run_on_tcp_says_where(carbonmeter) -> None:
-    for tcp, place in (("0", "127.0.0.1, any free port"), ("49999", "127.0.0.1:49999")):
+def test_a_dry_run_on_tcp_says_where(carbonmeter, free_port) -> None:
+    port = str(free_port())
+    for tcp, place in (("0", "127.0.0.1, any free port"), (port, f"127.0.0.1:{port}")):
         done = carbonmeter("simulate", "djsf1352", "--tcp", tcp, "--dry-run")
         assert done.stdout.splitlines()[-1] == f"would be ready on {place}"
 

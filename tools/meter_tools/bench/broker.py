@@ -22,6 +22,7 @@ from meter_gateway.model import Outcome
 from meter_tools.bench.gateway import Gateway
 from meter_tools.bench.load import Load
 from meter_tools.bench.machine import cpu_s
+from meter_tools.demo.processes import hold_port
 
 PATIENCE_S = 10.0
 
@@ -46,21 +47,21 @@ def find_mosquitto() -> str | None:
 @contextmanager
 def mosquitto(program: str, folder: Path) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
     """A broker of our own on a free port of the loopback, which drops nothing."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
-    config = folder / "mosquitto.conf"
-    config.write_text(
-        f"listener {port} 127.0.0.1\nallow_anonymous true\nset_tcp_nodelay true\n"
-        "max_queued_messages 0\nmax_inflight_messages 0\n"
-    )
-    process = subprocess.Popen([program, "-c", config], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        while process.poll() is None and not _listens(port):
-            time.sleep(0.02)
-        yield port, process
-    finally:
-        process.terminate()
-        process.wait()
+    with hold_port() as keeper:
+        port = keeper.getsockname()[1]
+        config = folder / "mosquitto.conf"
+        config.write_text(
+            f"listener {port} 127.0.0.1\nallow_anonymous true\nset_tcp_nodelay true\n"
+            "max_queued_messages 0\nmax_inflight_messages 0\n"
+        )
+        process = subprocess.Popen([program, "-c", config], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            while process.poll() is None and not _listens(port):
+                time.sleep(0.02)
+            yield port, process
+        finally:
+            process.terminate()
+            process.wait()
 
 
 def _listens(port: int) -> bool:

@@ -79,12 +79,12 @@ class Process:
         return lines[-1] if lines else "no output"
 
     def wait_for(self, words: str, timeout_s: float) -> str:
-        """The first line of the log that contains `words`."""
+        """The first whole line of the log that contains `words`."""
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:
-            for line in self.text().splitlines():
-                if words in line:
-                    return line
+            for line in self.text().splitlines(keepends=True):
+                if words in line and line.endswith("\n"):
+                    return line.rstrip("\n")
             self.check()
             time.sleep(0.02)
         raise ProcessFailed(f"{self.name} did not say {words!r} in {timeout_s:.0f} s (see {self.log})")
@@ -101,15 +101,29 @@ def all_stopped() -> Iterator[list[Process]]:
             process.stop()
 
 
+def hold_port() -> socket.socket:
+    """A loopback port that nobody else is given as long as this socket is open.
+
+    It is bound and does not listen: a server that sets SO_REUSEADDR, as all here do, may listen beside it, end and
+    listen again. Of a port that was only free a moment ago, any connection on this computer may be the other end.
+    """
+    keeper = socket.socket()
+    keeper.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    keeper.bind(("127.0.0.1", 0))
+    return keeper
+
+
+_held: list[socket.socket] = []
+
+
 def free_port() -> int:
-    """A loopback port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A loopback port that is held until this process ends."""
+    _held.append(hold_port())
+    port: int = _held[-1].getsockname()[1]
+    return port
 
 
-def wait_for_port(process: Process, port: int, timeout_s: float = 20) -> None:
+def wait_for_port(process: Process, port: int, timeout_s: float = 60) -> None:
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:
         process.check()

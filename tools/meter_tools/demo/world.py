@@ -83,7 +83,7 @@ class World:
                 self.folder / f"gateway-{self._gateway_runs}.log",
             )
         )
-        self.gateway.wait_for("listening at", 30)
+        self.gateway.wait_for("listening at", 60)
         return self.gateway
 
     def start_meter(self) -> Process:
@@ -100,7 +100,7 @@ class World:
                 {"MICROPYPATH": FIRMWARE_PATH},
             )
         )
-        label = self.meter.wait_for("thumbprint", 30)
+        label = self.meter.wait_for("thumbprint", 60)
         self.thumbprint = label.rsplit(" ", 1)[1]
         return self.meter
 
@@ -228,7 +228,7 @@ class World:
             (self.gateway_folder / name).write_text(text)
         self._write_gateway_config(self._software_id)
         self.gateway.signal(signal.SIGHUP)
-        self.gateway.wait_for("loaded anew", 30)
+        self.gateway.wait_for("loaded anew", 60)
 
     def _write_gateway_config(self, software_id: str | None) -> None:
         """With the meter's software id once it is known, and the certificates that are there by then."""
