@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 _BACKOFF_LIMIT_MS = 10000
 _FEED_MS = 1000
 
+MODBUS_TIMEOUT_MS = 500
 SERIAL_TIMEOUT_MS = 2000
 """A DL/T 645 meter may think for half a second; the longest M-Bus frame takes 1.2 s at 2400 baud."""
 
@@ -194,7 +195,8 @@ def _make_bus(config: "dict[str, Any]") -> "Bus":
         line = tcp_line(config["host"], config["tcp_port"])
     if config.get("kind", "modbus") == "serial":
         return SerialBus(line, config.get("timeout_ms", SERIAL_TIMEOUT_MS))
-    return ModbusMaster(line, "rtu" if "port" in config else config["framing"])
+    framing = "rtu" if "port" in config else config["framing"]
+    return ModbusMaster(line, framing, config.get("timeout_ms", MODBUS_TIMEOUT_MS))
 
 
 def _line(config: "dict[str, Any]") -> "Tty | TcpTarget":

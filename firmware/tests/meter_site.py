@@ -268,14 +268,20 @@ class Site:
         clock_file = self._replay["clock_file"] if self._replay else None
         self._simulation = await serve(Configuration.model_validate({"bus": [bus], "clock_file": clock_file}))
         self._simulation.instruments["main"].source = lambda utc_ms: self._show(energy(utc_ms))
-        config = {
+        config: dict[str, Any] = {
             "serial": "T-1",
             "flash": str(self.folder / "flash.bin"),
             "journal_bytes": 1 << 18,
             "authority_keys": [self.gateway.authority.cose_key.hex()],
             "update_keys": [self.gateway.updates.cose_key.hex()],
             "buses": {
-                "bus0": {"host": "127.0.0.1", "tcp_port": self._simulation.buses["bus0"].port, "framing": "tcp"}
+                "bus0": {
+                    "host": "127.0.0.1",
+                    "tcp_port": self._simulation.buses["bus0"].port,
+                    "framing": "tcp",
+                    # No instrument fails here, and a busy computer does not make it.
+                    "timeout_ms": 10_000,
+                }
             },
             "link": {"type": "serial", "host": "127.0.0.1", "tcp_port": link_port},
             "stop_file": str(self.folder / "stop"),

@@ -29,6 +29,9 @@ CALIBRATED_RANGES = {
 ANY_RANGE = ("-1e12", "1e12")
 """Whatever a trace of the user's own holds."""
 
+INSTRUMENT_TIMEOUT_MS = 10_000
+"""Simulated instruments always answer: one that is late is so because this computer is busy."""
+
 
 def cose_key(pem: bytes) -> bytes:
     """COSE_Key of a P-256 public key in PEM."""
@@ -89,11 +92,12 @@ def meter(
     clock_file: Path,
     pace_ms: int,
 ) -> dict[str, Any]:
+    bus = {"host": "127.0.0.1", "tcp_port": instrument_port, "framing": "rtu", "timeout_ms": INSTRUMENT_TIMEOUT_MS}
     config: dict[str, Any] = {
         "serial": serial,
         "flash": str(folder / "flash.bin"),
         "authority_keys": [authority_key.hex()],
-        "buses": {"modbus0": {"host": "127.0.0.1", "tcp_port": instrument_port, "framing": "rtu"}},
+        "buses": {"modbus0": bus},
         "link": link,
         "stop_file": str(folder / "stop"),
         "drain_s": 120,
