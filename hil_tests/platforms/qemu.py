@@ -25,7 +25,7 @@ from meter_tools import board_build, toolchain, upstream
 from meter_tools.board_build import OUTPUT
 from meter_tools.boards import emulator
 from meter_tools.boards.emulator import FLASH_BYTES, QEMU
-from meter_tools.demo.processes import Process
+from meter_tools.demo.processes import Process, hold_port
 
 LACKS = ("renode",)
 """I2C, SPI and ADC, which QEMU's machine has not."""
@@ -58,7 +58,7 @@ IDLE_S = 20
 """Within so long the firmware has nothing to do for a moment, or never will."""
 
 END_S = 5
-START_S = 20
+START_S = 60
 TOLERANCE_US = 20_000
 """An emulator that is halted and goes on loses about as much again."""
 
@@ -117,18 +117,21 @@ class Board:
 
     def _make_meter(self, wiring: Wiring) -> None:
         """At the factory: the console is the provisioning line; the reset after first contact ends this run."""
-        console = "pty,id=console,logfile=factory.log,logappend=on"
-        command = [*self._command(), "-no-reboot", "-chardev", console, "-serial", "chardev:console"]
-        factory = Process("qemu", command, self._folder / "factory.log", folder=self._folder)
-        try:
-            said = factory.wait_for("redirected to ", START_S)
-            port = said.split("redirected to ")[1].split()[0]
-            # What is asked before it listens is lost, and asked again only after the maker's patience of seconds.
-            factory.wait_for("no factory record", START_S)
-            hand_over(port, wiring.serial, wiring.authority_keys, wiring.update_keys)
-            factory.wait(START_S)
-        finally:
-            factory.stop()
+        with hold_port() as keeper:
+            port = keeper.getsockname()[1]
+            # No pty: with it would go what the board said last, when the emulator ends before it was read.
+            console = (
+                f"socket,id=console,host={HOST},port={port},server=on,wait=off,logfile=factory.log,logappend=on"
+            )
+            command = [*self._command(), "-no-reboot", "-chardev", console, "-serial", "chardev:console"]
+            factory = Process("qemu", command, self._folder / "factory.log", folder=self._folder)
+            try:
+                # What is asked before it listens is lost, and asked again only after a patience of seconds.
+                factory.wait_for("no factory record", START_S)
+                hand_over(f"tcp:{HOST}:{port}", wiring.serial, wiring.authority_keys, wiring.update_keys)
+                factory.wait(START_S)
+            finally:
+                factory.stop()
 
     def _command(self, arguments: str = "") -> list[str]:
         if shutil.which(QEMU) is None:
