@@ -15,6 +15,16 @@ class Instant:
         self.now_ms = 0
 
     def __enter__(self):
+        self.begin()
+        asyncio.new_event_loop()
+        return self
+
+    def __exit__(self, *_):
+        self.end()
+        asyncio.new_event_loop()
+
+    def begin(self):
+        """In a loop that runs and has one task."""
         self._real = (asyncio.core.ticks, asyncio.core.IOQueue.wait_io_event)
         start = time.ticks_add(time.ticks_ms(), _AHEAD_MS)
 
@@ -24,9 +34,6 @@ class Instant:
 
         asyncio.core.ticks = lambda: time.ticks_add(start, self.now_ms)
         asyncio.core.IOQueue.wait_io_event = skip
-        asyncio.new_event_loop()
-        return self
 
-    def __exit__(self, *_):
+    def end(self):
         asyncio.core.ticks, asyncio.core.IOQueue.wait_io_event = self._real
-        asyncio.new_event_loop()

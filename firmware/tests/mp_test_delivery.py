@@ -76,6 +76,12 @@ class Bench:
         await asyncio.sleep_ms(30)
         task.cancel()
 
+    async def until_sent(self, frames):
+        for _ in range(6000):
+            if len(self.wire.frames) >= frames:
+                return
+            await asyncio.sleep_ms(10)
+
     def answer(self, typ, body, sealer=GATEWAY):
         fields = {
             f.VERSION: 1,
@@ -164,10 +170,7 @@ async def test_without_a_receipt_the_same_bytes_go_again():
     first = list(bench.wire.frames)
     bench.now_ms = RETRY_MS
     task = asyncio.create_task(bench.delivery.run())
-    for _ in range(60):
-        await asyncio.sleep_ms(50)
-        if len(bench.wire.frames) > len(first):
-            break
+    await bench.until_sent(2 * len(first))
     task.cancel()
     assert bench.wire.frames == first + first
     assert bench.delivery.resent == 4
@@ -283,10 +286,11 @@ async def test_a_link_that_comes_back_gets_at_once_what_was_on_its_way():
     task = asyncio.create_task(bench.delivery.run())
     await asyncio.sleep_ms(30)
     assert bench.wire.sequences() == [0, 1, 2, 3, 4]
+    count = len(bench.wire.frames)
     bench.wire.connected = False
     await asyncio.sleep_ms(300)
     bench.wire.connected = True
-    await asyncio.sleep_ms(100)
+    await bench.until_sent(2 * count)
     task.cancel()
     assert bench.wire.sequences() == 2 * [0, 1, 2, 3, 4]
 

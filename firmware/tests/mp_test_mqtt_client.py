@@ -1,7 +1,12 @@
-"""The MQTT link against a broker that the test plays itself, to the byte, over a stream in memory."""
+"""The MQTT link against a broker that the test plays itself, to the byte, over a stream in memory.
+
+Time is the test's own too (instant.py): what is in time is so on every computer.
+"""
 
 import asyncio
 import gc
+
+from instant import Instant
 
 from meter_firmware.links import LinkError
 from meter_firmware.links.backoff import Backoff
@@ -11,8 +16,6 @@ from meter_firmware.links.mqtt_client import MAX_IN_FLIGHT, MAX_SILENT_PUBLISHES
 CONNACK = b"\x20\x02\x00\x00"
 PINGREQ = b"\xc0\x00"
 TIMEOUT_MS = 400
-"""What comes after a quarter of it is in time, however busy the computer is."""
-
 SOON_MS = 3000
 SHORTEST_DELAY_MS = 2
 LONGEST_DELAY_MS = 8
@@ -101,6 +104,8 @@ class Rig:
         return self.streams[-1]
 
     async def __aenter__(self):
+        self._instant = Instant()
+        self._instant.begin()
         self.task = asyncio.create_task(self.link.run())
         await until(lambda: len(self.streams) == 1)
         return self
@@ -111,6 +116,12 @@ class Rig:
             await self.task
         except asyncio.CancelledError:
             return
+        finally:
+            self._instant.end()
+
+    @property
+    def now_ms(self):
+        return self._instant.now_ms
 
     @property
     def broker(self):
@@ -172,7 +183,9 @@ async def test_acknowledgements_may_come_in_any_order():
 async def test_a_late_acknowledgement_does_not_count_for_the_next_frame():
     async with Rig() as rig:
         await rig.log_in()
+        asked_ms = rig.now_ms
         assert not await rig.link.send(b"first")
+        assert rig.now_ms - asked_ms == TIMEOUT_MS
         late = await rig.hear_publish(b"first")
         sending = asyncio.create_task(rig.link.send(b"again"))
         own = await rig.hear_publish(b"again")
