@@ -4,7 +4,6 @@ This folder is on the path, so that all its tests share `papers.py`.
 """
 
 import asyncio
-import json
 import os
 import re
 import shutil
@@ -19,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from meter_gateway import status
 from meter_gateway.config import load_config
 from meter_gateway.ingest import Ingest
 from meter_gateway.key_files import write_pair
@@ -255,7 +255,14 @@ class Gateway:
         store.close()
 
     def status(self) -> dict[str, Any]:
-        return json.loads((self.state / "status.json").read_text())
+        """What the gateway that runs says of itself, once it does; not what is left of one before it."""
+        deadline = time.monotonic() + PATIENCE_S
+        while True:
+            said = status.read(self.state / "status.json")
+            if said is not None and (self.process is None or said["pid"] == self.process.pid):
+                return said
+            assert time.monotonic() < deadline, "the gateway writes no status"
+            time.sleep(0.02)
 
 
 class Line:

@@ -3,7 +3,6 @@
 import os
 import pty
 import re
-import time
 from contextlib import closing
 from pathlib import Path
 
@@ -17,9 +16,6 @@ from meter_gateway.store import Store
 from meter_gateway.witness import enrolment
 from meter_protocol import fields as f
 from meter_tools.simulated_meter import SOFTWARE_ID, SimulatedMeter
-
-PATIENCE_S = 60
-"""On a busy computer; nothing takes so long by itself."""
 
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
 NOW_MS = 1_800_000_000_000
@@ -48,9 +44,7 @@ def test_a_new_gateway_has_no_problem_but_its_clock_here(gateway, monkeypatch) -
 def test_a_running_gateway_is_seen(gateway, monkeypatch) -> None:
     monkeypatch.setattr(doctor, "kernel_is_disciplined", lambda: True)
     gateway.start()
-    deadline = time.monotonic() + PATIENCE_S
-    while not (gateway.state / "status.json").exists() and time.monotonic() < deadline:
-        time.sleep(0.02)
+    gateway.status()
     code, out = examine(gateway)
     assert code == 0
     assert f"✓ Gateway: it runs as process {gateway.process.pid}" in out

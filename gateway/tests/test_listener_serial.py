@@ -55,6 +55,14 @@ async def next_payload(reader: asyncio.StreamReader) -> bytes:
             return payloads[0]
 
 
+def next_payload_at(end: int) -> bytes:
+    deframer = framing.Deframer()
+    payloads: list[bytes] = []
+    while not payloads:
+        payloads = deframer.feed(os.read(end, 4096))
+    return payloads[0]
+
+
 async def next_received(inbox: Inbox) -> Received:
     (received,) = await asyncio.wait_for(inbox.take(1), PATIENCE_S)
     return received
@@ -149,7 +157,7 @@ async def test_a_serial_port(tmp_path: Path, until) -> None:
         received = await next_received(inbox)
         assert received.raw == everything
         assert listener.send(received.peer, KID, everything)
-        assert framing.Deframer().feed(await asyncio.to_thread(os.read, master, 4096)) == [everything]
+        assert await asyncio.to_thread(next_payload_at, master) == everything
         os.close(slave)
         os.close(master)
         await until(lambda: not listener.connected)

@@ -22,15 +22,14 @@ class ScriptedIngest:
 
     def __init__(self) -> None:
         self.committed: list[bytes] = []
-        self.unavailable = 0
+        self.is_unavailable = False
         self.poison: set[bytes] = set()
 
     def begin(self, group: Sequence[Received]) -> Sequence[Received]:
         return group
 
     def finish(self, begun: Sequence[Received], now: GatewayTime) -> Outcome:
-        if self.unavailable:
-            self.unavailable -= 1
+        if self.is_unavailable:
             raise StoreUnavailable("disk_full", "the disk is full")
         if any(received.raw in self.poison for received in begun):
             raise RuntimeError("a mistake of ours")
@@ -64,20 +63,21 @@ async def test_everything_comes_through_in_order(until) -> None:
             inbox.offer(received)
             if received.raw[0] % 50 == 0:
                 await asyncio.sleep(0.002)
-        await until(lambda: len(ingest.committed) == 200)
+        # An outcome is delivered after its commit.
+        await until(lambda: sum(outcome.stored for outcome in outcomes) == 200)
         assert ingest.committed == [received.raw for received in numbered(200)]
-        assert sum(outcome.stored for outcome in outcomes) == 200
         await asyncio.wait_for(pump.idle.wait(), PATIENCE_S)
 
 
 async def test_an_unavailable_store_loses_nothing_and_nothing_is_answered_meanwhile(until) -> None:
     async with pumping() as (inbox, ingest, pump, outcomes):
-        ingest.unavailable = 3
+        ingest.is_unavailable = True
         for received in numbered(50):
             inbox.offer(received)
         await until(lambda: pump.trouble == "the disk is full")
         assert not outcomes
         assert not pump.idle.is_set()
+        ingest.is_unavailable = False
         await until(lambda: len(ingest.committed) == 50)
         assert ingest.committed == [received.raw for received in numbered(50)]
         await until(lambda: pump.trouble is None)

@@ -6,6 +6,8 @@ import signal
 
 import pytest
 
+from meter_gateway import basis
+from meter_gateway.store import Store
 from meter_tools.simulated_meter import SimulatedMeter
 
 pytestmark = pytest.mark.long
@@ -101,13 +103,23 @@ async def test_a_running_gateway_judges_again_when_it_is_told_to_reload(filled, 
     assert "because: scheme changed" in filled.ask("history", "SN-1/7")
 
 
+def basis_kept(gateway) -> basis.Basis:
+    store = Store(gateway.state / "gateway.sqlite")
+    kept = basis.load(store.database)
+    store.close()
+    return kept
+
+
 async def test_what_changed_between_two_runs_is_noticed_at_the_start(filled, until) -> None:
     filled.start()
-    await until(lambda: filled.ask("rejudge", "--dry-run") != "")
+    await until(lambda: basis_kept(filled) != {})
+    first = basis_kept(filled)
     assert filled.stop() == 0
     use_scheme(filled, "house")
     filled.start()
     await until(lambda: f"{MESSAGES} verdicts revised" in filled.log.read_text())
+    # Kept at the end: what interrupts it before that is begun anew.
+    await until(lambda: basis_kept(filled) != first)
     assert filled.stop() == 0
     filled.start()
     await until(lambda: filled.log.read_text().count("gateway test runs") == 3)

