@@ -120,7 +120,7 @@ def meter(tmp_path: Path) -> ScriptedMeter:
 @pytest.fixture
 def bench(meter: ScriptedMeter, monkeypatch: pytest.MonkeyPatch) -> Iterator[TimeKeywords]:
     monkeypatch.setattr(bench_time, "SAMPLE_S", 2)
-    monkeypatch.setattr(bench_time, "SETTLED_S", 0.5)
+    monkeypatch.setattr(bench_time, "SETTLED_S", 0.7)
     bench = TimeKeywords("scripted", seed=1)
     vars(bench).update(_board=meter, _instruments=meter, _gateway=meter, _clock=meter.clock, _site=usual_site())
     bench._interval_ms = bench._sample_period_ms = PERIOD_MS

@@ -56,7 +56,7 @@ class Commands:
     def close(self) -> None:
         for process in reversed(self.running):
             process.send_signal(signal.SIGINT)
-            process.communicate(timeout=10)
+            process.communicate(timeout=60)
 
 
 @pytest.fixture
@@ -143,10 +143,10 @@ def test_the_emulated_board_is_run_watched_and_given_instruments_by_command(
     simulator.stdin.write("energy64.active_energy_import 123456799\nnonsense\n")
     simulator.stdin.flush()
     wait_until(lambda: sealed(123456799), "sealed energy that was typed")
-    assert "nonsense: write an indication and its value" in simulated.read_text()
+    wait_until(lambda: "nonsense: write an indication and its value" in simulated.read_text(), "word about it")
     # The board said it before the console was there.
     assert f"thumbprint {gateway.chain.thumbprint.hex()}" in (place / "console.log").read_text()
-    assert f"{line['console']}; Ctrl-] leaves" in watched.read_text()
+    wait_until(lambda: f"{line['console']}; Ctrl-] leaves" in watched.read_text(), "console")
 
 
 def test_a_folder_has_one_board_at_a_time_and_no_signal_leaves_it_running(

@@ -101,7 +101,7 @@ class Reader:
     def close(self) -> None:
         for process in reversed(self._running):
             process.send_signal(signal.SIGINT)
-            process.communicate(timeout=10)
+            process.communicate(timeout=60)
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ Commissioned as on a wall, by the maker's and the engineer's commands; nothing o
 """
 
 import json
+import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -78,8 +79,9 @@ class EmulatedWorld(World):
 
     def start_meter(self) -> Process:
         self.board.power_on()
-        self.wait_until(lambda: "thumbprint" in self.board.console(), "label")
-        self.thumbprint = self.board.console().split("thumbprint ")[1].split()[0]
+        label = re.compile("thumbprint ([0-9a-f]{64})")
+        self.wait_until(lambda: bool(label.search(self.board.console())), "label")
+        self.thumbprint = label.findall(self.board.console())[0]
         self.meter = self.board.process
         return self.meter
 

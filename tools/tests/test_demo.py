@@ -75,7 +75,10 @@ class SerialLine(World):
 
 def check(outcome: Outcome, scene: Scene) -> None:
     assert outcome.good, shown(outcome)
-    assert (outcome.lost, outcome.rejected, outcome.repeated) == (0, 0, 0), shown(outcome)
+    assert (outcome.lost, outcome.rejected) == (0, 0), shown(outcome)
+    # Identity and boot are sent a second time where a slow computer lets the meter's patience end between its
+    # enrolment and the set that holds the receipts' key.
+    assert outcome.repeated in (0, 2), shown(outcome)
     assert outcome.verified == outcome.sealed == outcome.received
     if scene.trace is None:
         assert all(comparison.at_uplink > 0 for comparison in outcome.comparisons if comparison.channel.id == 1)

@@ -67,7 +67,7 @@ def start(module: str, folder: Path, configuration: dict[str, Any]) -> tuple[sub
 
 def stop(process: subprocess.Popen[str]) -> None:
     process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=20)
+    process.communicate(timeout=60)
     assert process.returncode == 0
 
 
