@@ -16,8 +16,6 @@ the meters will send again.
 
 from collections import Counter
 from collections.abc import Sequence
-from itertools import groupby
-from operator import attrgetter
 from typing import NamedTuple
 
 from meter_gateway import decode, workers
@@ -178,10 +176,9 @@ class Ingest:
             first, last = run[0].verified, run[-1].verified
             if first.fields[f.SEQUENCE] > state.next_sequence:
                 state.note_gap(first.fields[f.SEQUENCE])
-            for received_ms, together in groupby(run, key=_received_ms):
-                placed = list(together)
-                group = [message.verified for message in placed]
-                batch.add(chain, placed, assess_group(state, group, self.trust, received_ms, clock_trusted))
+            group = [message.verified for message in run]
+            received_ms = [message.received_ms for message in run]
+            batch.add(chain, run, assess_group(state, group, self.trust, received_ms, clock_trusted))
             chain.head_sequence, chain.head_hash = last.fields[f.SEQUENCE], last.hash
         for message in work.late.values():
             batch.add(chain, [message], [LATE])
@@ -228,9 +225,6 @@ class Ingest:
         self._forked.clear()
         self._chains.forget()
         self._registry_version = version
-
-
-_received_ms = attrgetter("received_ms")
 
 
 def _claimed(raw: bytes) -> tuple[bytes | None, str | None]:

@@ -195,7 +195,7 @@ class _Replay:
 
     def _reception(self, row: JudgedRow, latest: Latest) -> "_Reception":
         codes, late = latest.codes, is_late(row, self._gaps)
-        return _Reception(row.message.received_ms, _UNTRUSTED not in codes, FORK in codes, late)
+        return _Reception(_UNTRUSTED not in codes, FORK in codes, late)
 
     def _assess(self, run: Sequence[MessageRow], reception: "_Reception") -> list[Assessed]:
         state = self.state
@@ -206,13 +206,13 @@ class _Replay:
         elif not reception.is_barred and FORK in state.barred:
             state.unbar(FORK)
         group = [verified_of(message, state.thumbprint) for message in run]
-        return assess_group(state, group, self._trust, reception.received_ms, reception.clock_trusted)
+        received_ms = [message.received_ms for message in run]
+        return assess_group(state, group, self._trust, received_ms, reception.clock_trusted)
 
 
 class _Reception(NamedTuple):
-    """What is known of a message's arrival."""
+    """What is known of a message's arrival, besides when it was."""
 
-    received_ms: int
     clock_trusted: bool
     is_barred: bool
     is_late: bool

@@ -45,7 +45,7 @@ _EVENT_FINDINGS = {
     ev.UPDATE_REFUSED: "update_refused",
     ev.UPDATE_ROLLED_BACK: "update_rolled_back",
 }
-_Way = Callable[[ChainState, Sequence[Verified], Trust, "_Reception"], list[Assessed]]
+_Way = Callable[[ChainState, Sequence[Verified], Trust, Sequence["_Reception"]], list[Assessed]]
 _KIND_FINDINGS = {f.KIND_OUTAGE: "interval_outage", f.KIND_PARTIAL: "interval_partial"}
 
 _place_of = itemgetter(f.EPOCH, f.SEQUENCE, f.PREVIOUS, f.CONTEXT, f.BOOT)
@@ -55,8 +55,8 @@ _interval_of = itemgetter(f.KIND, f.DURATION_MS, f.JITTER_MS)
 
 
 class _Reception(NamedTuple):
-    """When the group was received, the latest time that its messages may say, and whether the gateway's clock
-    was to be trusted then."""
+    """When a message was received, the latest time that it may say, and whether the gateway's clock was to be
+    trusted then."""
 
     time_ms: int
     latest_ms: int
@@ -67,19 +67,25 @@ def assess_group(
     state: ChainState,
     group: Sequence[Verified],
     trust: Trust,
-    received_ms: int,
+    received_ms: int | Sequence[int],
     clock_trusted: bool = True,
 ) -> list[Assessed]:
     """What is found about each message. The group is contiguous from `state.next_sequence` on, of one epoch.
 
+    `received_ms` is of all messages, or of each: what came frame by frame is judged in columns all the same.
     `clock_trusted` False if the gateway lost its time since it was configured as trusted.
     """
     is_trusted = clock_trusted and trust.clock_trusted
-    latest_ms = clock.latest_plausible(received_ms, trust.clocks) if is_trusted else END_MS
-    reception = _Reception(received_ms, latest_ms, is_trusted)
+    each_ms = [received_ms] * len(group) if isinstance(received_ms, int) else received_ms
+    known = {
+        at_ms: _Reception(at_ms, clock.latest_plausible(at_ms, trust.clocks) if is_trusted else END_MS, is_trusted)
+        for at_ms in {*each_ms}
+    }
+    receptions = [known[at_ms] for at_ms in each_ms]
     assessed: list[Assessed] = []
-    for assess, messages in groupby(group, key=_way_of):
-        assessed += assess(state, list(messages), trust, reception)
+    for assess, together in groupby(group, key=_way_of):
+        messages, begin = list(together), len(assessed)
+        assessed += assess(state, messages, trust, receptions[begin : begin + len(messages)])
     return assessed
 
 
@@ -90,11 +96,11 @@ def _way_of(message: Verified) -> _Way:
 
 
 def _assess_others(
-    state: ChainState, messages: Sequence[Verified], trust: Trust, reception: _Reception
+    state: ChainState, messages: Sequence[Verified], trust: Trust, receptions: Sequence[_Reception]
 ) -> list[Assessed]:
     """Identities and events: each judged by what was known before it, then learnt."""
     results = []
-    for message in messages:
+    for message, reception in zip(messages, receptions, strict=True):
         codes = _continue_chain(state, message, is_readings=False)
         codes += _take_time(state, message.fields, reception)
         learnt = _learn(state, message, trust, reception.time_ms)
@@ -104,7 +110,7 @@ def _assess_others(
 
 
 def _assess_outages(
-    state: ChainState, messages: Sequence[Verified], trust: Trust, reception: _Reception
+    state: ChainState, messages: Sequence[Verified], trust: Trust, receptions: Sequence[_Reception]
 ) -> list[Assessed]:
     """What registers counted while they could not be read, sealed when they could be read again.
 
@@ -112,10 +118,10 @@ def _assess_outages(
     are of a moment inside an interval, from which the next increase counts.
     """
     plan = _plan(state, trust)
-    standing = (*state.standing, *_reception_findings(reception))
+    standing = (*state.standing, *_reception_findings(receptions[0]))
     violated = trust.violations.of(state.thumbprint)
     results = []
-    for message in messages:
+    for message, reception in zip(messages, receptions, strict=True):
         codes, span = _judge_header(state, message, trust, reception)
         channels = message.fields[f.READINGS]
         state.unsettle(channels.keys() & state.totals.keys())
@@ -126,15 +132,17 @@ def _assess_outages(
     return results
 
 
-def _assess_run(state: ChainState, run: Sequence[Verified], trust: Trust, reception: _Reception) -> list[Assessed]:
+def _assess_run(
+    state: ChainState, run: Sequence[Verified], trust: Trust, receptions: Sequence[_Reception]
+) -> list[Assessed]:
     plan = _plan(state, trust)
-    standing = (*state.standing, *_reception_findings(reception))
+    standing = (*state.standing, *_reception_findings(receptions[0]))
     found: list[list[Finding]] = []
     results: list[Assessed] = []
     piece, first = plan.recent if plan is not None else UNJUDGED, 0
     rules = plan.rules if plan is not None else ()
     violated = trust.violations.of(state.thumbprint)
-    for index, message in enumerate(run):
+    for index, (message, reception) in enumerate(zip(run, receptions, strict=True)):
         if _take_plain(state, message, piece, trust.clocks, reception):
             found.append([])
             continue
