@@ -16,16 +16,17 @@ source of infinite ν raises ν_eff and may lower U, so that a worse instrument 
 not.
 """
 
-import struct
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
-from itertools import pairwise, repeat
+from itertools import pairwise
 from math import ceil, inf, sqrt
 
 from meter_gateway.metrology.budget import truncate
 from meter_gateway.metrology.quantiles import t_factor
+from meter_gateway.traceability import cbor_rows
 from meter_gateway.traceability.channel_budget import ChannelBudget, Source, Unstated
+from meter_gateway.traceability.rows import Integers
 from meter_gateway.traceability.terms import KnownError
 from meter_protocol import budgets as b
 
@@ -34,6 +35,7 @@ Coefficients = tuple[float, float]
 
 _THOUSANDTHS, _PERCENT = 3, 2
 _LARGEST = float(1 << 62)
+_VALUES = range(1 << 62)
 _FIRST_PARTS = (b.COMMON_TO_CHANNEL, b.COMMON_TO_NOTHING, b.COMMON_TO_RESOLUTION)
 """What the parts of an entry are common to, before the certificates."""
 
@@ -55,6 +57,8 @@ class ClosedForm:
         "_layout",
         "_parts",
         "_relative",
+        "_sure_from",
+        "_sure_to",
         "_target",
         "_worst",
         "budget",
@@ -85,6 +89,7 @@ class ClosedForm:
         self._worst = self._worst_expanded()
         """(r, a, e_r, e_a) of √((r·v)² + a²) + e_r·v + e_a, which is never less than `expanded`."""
 
+        self._sure_from, self._sure_to = (0, 0) if self._target is None else self._sure()
         self._flat = self._flat_certificate()
         """Coefficients of the own certificate's part, if u is the same at every point."""
 
@@ -100,13 +105,20 @@ class ClosedForm:
     def needs_point(self) -> bool:
         return bool(self._curve.at)
 
-    def entries(self, values: Sequence[int], points: Sequence[float]) -> list[bytes]:
-        """Encoded entries of SPEC §8.2, key 17, of readings up to `largest` at points from `low` to `high`."""
-        columns = [
-            repeat(piece, len(values)) if isinstance(piece, bytes) else self._column(piece, values, points)
-            for piece in self._layout
+    @property
+    def varies_with_point(self) -> bool:
+        """Whether the parts of a reading depend on its operating point."""
+        return self.needs_point and self._flat is None
+
+    def entry(self, value: int, point: float) -> bytes:
+        """Encoded as in SPEC §8.2, key 17; of a reading up to `largest` at a point from `low` to `high`."""
+        return cbor_rows.rows(self.entries(Integers([value], value, value), [point]), 1)[0]
+
+    def entries(self, values: Integers, points: Sequence[float]) -> list[bytes | Integers]:
+        """The same of many readings, in parts (cbor_rows.py). `points` may be empty unless `varies_with_point`."""
+        return [
+            piece if isinstance(piece, bytes) else self._column(piece, values, points) for piece in self._layout
         ]
-        return list(map(b"".join, zip(*columns, strict=True)))
 
     def parts(self, value: int, point: float) -> list[float]:
         """In the order of an entry, in thousandths of the last digit, not rounded."""
@@ -135,19 +147,10 @@ class ClosedForm:
             return False
         return self.expanded(value, point) > self._target * (value if self.budget.target_relative else 1)
 
-    def meets_target(self, values: Sequence[int]) -> bool:
-        """True if none of them is above the target at any point; False leaves it to `is_above_target`.
-
-        What is held against the target grows with the value and falls in % of it, so that one value speaks for
-        all.
-        """
-        if self._target is None:
-            return True
-        is_relative = self.budget.target_relative
-        value = min(values) if is_relative else max(values)
-        r, a, e_r, e_a = self._worst
-        worst = _root(r * value, a) + e_r * value + e_a
-        return worst * _ROUNDING <= self._target * (value if is_relative else 1)
+    def meets_target(self, least: int, most: int) -> bool:
+        """True if no value from `least` to `most` is above the target at any point; False leaves it to
+        `is_above_target`."""
+        return self._target is None or (self._sure_from <= least and most <= self._sure_to)
 
     def _calibration(self, value: int, point: float) -> float:
         u = self._curve.value(point)
@@ -160,16 +163,21 @@ class ClosedForm:
         r, a = self._parts[_OWN_CERTIFICATE]
         return _root(self._calibration(value, point), _root(r * value, a))
 
-    def _column(self, place: int, values: Sequence[int], points: Sequence[float]) -> list[bytes]:
-        """The part in that place of each entry, encoded."""
+    def _column(self, place: int, values: Integers, points: Sequence[float]) -> Integers:
+        """The part in that place of each entry."""
         r, a = self._parts[place]
         if place == _OWN_CERTIFICATE and self._curve.at:
             if self._flat is None:
-                return [uint(ceil(self._of_certificate(*pair))) for pair in zip(values, points, strict=True)]
+                return _integers(
+                    [ceil(self._of_certificate(*pair)) for pair in zip(values.values, points, strict=True)]
+                )
             r, a = self._flat
-        if not a:
-            return _uints([ceil(r * value) for value in values])
-        return _uints([ceil(_root(r * value, a)) for value in values])
+        if a:
+            return _integers([ceil(_root(r * value, a)) for value in values.values])
+        # A product grows with the value, and so does what it is rounded to.
+        return Integers(
+            [ceil(r * value) for value in values.values], ceil(r * values.least), ceil(r * values.most)
+        )
 
     # Made once
 
@@ -182,6 +190,20 @@ class ClosedForm:
             return _root(r, u), a, error, 0.0
         return r, _root(a, u), 0.0, error
 
+    def _sure(self) -> tuple[int, int]:
+        """The first and the last value that is not above the target, whatever its point.
+
+        What is held against the target grows with the value and falls in % of it, so that there is one limit.
+        """
+        if self.budget.target_relative:
+            return bisect_left(_VALUES, True, key=self._is_sure), _VALUES.stop
+        return 0, bisect_left(_VALUES, True, key=lambda value: not self._is_sure(value)) - 1
+
+    def _is_sure(self, value: int) -> bool:
+        r, a, e_r, e_a = self._worst
+        worst = _root(r * value, a) + e_r * value + e_a
+        return worst * _ROUNDING <= (self._target or 0.0) * (value if self.budget.target_relative else 1)
+
     def _flat_certificate(self) -> Coefficients | None:
         r, a = self._parts[_OWN_CERTIFICATE]
         u = self._curve.flat
@@ -191,7 +213,7 @@ class ClosedForm:
 
     def _lay_out(self) -> list[bytes | int]:
         """An entry in pieces: what is the same in all, encoded, and the places of the parts that differ."""
-        head = bytes((0x81 + len(self._parts),)) + uint(self.budget.channel)
+        head = bytes((0x81 + len(self._parts),)) + cbor_rows.uint(self.budget.channel)
         pieces: list[bytes | int] = [head]
         for place, (r, a) in enumerate(self._parts):
             if place == _OWN_CERTIFICATE and self._curve.at:
@@ -200,9 +222,9 @@ class ClosedForm:
             if r:
                 pieces.append(place)
             elif isinstance(last, bytes):
-                pieces[-1] = last + uint(ceil(a))
+                pieces[-1] = last + cbor_rows.uint(ceil(a))
             else:
-                pieces.append(uint(ceil(a)))
+                pieces.append(cbor_rows.uint(ceil(a)))
         return pieces
 
     def _coefficients(self, sources: Iterable[tuple[Source, float]]) -> Coefficients:
@@ -257,30 +279,8 @@ def _k_of(source: Source, p: float) -> float:
     return t_factor(p, inf if nu is None else truncate(float(nu)))
 
 
-def uint(value: int) -> bytes:
-    """In CBOR's shortest form. cbor2 takes four times as long for ten entries, in one call or in many."""
-    if value < 24:
-        return _pack_small(value)
-    if value < 0x100:
-        return _pack_1(0x18, value)
-    if value < 0x10000:
-        return _pack_2(0x19, value)
-    return _pack_4(0x1A, value) if value < 0x100000000 else _pack_8(0x1B, value)
-
-
-def _uints(values: Sequence[int]) -> list[bytes]:
-    """Each as `uint` has it. A column is mostly of one length."""
-    least, most = min(values), max(values)
-    if least >= 0x100 and most < 0x10000:
-        return [_pack_2(0x19, value) for value in values]
-    if least >= 0x10000 and most < 0x100000000:
-        return [_pack_4(0x1A, value) for value in values]
-    return [uint(value) for value in values]
-
-
-_pack_small, _pack_1, _pack_2, _pack_4, _pack_8 = (
-    struct.Struct(layout).pack for layout in (">B", ">BB", ">BH", ">BI", ">BQ")
-)
+def _integers(values: Sequence[int]) -> Integers:
+    return Integers(values, min(values), max(values))
 
 
 def _root(one: float, other: float) -> float:

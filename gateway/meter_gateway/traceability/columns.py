@@ -7,17 +7,15 @@ at reading by reading. The quick ways only ever find that there is nothing to sa
 one place, and the tests hold the ways against each other.
 """
 
-from collections.abc import Sequence
-from operator import lt
-
 from meter_gateway.traceability.findings import finding
 from meter_gateway.traceability.operating_point import RateLimits
 from meter_gateway.traceability.plan import REGISTER_LENGTH, Column, Piece, Range
 from meter_gateway.traceability.rows import (
-    MEAN,
+    LENGTH_WITH_EXTREMES,
     REGISTER_MAX_LENGTH,
     Found,
     Interval,
+    Means,
     Memory,
     Reading,
     Rows,
@@ -28,9 +26,6 @@ from meter_gateway.traceability.rows import (
 from meter_gateway.traceability.status import CODES_OF_STATUS
 from meter_protocol import fields as f
 
-Extents = tuple[Sequence[int], Sequence[int]]
-"""Lowest and highest value of a mean channel, message by message."""
-
 # Larger than any total (int64): what comes after nothing has not grown.
 _NEVER = 1 << 64
 
@@ -39,23 +34,22 @@ def judge(piece: Piece, run: Run, found: Found) -> None:
     """Add what the readings themselves say; the totals of the run's memory are brought up to the last row."""
     if len(run.rows) == 1 and _take_good_row(piece, run.rows[0], run.intervals[0].duration_ms, run.memory):
         return
-    extents: dict[int, Extents] = {}
+    is_whole = True
     for column in piece.columns:
         if column.length == REGISTER_LENGTH:
             if not _rises(column, run):
                 _judge_register(column, run, found)
-            continue
-        extent = _good_extents(column, run)
-        if extent is None:
+                is_whole = False
+        elif not _is_good(column, run.means(column.channel)):
             _judge_mean(column, run.rows, found)
-        else:
-            extents[column.channel] = extent
+            is_whole = False
     for held in piece.ranges:
-        limits = held.limits
-        extent = extents.get(limits.source)
-        if extent is None or min(extent[0]) < limits.low or max(extent[1]) > limits.high:
+        limits, means = held.limits, run.means(held.limits.source)
+        if means is None or means.lowest < limits.low or means.highest > limits.high:
             _judge_range(held, run.rows, found)
-    _compare_channels(piece, run.rows, found)
+    # Rows that have every channel, and as many readings as there are channels, have no other.
+    if not is_whole or {*map(len, run.rows)} != {len(piece.columns)}:
+        _compare_channels(piece, run.rows, found)
 
 
 def _take_good_row(piece: Piece, row: dict[int, Reading], duration_ms: int | None, memory: Memory) -> bool:
@@ -91,12 +85,9 @@ def _compare_channels(piece: Piece, rows: Rows, found: Found) -> None:
             codes.extend(finding("reading_missing", channel) for channel in declared - row.keys())
 
 
-def _good_extents(column: Column, run: Run) -> Extents | None:
-    """Of a mean channel, if every reading has its good form, status 0 and all its samples."""
-    values = run.column(column.channel)
-    if values is None or len(values) != column.length or any(values[0]) or any(map(lt, values[1], values[2])):
-        return None
-    return (values[-2], values[-1]) if column.length == 7 else (values[MEAN], values[MEAN])
+def _is_good(column: Column, means: Means | None) -> bool:
+    """Whether every reading of a mean channel has its good form, status 0 and all its samples."""
+    return means is not None and means.length == column.length and means.is_good and means.is_complete
 
 
 def _rises(column: Column, run: Run) -> bool:
@@ -105,12 +96,12 @@ def _rises(column: Column, run: Run) -> bool:
     if increases is None:
         return False
     if column.increase is not None:
-        known_ms = [duration_ms for _, duration_ms in run.intervals if duration_ms is not None]
-        if len(known_ms) < len(run.intervals):
+        durations_ms = run.durations()
+        if durations_ms is None or not column.increase.hold(
+            increases.least, increases.most, durations_ms.shortest, durations_ms.longest
+        ):
             return False
-        if not column.increase.hold(min(increases), max(increases), min(known_ms), max(known_ms)):
-            return False
-    run.memory.totals[column.channel] += sum(increases)
+    run.memory.totals[column.channel] += sum(increases.values)
     return True
 
 
@@ -196,4 +187,4 @@ def mean_extent(reading: Reading | None) -> tuple[int, int] | None:
     mean = mean_of(reading)
     if reading is None or mean is None:
         return None
-    return (reading[5], reading[6]) if len(reading) == 7 else (mean, mean)
+    return (reading[5], reading[6]) if len(reading) == LENGTH_WITH_EXTREMES else (mean, mean)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from meter_gateway.traceability.findings import finding
 from meter_gateway.traceability.parameters import Channel
 from meter_gateway.traceability.row_rules import RowRule
-from meter_gateway.traceability.rows import REGISTER_MAX_LENGTH, Found, Interval, Reading, Run
+from meter_gateway.traceability.rows import REGISTER_MAX_LENGTH, Found, Run
 from meter_gateway.traceability.thresholds import DataValidity
 from meter_protocol import fields as f
 
@@ -33,28 +33,18 @@ class SamplesRule:
         longest_ms = max(duration_ms or 0 for _, duration_ms in run.intervals)
         needed = longest_ms * (validity.samples_per_minute or 0) // _MS_PER_MINUTE
         for channel in self._channels:
-            readings = [row.get(channel) for row in run.rows]
-            if not _is_plain(readings, needed):
-                self._judge_each(channel, readings, run.intervals, found)
+            means = run.means(channel)
+            # All their samples, and as many as the longest interval needs.
+            if means is None or not means.is_complete or min(means.n) < needed:
+                self._judge_each(channel, run, found)
 
-    def _judge_each(
-        self, channel: int, readings: Sequence[Reading | None], intervals: Sequence[Interval], found: Found
-    ) -> None:
-        for reading, (_, duration_ms), codes in zip(readings, intervals, found, strict=True):
+    def _judge_each(self, channel: int, run: Run, found: Found) -> None:
+        for row, (_, duration_ms), codes in zip(run.rows, run.intervals, found, strict=True):
+            reading = row.get(channel)
             if reading is None or len(reading) <= REGISTER_MAX_LENGTH or not reading[1]:
                 continue
             if not is_sufficient(self._validity, reading[1], reading[2], duration_ms):
                 codes.append(finding("samples_insufficient", channel))
-
-
-def _is_plain(readings: Sequence[Reading | None], needed: int) -> bool:
-    """Whether all are means with all their samples, and as many as the longest interval needs."""
-    for reading in readings:
-        if reading is None or len(reading) <= REGISTER_MAX_LENGTH:
-            return False
-        if reading[1] < reading[2] or reading[1] < needed:
-            return False
-    return True
 
 
 def rules_of(validity: DataValidity | None, channels: Iterable[Channel]) -> tuple[RowRule, ...]:

@@ -14,7 +14,7 @@ values are looked over as a column first, and one by one only if the column is n
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 from operator import sub
 from typing import Any, NamedTuple
@@ -24,7 +24,7 @@ from meter_gateway.traceability.findings import finding
 from meter_gateway.traceability.parameters import Channel
 from meter_gateway.traceability.plausibility_file import ChannelLimits
 from meter_gateway.traceability.row_rules import RowRule, increases
-from meter_gateway.traceability.rows import MEAN, Found, Interval, Run, times_of
+from meter_gateway.traceability.rows import LENGTH_WITH_EXTREMES, MEAN, Found, Interval, Run, times_of
 from meter_gateway.units import UNITS
 from meter_protocol import fields as f
 
@@ -33,7 +33,7 @@ WINDOW = 5
 
 _FEWEST = 3
 _MS_PER_MINUTE = 60_000
-_MEAN_LENGTH = {False: 5, True: 7}
+_MEAN_LENGTH = {False: 5, True: LENGTH_WITH_EXTREMES}
 
 _RATES = {"W.h": ("W", 3_600_000), "V.A.h": ("V.A", 3_600_000), "J": ("W", 1000)}
 """Unit of a register's quantity -> (unit of its rate, ms of that rate's unit of time)."""
@@ -48,6 +48,8 @@ class _Values(NamedTuple):
     value: Sequence[int]
     low: Sequence[int]
     high: Sequence[int]
+    lowest: int
+    highest: int
 
 
 class ChannelRule:
@@ -67,47 +69,44 @@ class ChannelRule:
 
     def judge(self, run: Run, found: Found) -> None:
         values = self._means(run) if self._per_ms is None else self._rates(run, self._per_ms)
-        if not values.at:
+        if values is None:
             return
         intervals = run.intervals
         known = run.memory.remembered.setdefault(self._channel, [[], None, 0, 0, 0])
-        changes = _changes(known[0], values.value)
         if self._stuck_ms is not None:
-            self._judge_stuck(values, changes, intervals, known, found)
-        if self._is_plain(values, changes, run, known):
+            self._judge_stuck(values, run, known, found)
+        if self._is_plain(values, run, known):
             known[0] = [*known[0], *values.value[-WINDOW:]][-WINDOW:]
         else:
             known[0] = self._judge_each(values, intervals, known, found)
         known[1] = intervals[values.at[-1]].end_ms
 
-    def _means(self, run: Run) -> _Values:
+    def _means(self, run: Run) -> _Values | None:
         channel, length = self._channel, self._length
-        means = None if length == _MEAN_LENGTH[True] else run.means(channel)
-        if means is not None:
-            return _Values(range(len(means)), means, means, means)
-        column = run.column(channel)
-        if column is not None and len(column) == length and None not in column[MEAN]:
-            low, high = column[-2:] if length == _MEAN_LENGTH[True] else (column[MEAN], column[MEAN])
-            return _Values(range(len(run.rows)), column[MEAN], low, high)
+        means = run.means(channel)
+        if means is not None and means.length == length:
+            return _Values(range(len(run.rows)), means.values, means.low, means.high, means.lowest, means.highest)
         good = [
             (place, reading[MEAN], reading[-2], reading[-1])
             for place, row in enumerate(run.rows)
             if (reading := row.get(channel)) is not None and len(reading) == length and reading[MEAN] is not None
         ]
         if not good:
-            return _NONE
+            return None
         at, value, low, high = zip(*good, strict=True)
-        return _Values(at, value, low, high) if length == _MEAN_LENGTH[True] else _Values(at, value, value, value)
+        if length != LENGTH_WITH_EXTREMES:
+            low = high = value
+        return _Values(at, value, low, high, min(low), max(high))
 
-    def _rates(self, run: Run, per_ms: int) -> _Values:
+    def _rates(self, run: Run, per_ms: int) -> _Values | None:
         """Where a total and the one at the interval's beginning are known; no other increase has a time."""
-        plain, times = run.increases(self._channel), run.times()
-        if plain is not None and times is not None and times.shortest_ms > 0:
-            column = [
+        plain, durations_ms = run.increases(self._channel), run.durations()
+        if plain is not None and durations_ms is not None and durations_ms.shortest > 0:
+            rates = [
                 increase * per_ms // duration_ms
-                for increase, duration_ms in zip(plain, times.durations_ms, strict=True)
+                for increase, duration_ms in zip(plain.values, durations_ms.values, strict=True)
             ]
-            return _Values(range(len(column)), column, column, column)
+            return _Values(range(len(rates)), rates, rates, rates, min(rates), max(rates))
         grown = increases(self._channel, run)
         known = [
             (place, increase * per_ms // duration_ms)
@@ -115,11 +114,11 @@ class ChannelRule:
             if increase is not None and duration_ms
         ]
         if not known:
-            return _NONE
-        at, rates = zip(*known, strict=True)
-        return _Values(at, rates, rates, rates)
+            return None
+        at, column = zip(*known, strict=True)
+        return _Values(at, column, column, column, min(column), max(column))
 
-    def _is_plain(self, values: _Values, changes: Sequence[int], run: Run, known: Sequence[Any]) -> bool:
+    def _is_plain(self, values: _Values, run: Run, known: Sequence[Any]) -> bool:
         """Whether no value of the column can be a spike or have changed too fast."""
         recent, last_ms = known[0], known[1]
         if self._spike is None and self._change is None:
@@ -131,18 +130,22 @@ class ChannelRule:
             return False
         if max(times.longest_step_ms, times.first_end_ms - last_ms) > (WINDOW + 1) * times.shortest_ms:
             return False
-        if self._spike is not None:
-            spread = max(*recent, *values.high) - min(*recent, *values.low)
-            if spread > self._spike:
-                return False
-        return self._change is None or max(changes) * self._change[1] <= self._change[0] * times.shortest_ms
+        spread = max(*recent, values.highest) - min(*recent, values.lowest)
+        if self._spike is not None and spread > self._spike:
+            return False
+        if self._change is None:
+            return True
+        numerator, denominator = self._change
+        largest = numerator * times.shortest_ms
+        # No change is larger than the spread, which costs no look at each of them.
+        return spread * denominator <= largest or max(_changes(recent[-1], values.value)) * denominator <= largest
 
     def _judge_each(
         self, values: _Values, intervals: Sequence[Interval], known: Sequence[Any], found: Found
     ) -> list[int]:
         """The values that count as recent after the run."""
         recent, last_ms = list(known[0]), known[1]
-        for place, value, low, high in zip(*values, strict=True):
+        for place, value, low, high in zip(values.at, values.value, values.low, values.high, strict=True):
             end_ms, duration_ms = intervals[place]
             elapsed_ms = duration_ms or 0
             if end_ms is not None and last_ms is not None:
@@ -168,46 +171,56 @@ class ChannelRule:
             return 0
         return 2 * -(-self._step * (self._per_ms or 0) // duration_ms)
 
-    def _judge_stuck(
-        self,
-        values: _Values,
-        changes: Sequence[int],
-        intervals: Sequence[Interval],
-        known: list[Any],
-        found: Found,
-    ) -> None:
+    def _judge_stuck(self, values: _Values, run: Run, known: list[Any], found: Found) -> None:
         recent, _, lowest, highest, stuck_ms = known
-        is_first = not recent
+        is_first, begin = not recent, 0
         band, longest_ms = self._band, self._stuck_ms or 0
         if not is_first:
-            # Where each value is further than the band from the one before it, each begins anew.
-            if min(changes) > band:
-                known[2:] = [values.low[-1], values.high[-1], 0]
+            lasted_ms = stuck_ms + _lasted_ms(values, run)
+            least, most = min(lowest, values.lowest), max(highest, values.highest)
+            if lasted_ms < longest_ms and most - least <= band:
+                known[2:] = [least, most, lasted_ms]
                 return
-            # Where all stay in the band and not for long enough, it only lasts.
-            span = min(lowest, *values.low), max(highest, *values.high)
-            lasted_ms = stuck_ms + sum(intervals[place].duration_ms or 0 for place in values.at)
-            if span[1] - span[0] <= band and lasted_ms < longest_ms:
-                known[2:] = [*span, lasted_ms]
-                return
-        for place, low, high in zip(values.at, values.low, values.high, strict=True):
+            # Where nothing lasts for long enough, all that counts is what still lasts at the end.
+            if lasted_ms < longest_ms or stuck_ms + _still_ms(values, run, recent[-1], band) < longest_ms:
+                begin = _last_beyond(band, values.value)
+            is_first = begin > 0
+        for place, low, high in zip(values.at[begin:], values.low[begin:], values.high[begin:], strict=True):
             lowest, highest = min(lowest, low), max(highest, high)
             if is_first or highest - lowest > band:
                 lowest, highest, stuck_ms, is_first = low, high, 0, False
                 continue
-            stuck_ms += intervals[place].duration_ms or 0
+            stuck_ms += run.intervals[place].duration_ms or 0
             if stuck_ms >= longest_ms:
                 found[place].append(finding("value_stuck", self._channel))
         # Bounded, because it is stored: what is stuck for longer is stuck all the same.
         known[2:] = [lowest, highest, min(stuck_ms, longest_ms)]
 
 
-_NONE = _Values((), (), (), ())
+def _lasted_ms(values: _Values, run: Run) -> int:
+    durations_ms = run.durations()
+    if durations_ms is not None and len(values.at) == len(run.intervals):
+        return durations_ms.total
+    return sum(run.intervals[place].duration_ms or 0 for place in values.at)
 
 
-def _changes(recent: Sequence[int], values: Sequence[int]) -> list[int]:
-    """How far each value is from the one before it; empty without a value before the first."""
-    return list(map(abs, map(sub, values, (recent[-1], *values)))) if recent else []
+def _still_ms(values: _Values, run: Run, before: int, band: int) -> int:
+    """The intervals whose value is within the band of the one before it: no other lengthens what lasts."""
+    changes = zip(values.at, _changes(before, values.value), strict=True)
+    return sum(run.intervals[place].duration_ms or 0 for place, change in changes if change <= band)
+
+
+def _last_beyond(band: int, values: Sequence[int]) -> int:
+    """The place of the last value that is further than the band from the one before it; 0 if none is."""
+    for place in range(len(values) - 1, 0, -1):
+        if abs(values[place] - values[place - 1]) > band:
+            return place
+    return 0
+
+
+def _changes(before: int, values: Sequence[int]) -> Iterator[int]:
+    """How far each value is from the one before it."""
+    return map(abs, map(sub, values, (before, *values)))
 
 
 def rules_of(

@@ -22,7 +22,7 @@ class RowRule(Protocol):
 def increases(channel: int, run: Run) -> Sequence[int | None]:
     """What the register counted in each interval; None where a total at either end of it is not known."""
     plain = run.increases(channel)
-    return _one_by_one(channel, run) if plain is None else plain
+    return _one_by_one(channel, run) if plain is None else plain.values
 
 
 def _one_by_one(channel: int, run: Run) -> list[int | None]:

@@ -13,12 +13,13 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from meter_gateway.model import NO_UNCERTAINTY
+from meter_gateway.traceability import cbor_rows
 from meter_gateway.traceability.closed_form import ClosedForm
 from meter_gateway.traceability.columns import register, span_ms_of
 from meter_gateway.traceability.findings import finding
 from meter_gateway.traceability.operating_point import RateLimits
 from meter_gateway.traceability.plan import Piece, Stated
-from meter_gateway.traceability.rows import Found, Reading, Rows, Run, mean_of
+from meter_gateway.traceability.rows import Found, Integers, Means, Reading, Rows, Run, mean_of
 from meter_protocol import fields as f
 
 UNKNOWN, ABOVE_TARGET = "uncertainty_unknown", "uncertainty_above_target"
@@ -42,61 +43,87 @@ _NOTHING = _Shown(None)
 
 def state(piece: Piece, run: Run, found: Found) -> list[bytes]:
     """Key 17 of each row's verdict, encoded; findings are added."""
-    if not piece.stated:
+    count = len(piece.stated)
+    if not count:
         return [NO_UNCERTAINTY] * len(run.rows)
-    columns: list[list[bytes]] = []
+    parts: list[cbor_rows.Part] = []
+    one_by_one: list[list[bytes]] = []
     for stated in piece.stated:
-        good = _good_column(stated, run)
-        if good is None:
-            columns.append(_state_each(stated, run, found))
-            continue
-        values, points = good
-        columns.append(stated.form.entries(values, points))
-        if stated.conformity is not None or not stated.form.meets_target(values):
-            for value, point, codes in zip(values, points, found, strict=True):
-                codes.extend(finding(code, stated.channel) for code in _codes(stated, value, point))
-    return [_array(entries) for entries in zip(*columns, strict=True)]
+        column = _good_column(stated, run)
+        if column is None:
+            one_by_one.append(_state_each(stated, run, found))
+            parts.append(one_by_one[-1])
+        else:
+            parts += _state_column(stated, column, run, found)
+    heads: cbor_rows.Part = _array_head(count)
+    if one_by_one:
+        heads = [_array_head(count - entries.count(_NO_ENTRY)) for entries in zip(*one_by_one, strict=True)]
+    return cbor_rows.rows([heads, *parts], len(run.rows))
 
 
 _NO_ENTRY = b""
 
 
-def _array(entries: Sequence[bytes]) -> bytes:
-    """A CBOR array of encoded items, of which there are as many as channels at most."""
-    count = len(entries) - entries.count(_NO_ENTRY)
-    return (_ARRAY_HEADS[count] if count < 24 else bytes((0x98, count))) + b"".join(entries)
+def _array_head(count: int) -> bytes:
+    """Of a CBOR array with as many items as channels at most."""
+    return _ARRAY_HEADS[count] if count < 24 else bytes((0x98, count))
 
 
 _ARRAY_HEADS = [bytes((0x80 + count,)) for count in range(24)]
 
 
-def _good_column(stated: Stated, run: Run) -> tuple[list[int], Sequence[float]] | None:
-    """Values and operating points of a column without any question; None leaves it to `_state_each`."""
-    channel, source, form = stated.channel, stated.source, stated.form
-    points: Sequence[float] | None = None
-    if stated.is_register:
-        values = run.increases(channel)
-    else:
-        points = means = run.means(channel)
-        values = None if means is None else list(map(abs, means))
-    if values is None or max(values) > form.largest:
+def _good_column(stated: Stated, run: Run) -> Integers | None:
+    """The values of a column without any question; None leaves it to `_state_each`."""
+    column = run.increases(stated.channel) if stated.is_register else _sizes(run.means(stated.channel))
+    if column is None or column.most > stated.form.largest or not _is_calibrated(stated, column, run):
         return None
-    if source is None:
-        points = _own_rates(stated, values, run)
-    elif source != channel:
-        points = run.means(source)
-    if points is None or min(points) < form.low or max(points) > form.high:
-        return None
-    return values, points
+    return column
 
 
-def _own_rates(stated: Stated, values: Sequence[int], run: Run) -> list[float] | None:
-    """None if an interval's length is not known."""
-    durations_ms = [duration_ms for _, duration_ms in run.intervals if duration_ms]
-    if len(durations_ms) < len(values):
+def _sizes(means: Means | None) -> Integers | None:
+    if means is None or not means.is_good:
         return None
-    rate = stated.rate or 0.0
-    return [rate * value / duration_ms for value, duration_ms in zip(values, durations_ms, strict=True)]
+    if means.least >= 0:
+        return Integers(means.values, means.least, means.most)
+    values = list(map(abs, means.values))
+    return Integers(values, min(values), max(values))
+
+
+def _is_calibrated(stated: Stated, column: Integers, run: Run) -> bool:
+    """Whether every reading's operating point is within the calibrated ones."""
+    low, high = stated.form.low, stated.form.high
+    if stated.source is not None:
+        means = run.means(stated.source)
+        return means is not None and means.is_good and low <= means.least and means.most <= high
+    durations_ms, rate = run.durations(), stated.rate or 0.0
+    if durations_ms is None or durations_ms.shortest <= 0:
+        return False
+    # A rate grows with the increase and falls with the duration, rounded or not.
+    if low <= rate * column.least / durations_ms.longest and rate * column.most / durations_ms.shortest <= high:
+        return True
+    points = _points(stated, column, run)
+    return low <= min(points) and max(points) <= high
+
+
+def _points(stated: Stated, column: Integers, run: Run) -> Sequence[float]:
+    """The operating points of a column of which `_is_calibrated` has found that they are known."""
+    if stated.source is not None:
+        means = run.means(stated.source)
+        return () if means is None else means.values
+    durations_ms, rate = run.durations(), stated.rate or 0.0
+    known_ms = () if durations_ms is None else durations_ms.values
+    return [rate * value / duration_ms for value, duration_ms in zip(column.values, known_ms, strict=True)]
+
+
+def _state_column(stated: Stated, column: Integers, run: Run, found: Found) -> list[bytes | Integers]:
+    form = stated.form
+    is_all_said = stated.conformity is None and form.meets_target(column.least, column.most)
+    points = () if is_all_said and not form.varies_with_point else _points(stated, column, run)
+    if not is_all_said:
+        for value, point, codes in zip(column.values, points, found, strict=True):
+            if stated.conformity is not None or not form.meets_target(value, value):
+                codes.extend(finding(code, stated.channel) for code in _codes(stated, value, point))
+    return form.entries(column, points)
 
 
 def _state_each(stated: Stated, run: Run, found: Found) -> list[bytes]:
@@ -109,7 +136,7 @@ def _state_each(stated: Stated, run: Run, found: Found) -> list[bytes]:
             if shown.value is not None and not _is_said(stated, shown):
                 codes.append(finding(UNKNOWN, stated.channel))
             continue
-        entries += stated.form.entries([shown.value], [point])
+        entries.append(stated.form.entry(shown.value, point))
         codes.extend(finding(code, stated.channel) for code in _codes(stated, shown.value, point))
     return entries
 

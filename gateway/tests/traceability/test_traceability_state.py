@@ -182,7 +182,7 @@ def test_grouping_and_the_quick_ways_change_no_finding(
     assert assess_in_groups(messages, set(range(len(messages)))) == together
     with monkeypatch.context() as patch:
         patch.setattr(columns, "_take_good_row", lambda *_: False)
-        patch.setattr(columns, "_good_extents", lambda *_: None)
+        patch.setattr(columns, "_is_good", lambda *_: False)
         patch.setattr(columns, "_rises", lambda *_: False)
         patch.setattr(assess, "_take_plain", lambda *_: False)
         assert assess_in_groups(messages, set()) == together
