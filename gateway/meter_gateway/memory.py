@@ -2,7 +2,7 @@
 
 import gc
 
-_YOUNG_OBJECTS = 100_000
+_YOUNG_OBJECTS = 200_000
 """More than one commit group makes: its messages then die by reference count before anybody looks for cycles."""
 
 
