@@ -18,8 +18,7 @@ class Rejected(Exception):
         self.reason = reason
 
 
-@dataclass(frozen=True, slots=True)
-class Verified:
+class Verified(NamedTuple):
     """An authentic message: `raw` are the bytes that were signed and sent, `hash` names it in its chain."""
 
     raw: bytes

@@ -1,7 +1,6 @@
 """Continuity of a chain, key protection and parameter sets: one fact is changed, one finding appears."""
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import pytest
 import scenario
@@ -142,15 +141,15 @@ def test_without_its_identity_a_chain_has_no_known_key_protection() -> None:
 def test_messages_out_of_order_are_the_caller_s_mistake() -> None:
     meter = Meter()
     messages = meter.start() + intervals(meter, 3)
-    renumbered = replace(messages[5], fields={**messages[5].fields, f.SEQUENCE: 6})
-    of_another_epoch = replace(messages[5], fields={**messages[5].fields, f.EPOCH: b"another!"})
+    renumbered = messages[5]._replace(fields={**messages[5].fields, f.SEQUENCE: 6})
+    of_another_epoch = messages[5]._replace(fields={**messages[5].fields, f.EPOCH: b"another!"})
     for wrong in (
         messages[1:],
         [*messages[:4], messages[5]],
         [messages[0], messages[0]],
         [*messages[:5], renumbered],
         [*messages[:5], of_another_epoch],
-        [*messages[:5], replace(messages[5], thumbprint=bytes(32))],
+        [*messages[:5], messages[5]._replace(thumbprint=bytes(32))],
     ):
         with pytest.raises(ValueError, match="contiguous"):
             assess(wrong)
