@@ -110,12 +110,14 @@ class Gateway:
         self._simulated.close()
 
     async def feed(self, path: Path, peer: str) -> None:
-        """The bytes of a line, as fast as they are taken."""
+        """The bytes of a line, as fast as they are taken; what comes later is received later."""
         deframer = framing.Deframer()
+        begun_s = time.monotonic()
         with path.open("rb") as line:
             while octets := line.read(READ_SIZE):
                 for payload in deframer.feed(octets):
-                    await self.inbox.put(Received(payload, peer, self.now_ms))
+                    received_ms = self.now_ms + int(1000 * (time.monotonic() - begun_s))
+                    await self.inbox.put(Received(payload, peer, received_ms))
                 await asyncio.sleep(0)  # a socket would let others run between two reads
 
 
