@@ -33,13 +33,13 @@ def uint(value: int) -> bytes:
 
 def rows(parts: Iterable[Part], count: int) -> list[bytes]:
     """Each of the `count` rows, its parts one behind the other."""
-    if count == 1:
-        return [b"".join(map(_lone, parts))]
     columns: list[Iterable[bytes]] = []
     packed = _Packed()
     for part in parts:
         if isinstance(part, bytes):
             packed.fixed += part
+        elif count == 1 and isinstance(part, list):
+            packed.fixed += part[0]
         elif isinstance(part, Integers) and (form := _form(part.least)) == _form(part.most):
             packed.add(*_FORMS[form], part.values)
         else:
@@ -75,12 +75,6 @@ class _Packed:
 @lru_cache(maxsize=_LAYOUTS)
 def _layout(form: str) -> struct.Struct:
     return struct.Struct(form)
-
-
-def _lone(part: Part) -> bytes:
-    if isinstance(part, bytes):
-        return part
-    return uint(part.values[0]) if isinstance(part, Integers) else part[0]
 
 
 def _form(value: int) -> int:

@@ -49,6 +49,7 @@ class ClosedForm:
     points are mantissas of `point_exponent`. Raises Unstated if the parts of no value fit an entry."""
 
     __slots__ = (
+        "_closed",
         "_curve",
         "_errors",
         "_expanded",
@@ -93,6 +94,11 @@ class ClosedForm:
         self._flat = self._flat_certificate()
         """Coefficients of the own certificate's part, if u is the same at every point."""
 
+        self._closed: list[Coefficients | None] = [*self._parts]
+        """Coefficients of each part; None of one that follows the operating point."""
+
+        if self._curve.at:
+            self._closed[_OWN_CERTIFICATE] = self._flat
         self.low, self.high = self._curve.low, self._curve.high
         """The first and the last calibrated point; infinite where any point does."""
 
@@ -108,11 +114,16 @@ class ClosedForm:
     @property
     def varies_with_point(self) -> bool:
         """Whether the parts of a reading depend on its operating point."""
-        return self.needs_point and self._flat is None
+        return None in self._closed
 
     def entry(self, value: int, point: float) -> bytes:
         """Encoded as in SPEC §8.2, key 17; of a reading up to `largest` at a point from `low` to `high`."""
-        return cbor_rows.rows(self.entries(Integers([value], value, value), [point]), 1)[0]
+        return b"".join(
+            [
+                piece if isinstance(piece, bytes) else cbor_rows.uint(self._part(piece, value, point))
+                for piece in self._layout
+            ]
+        )
 
     def entries(self, values: Integers, points: Sequence[float]) -> list[bytes | Integers]:
         """The same of many readings, in parts (cbor_rows.py). `points` may be empty unless `varies_with_point`."""
@@ -163,15 +174,21 @@ class ClosedForm:
         r, a = self._parts[_OWN_CERTIFICATE]
         return _root(self._calibration(value, point), _root(r * value, a))
 
+    def _part(self, place: int, value: int, point: float) -> int:
+        """The part in that place of an entry."""
+        closed = self._closed[place]
+        if closed is None:
+            return ceil(self._of_certificate(value, point))
+        r, a = closed
+        return ceil(_root(r * value, a))
+
     def _column(self, place: int, values: Integers, points: Sequence[float]) -> Integers:
         """The part in that place of each entry."""
-        r, a = self._parts[place]
-        if place == _OWN_CERTIFICATE and self._curve.at:
-            if self._flat is None:
-                return _integers(
-                    [ceil(self._of_certificate(*pair)) for pair in zip(values.values, points, strict=True)]
-                )
-            r, a = self._flat
+        closed = self._closed[place]
+        if closed is None:
+            pairs = zip(values.values, points, strict=True)
+            return _integers([ceil(self._of_certificate(value, point)) for value, point in pairs])
+        r, a = closed
         if a:
             return _integers([ceil(_root(r * value, a)) for value in values.values])
         # A product grows with the value, and so does what it is rounded to.
@@ -215,9 +232,8 @@ class ClosedForm:
         """An entry in pieces: what is the same in all, encoded, and the places of the parts that differ."""
         head = bytes((0x81 + len(self._parts),)) + cbor_rows.uint(self.budget.channel)
         pieces: list[bytes | int] = [head]
-        for place, (r, a) in enumerate(self._parts):
-            if place == _OWN_CERTIFICATE and self._curve.at:
-                r, a = self._flat or (1.0, 0.0)
+        for place, closed in enumerate(self._closed):
+            r, a = closed or (1.0, 0.0)
             last = pieces[-1]
             if r:
                 pieces.append(place)

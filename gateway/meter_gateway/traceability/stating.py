@@ -10,6 +10,7 @@ none: that of columns.py if its range or operating point is at fault, `uncertain
 """
 
 from collections.abc import Iterator, Sequence
+from itertools import repeat
 from typing import NamedTuple
 
 from meter_gateway.model import NO_UNCERTAINTY
@@ -23,6 +24,9 @@ from meter_gateway.traceability.rows import Found, Integers, Means, Reading, Row
 from meter_protocol import fields as f
 
 UNKNOWN, ABOVE_TARGET = "uncertainty_unknown", "uncertainty_above_target"
+
+_SHORT = 8
+"""Runs of fewer messages are stated entry by entry: to lay rows out costs as much as eight of them."""
 
 
 class _Shown(NamedTuple):
@@ -99,8 +103,11 @@ def _is_calibrated(stated: Stated, column: Integers, run: Run) -> bool:
     if durations_ms is None or durations_ms.shortest <= 0:
         return False
     # A rate grows with the increase and falls with the duration, rounded or not.
-    if low <= rate * column.least / durations_ms.longest and rate * column.most / durations_ms.shortest <= high:
+    shortest, longest = durations_ms.shortest, durations_ms.longest
+    if low <= rate * column.least / longest and rate * column.most / shortest <= high:
         return True
+    if shortest == longest:
+        return False
     points = _points(stated, column, run)
     return low <= min(points) and max(points) <= high
 
@@ -115,7 +122,7 @@ def _points(stated: Stated, column: Integers, run: Run) -> Sequence[float]:
     return [rate * value / duration_ms for value, duration_ms in zip(column.values, known_ms, strict=True)]
 
 
-def _state_column(stated: Stated, column: Integers, run: Run, found: Found) -> list[bytes | Integers]:
+def _state_column(stated: Stated, column: Integers, run: Run, found: Found) -> list[cbor_rows.Part]:
     form = stated.form
     is_all_said = stated.conformity is None and form.meets_target(column.least, column.most)
     points = () if is_all_said and not form.varies_with_point else _points(stated, column, run)
@@ -123,7 +130,10 @@ def _state_column(stated: Stated, column: Integers, run: Run, found: Found) -> l
         for value, point, codes in zip(column.values, points, found, strict=True):
             if stated.conformity is not None or not form.meets_target(value, value):
                 codes.extend(finding(code, stated.channel) for code in _codes(stated, value, point))
-    return form.entries(column, points)
+    if len(column.values) < _SHORT:
+        at = points or repeat(0.0)
+        return [[form.entry(value, point) for value, point in zip(column.values, at, strict=False)]]
+    return [*form.entries(column, points)]
 
 
 def _state_each(stated: Stated, run: Run, found: Found) -> list[bytes]:
