@@ -79,6 +79,23 @@ def test_a_value_may_move_within_its_band_and_is_stuck_all_the_same() -> None:
     assert of_power(100_000, 100_011, 100_005, plausible=plausible)[-1] == []
 
 
+def test_what_lasted_before_a_run_counts_where_the_value_moves_within_it() -> None:
+    trust = scenario.trust(plausible=limits(stuck_minutes=3 * MINUTES))
+    meter = Meter()
+    watts = [100_000] * 4 + [110_000 + 1000 * place for place in range(8)]
+    messages = meter.start()
+    messages += [
+        meter.readings({ENERGY: [0, 25_000 * place], POWER: mean(value)}) for place, value in enumerate(watts)
+    ]
+    for cut in range(4, len(messages)):
+        state = ChainState.new(THUMBPRINT)
+        found = [
+            *assess(messages[:cut], trust, state, 1 << 50),
+            *assess(messages[cut:], trust, state, 1 << 50),
+        ]
+        assert [place for place, each in enumerate(found) if ("value_stuck", POWER) in codes(each)] == [6]
+
+
 def test_minimum_and_maximum_show_that_a_value_lives() -> None:
     plausible = limits(stuck_minutes=MINUTES)
     alive = [(100_000, 99_000, 101_000)] * 4
