@@ -24,7 +24,7 @@ from meter_gateway.metrology import comparison, constants, rata
 from meter_gateway.metrology.budget import mean_of, standard_deviation
 from meter_gateway.metrology.comparison import ComparisonRule, Difference
 from meter_gateway.metrology.conformity import Outcome
-from meter_gateway.metrology.errors import MetrologyError, TooFewValues
+from meter_gateway.metrology.errors import MetrologyError, TooFewValues, exceeds
 
 Method = Literal["en", "rata"]
 
@@ -225,7 +225,7 @@ def _by_relative_accuracy(
     reasons = () if accuracy.passes(limit) else ("relative_accuracy_exceeded",)
     outcome = Outcome.FAILED if reasons else Outcome.PASSED
     ratio = rule.decision.decision.max_uncertainty_ratio
-    if ratio is not None and uncertainty > ratio * mpe:
+    if ratio is not None and exceeds(uncertainty, ratio * mpe):
         outcome, reasons = Outcome.INCONCLUSIVE, (*reasons, "uncertainty_too_large")
     point = Point(
         accuracy.mean_reference,

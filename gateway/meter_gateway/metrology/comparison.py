@@ -24,7 +24,7 @@ from meter_gateway.metrology.conformity import (
     decide,
     maximum_permissible_error,
 )
-from meter_gateway.metrology.errors import MetrologyError, TooFewValues, finite, not_negative, positive
+from meter_gateway.metrology.errors import MetrologyError, TooFewValues, exceeds, finite, not_negative, positive
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +99,9 @@ def judge(difference: Difference, mpe: float, rule: ComparisonRule | None = None
     decision = decide(
         difference.value, difference.reference_uncertainty, maximum_permissible_error(mpe), rule.decision
     )
-    is_explained = abs(error) <= rule.en_limit
+    is_explained = not exceeds(abs(error), rule.en_limit)
     unexplained = abs(difference.value - difference.channel_error)
-    is_proven = unexplained <= rule.en_limit * explained_by_claim(difference)
+    is_proven = not exceeds(unexplained, rule.en_limit * explained_by_claim(difference))
     is_within = decision.acceptance is not None and decision.acceptance.contains(difference.value)
     reasons = [
         reason

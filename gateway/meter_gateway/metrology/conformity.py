@@ -19,7 +19,7 @@ from enum import Enum
 from typing import Literal, NamedTuple
 
 from meter_gateway.metrology import constants
-from meter_gateway.metrology.errors import SMALLEST, MetrologyError, finite, not_negative, positive
+from meter_gateway.metrology.errors import SMALLEST, MetrologyError, exceeds, finite, not_negative, positive
 from meter_gateway.metrology.quantiles import normal_cdf
 
 
@@ -53,7 +53,8 @@ class Tolerance:
         return positive(0.5 * (self.upper - self.lower), "the width of a tolerance")
 
     def contains(self, value: float) -> bool:
-        return (self.lower is None or self.lower <= value) and (self.upper is None or value <= self.upper)
+        is_below = self.lower is not None and exceeds(-value, -self.lower)
+        return not is_below and (self.upper is None or not exceeds(value, self.upper))
 
     def moved(self, inwards: float) -> "Tolerance | None":
         """Both limits moved inwards (outwards if negative); None if nothing is left."""
@@ -193,7 +194,7 @@ def decide(estimate: float, expanded_uncertainty: float, tolerance: Tolerance, r
     limit = rule.max_uncertainty_ratio
     if limit is not None and ratio is None:
         raise MetrologyError("a one-sided tolerance has no width, so no ratio to an uncertainty")
-    too_large = limit is not None and ratio is not None and ratio > limit
+    too_large = limit is not None and ratio is not None and exceeds(ratio, limit)
     acceptance = tolerance.moved(guard)
     probability = conformance_probability(estimate, 0.5 * expanded_uncertainty, tolerance)
     outcome = _outcome(estimate, tolerance, acceptance, max(guard, expanded_uncertainty) if too_large else guard)

@@ -6,6 +6,10 @@ LARGEST, SMALLEST = 1e100, 1e-100
 """Bounds of what is a measured value, so that squares, ratios and their products stay within floats."""
 
 
+_ROUNDING = 1e-12
+"""Far more than binary fractions make of decimals, and far less than anybody measures."""
+
+
 class MetrologyError(ValueError):
     """A question that has no answer; the text is one line that says which number is at fault and why."""
 
@@ -53,3 +57,8 @@ def at_least(count: int, needed: int, what: str) -> None:
 def same_length(first: int, second: int, what: str) -> None:
     if first != second:
         raise MetrologyError(f"{what} must be pairs, not {first} and {second} values")
+
+
+def exceeds(value: float, limit: float) -> bool:
+    """Not where both are printed equal and only rounding parts them: 0.1/0.3 is more than 1/3 as binary fractions."""
+    return value > limit + abs(limit) * _ROUNDING

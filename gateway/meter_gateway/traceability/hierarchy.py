@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from meter_gateway.metrology.error_curve import ErrorCurve, ErrorPoint, OutsideCalibratedRange
-from meter_gateway.metrology.errors import MetrologyError
+from meter_gateway.metrology.errors import MetrologyError, exceeds
 from meter_gateway.traceability import units
 from meter_gateway.traceability.calibration import Register
 from meter_gateway.traceability.certificate import (
@@ -147,7 +147,7 @@ class Hierarchy:
     ) -> Link:
         faults = self._register.standing(certificate, serial, *used)
         ratio = None if below is None else largest_ratio(certificate, below)
-        if ratio is not None and ratio > 1 / self.rules.ratio:
+        if ratio is not None and exceeds(ratio, 1 / self.rules.ratio):
             faults.append("ratio")
         laboratory = certificate.laboratory
         is_national = not self.rules.institutes.isdisjoint({laboratory.name, laboratory.accreditation or ""})

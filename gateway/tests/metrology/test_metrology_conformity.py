@@ -26,7 +26,7 @@ from meter_gateway.metrology.conformity import (
     decide,
     maximum_permissible_error,
 )
-from meter_gateway.metrology.errors import MetrologyError, TooFewValues
+from meter_gateway.metrology.errors import MetrologyError, TooFewValues, exceeds
 
 rules = st.builds(
     DecisionRule,
@@ -100,6 +100,27 @@ def test_guarded_acceptance(error: float, outcome: Outcome) -> None:
     decision = decide(error, 0.2, MPE, DecisionRule("guarded"))
     assert decision.outcome is outcome
     assert decision.acceptance == Tolerance(-0.8, 0.8)
+
+
+@pytest.mark.parametrize(
+    ("error", "expanded", "mpe"),
+    [
+        (0.0, 0.1, 0.3),
+        (0.0, 0.2, 0.6),
+        (100.7 - 100, 0.1, 0.7),
+        (-0.3, 0.0, 0.1 + 0.2),
+        (0.1 + 0.2, 0.1, 0.3),
+    ],
+)
+def test_what_is_printed_equal_to_a_limit_is_within_it(error: float, expanded: float, mpe: float) -> None:
+    """As binary fractions 0.1/0.3 is more than 1/3, and 100.7 - 100 more than 0.7."""
+    assert decide(error, expanded, maximum_permissible_error(mpe), SIMPLE_ACCEPTANCE).outcome is Outcome.PASSED
+
+
+def test_a_difference_printed_equal_to_the_claim_is_explained_by_it() -> None:
+    verdict = judge(Difference(100.7 - 100, 0.7, 0.2), mpe=1.0)
+    assert (verdict.outcome, verdict.reasons) == (Outcome.PASSED, ())
+    assert judge(Difference(0.3 - 0.8, 0.3, 0.4), mpe=2.0).reasons == ("claim_not_proven",)
 
 
 def test_guard_bands_that_leave_nothing() -> None:
@@ -258,7 +279,7 @@ def test_no_claim_lets_a_difference_beyond_the_mpe_pass(
 ) -> None:
     rule = ComparisonRule(DecisionRule(guard, max_uncertainty_ratio=1 / 3))
     verdict = judge(Difference(value, channel, reference), 1.0, rule)
-    if abs(value) > 1 or reference > 1 / 3:
+    if exceeds(abs(value), 1) or exceeds(reference, 1 / 3):
         assert verdict.outcome is not Outcome.PASSED
     assert (verdict.outcome is Outcome.PASSED) == (not verdict.reasons)
 

@@ -163,6 +163,13 @@ def test_a_standard_that_is_too_uncertain() -> None:
     assert faults(chain(instrument(), coarse, primary(), rules=replace(RULES, ratio=2))) == WHOLE
 
 
+def test_a_standard_that_is_better_by_just_the_ratio() -> None:
+    """U 0.05 % and 0.15 %: as binary fractions 0.025/0.075 is more than 1/3."""
+    below = instrument(results=(with_u(calibration_result("active_power"), "0.15"),))
+    exact = working(results=(with_u(calibration_result("active_power", serial="W-7"), "0.05"),))
+    assert faults(chain(below, exact, primary())) == WHOLE
+
+
 def test_a_laboratory_is_national_by_its_accreditation_too() -> None:
     rules = Rules(frozenset({"CNAS L0000"}), 3)
     assert faults(chain(instrument(), rules=rules)) == {"CAL-1": ()}
