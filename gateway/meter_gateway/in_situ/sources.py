@@ -61,8 +61,7 @@ def signed_readings(store: Store, thumbprint: bytes, number: int, from_ms: int, 
     if known is None or known.quantity is None:
         raise Told("compare.no_signed_reading", channel=number)
     is_register = known.kind == f.CHANNEL_REGISTER
-    step = known.ratio if is_register else 1
-    series = Series(known.exponent, is_register, tuple(readings), offset_ms, jitter_ms, step)
+    series = Series(known.exponent, is_register, tuple(readings), offset_ms, jitter_ms, known.ratio)
     return Signed(known, known.quantity, channels, series)
 
 

@@ -7,8 +7,9 @@ Sources, and what each is common to (metrology.sums says why that matters):
    4.3.7), common to the channel;
 2. what the owner's terms say: drift, repeatability, influences, transformers (terms.py). Repeatability may be that
    of the last comparison that the instrument passed in this place: without one the uncertainty is not known;
-3. resolution: a mean is rounded to its last digit, ±half a step, rectangular (GUM F.2.2.1); an increase is the
-   difference of two indications, each so: triangular over ±one step.
+3. resolution: an indication is rounded to a step, the instrument's last digit times the channel's ratio: ±half a step,
+   rectangular (GUM F.2.2.1). Of a steady process a mean has no smaller one. An increase is the difference of two
+   indications: triangular over ±one step.
 
 Drift grows with the time since the calibration. It is taken at the end of the step of thirty days in which a
 reading lies (`Bound.drift_days`), so that a budget is constant for so long and never says too little.
@@ -238,9 +239,9 @@ def _common(contribution: Contribution, certificates: Sequence[str]) -> int:
 
 
 def _resolution(channel: Channel) -> Source:
-    step = Decimal(1).scaleb(channel.exponent)
+    step = Decimal(channel.ratio).scaleb(channel.exponent)
     if channel.kind == f.CHANNEL_REGISTER:
-        value, shape = step * channel.ratio, Distribution.TRIANGULAR
+        value, shape = step, Distribution.TRIANGULAR
     else:
         value, shape = step * Decimal("0.5"), Distribution.RECTANGULAR
     return _source(RESOLUTION, shape, _upwards(value), b.COMMON_TO_RESOLUTION, False, None)
