@@ -237,6 +237,16 @@ def test_without_an_error_it_is_indication_minus_reference() -> None:
 # What a table is about
 
 
+def test_percent_of_a_temperature_in_kelvin_is_no_percent_of_degrees_celsius() -> None:
+    """0.1 % of 300 K is 0.3 K; of the 26.85 °C that the gateway writes it would be 0.027 K."""
+    temperature = dcc.Assignment(1, BY_NAME["temperature"], BY_NAME["temperature"])
+    errors = xml_list("0.02 0.03", r"\percent", expanded_unc("0.1"))
+    refused = why_left_out(temperature, data=table(xml_list("300.00 350.00", r"\kelvin"), errors))
+    assert (refused.reason, refused.values["units"]) == ("unit", r"\percent")
+    printed = only(temperature, data=table(xml_list("26.85 76.85", r"\degreecelsius"), errors))
+    assert (printed.error_unit, printed.points[0].reference) == ("%", Decimal("26.85"))
+
+
 def test_an_error_in_percent_needs_a_person() -> None:
     data = table(xml_list("1 100", r"\kilo\watt"), xml_list("-0.12 0.08", r"\percent", expanded_unc("0.05")))
     assert why_left_out(data=data).reason == "quantity_unsaid"

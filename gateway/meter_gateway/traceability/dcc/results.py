@@ -21,7 +21,7 @@ from meter_gateway.traceability.dcc.nodes import Node, in_language
 from meter_gateway.traceability.dcc.refused import DccRefused
 from meter_gateway.traceability.dcc.si_values import Column
 from meter_gateway.traceability.dcc.tables import Table, meta_data, role, tables_of
-from meter_gateway.traceability.dcc.written import differences, errors_in, values_in, written
+from meter_gateway.traceability.dcc.written import differences, errors_in, unit_refused, values_in, written
 from meter_protocol.quantities import BY_NAME, QUANTITIES, Quantity
 
 MAX_POINTS = 100_000
@@ -97,6 +97,8 @@ def _result(table: Table, core: CoreData, said: Assignment | None) -> c.Calibrat
     shown = () if indication is None else values_in(axis_unit, si_values.columns(indication), axis, False) or ()
     if error is not None:
         error_unit, errors = errors_in(error, si_values.columns(error), quantity)
+        if error_unit == "%" and _is_shifted(references, quantity):
+            raise unit_refused(error, si_values.columns(error), quantity)
     elif indication is not None:
         error_unit, errors = differences(indication, quantity, points_at, axis_unit, axis)
     else:
@@ -137,6 +139,12 @@ def _guess(reference: Node, columns: Sequence[Column], error: Node | None) -> tu
             "quantity_unsaid", reference.path(), units=" ".join(column.unit for column in columns)[:80]
         )
     return candidates[0], candidates[0]
+
+
+def _is_shifted(references: Sequence[Column], quantity: Quantity) -> bool:
+    """Whether % of what is printed is not % of what is written: K becomes °C, which begins elsewhere."""
+    units = (d_si.parse(column.unit) for column in references)
+    return d_si.OWN[quantity.code].is_celsius and any(unit is None or not unit.is_celsius for unit in units)
 
 
 _Limit = tuple[c.ErrorLimits | None, c.ErrorLimits | None, c.Conformity | None]
