@@ -6,6 +6,7 @@ the MPE with the guard band of a decision rule (JCGM 106, 8; metrology.conformit
 Error and u are straight between calibrated points and the limit between the edges of its bands, and |e| plus every
 guard band is convex in all three: what conforms at both ends of a stretch conforms inside it. So a curve that
 conforms at all its ends needs no look at any reading, and of another the good stretches are known beforehand.
+Where two bands meet, the narrower limit holds.
 """
 
 from collections.abc import Sequence
@@ -60,7 +61,8 @@ class ErrorConformity:
         good: list[tuple[float, float]] = []
         for low, high in pairwise(ends) if len(ends) > 1 else [(ends[0], ends[0])]:
             mpe = self._bands.mpe_percent(0.5 * (low + high))
-            if any(self._outcome(end, mpe) is not Outcome.PASSED for end in (low, high)):
+            limits = ((end, limit) for end in (low, high) for limit in (mpe, self._bands.mpe_percent(end)))
+            if any(self._outcome(end, limit) is not Outcome.PASSED for end, limit in limits):
                 continue
             if good and good[-1][1] == low:
                 low = good.pop()[0]
@@ -81,9 +83,8 @@ class ErrorConformity:
 
 class _Bands:
     def __init__(self, requirement: ErrorRequirement) -> None:
-        reference = float(requirement.reference)
         self._bands: Sequence[tuple[float, float | None, float]] = [
-            _scaled(band, reference) for band in sorted(requirement.bands, key=lambda band: band.start)
+            _scaled(band, requirement.reference) for band in requirement.bands
         ]
 
     def edges(self) -> list[float]:
@@ -93,11 +94,10 @@ class _Bands:
     def mpe_percent(self, at: float) -> float | None:
         """None below the lowest band and above a highest one that ends: the class asks nothing there."""
         size = abs(at)
-        return next(
-            (mpe for low, high, mpe in self._bands if low <= size and (high is None or size <= high)), None
-        )
+        found = (mpe for low, high, mpe in self._bands if low <= size and (high is None or size <= high))
+        return min(found, default=None)
 
 
-def _scaled(band: Band, reference: float) -> tuple[float, float | None, float]:
-    end = None if band.end is None else float(band.end) * reference
-    return float(band.start) * reference, end, float(band.mpe_percent)
+def _scaled(band: Band, reference: Decimal) -> tuple[float, float | None, float]:
+    end = None if band.end is None else float(band.end * reference)
+    return float(band.start * reference), end, float(band.mpe_percent)

@@ -16,14 +16,22 @@ from test_traceability_state import RECEIVED_MS, TRUST, chain_of, changes
 from test_traceability_uncertainty import budget_of
 
 from meter_gateway.metrology.budget import Distribution
-from meter_gateway.metrology.conformity import GUARD_BANDS, DecisionRule
+from meter_gateway.metrology.conformity import GUARD_BANDS, SIMPLE_ACCEPTANCE, DecisionRule
 from meter_gateway.model import Assessed
 from meter_gateway.traceability import ChainState, Trust, assess_group, channel_budget, stating
 from meter_gateway.traceability import certificate as c
 from meter_gateway.traceability.calibration import DAY_MS
 from meter_gateway.traceability.error_conformity import ErrorConformity
 from meter_gateway.traceability.mpe import load_tables
-from meter_gateway.traceability.terms import Contribution, ErrorRequirement, KnownError, RatedRange, Target, Terms
+from meter_gateway.traceability.terms import (
+    Band,
+    Contribution,
+    ErrorRequirement,
+    KnownError,
+    RatedRange,
+    Target,
+    Terms,
+)
 from meter_gateway.traceability.thresholds import Thresholds, UncertaintyTarget
 from meter_protocol import fields as f
 from meter_protocol.quantities import BY_NAME
@@ -296,6 +304,26 @@ def test_an_error_is_held_against_its_class_at_the_operating_point() -> None:
     shifted = curve(("1", "0.1", "0.05"), ("100", "0.1", "0.05"), ("200", "0.9", "0.05"), ("600", "0.9", "0.05"))
     readings = at_power(50), at_power(300, 76_000)
     assert codes_with(requirement(), *readings, results=shifted) == [[], ["mpe_exceeded"]]
+
+
+@pytest.mark.parametrize(("kw", "code"), [("4.999", None), ("5", "mpe_exceeded"), ("6", "mpe_exceeded")])
+@pytest.mark.parametrize("others", [(), ("1",), ("600",), ("1", "600")])
+def test_between_two_bands_the_narrower_limit_holds(others: tuple[str, ...], kw: str, code: str | None) -> None:
+    """0.5S asks for 1 % below a twentieth of the rated current, and from there on for 0.5 % (IEC 62053-22)."""
+    asked = requirement().requirement
+    assert asked is not None
+    budget = budget_of(curve(*((at, "0.7", "0.05") for at in (kw, *others)))[0])
+    conformity = ErrorConformity(budget, asked, SIMPLE_ACCEPTANCE, over_itself=False)
+    assert conformity.code(float(kw) * 1000) == code
+    assert not (conformity.always_conforms and code)
+
+
+def test_a_band_begins_at_just_the_decimal_that_it_says() -> None:
+    """0.07·100 is more than 7 as binary fractions."""
+    bands = (Band(Decimal(0), Decimal("0.07"), Decimal(1)), Band(Decimal("0.07"), None, Decimal("0.5")))
+    asked = ErrorRequirement("t", "c", bands, Decimal(100))
+    budget = budget_of(curve(("0.007", "0.7", "0.05"))[0])
+    assert ErrorConformity(budget, asked, SIMPLE_ACCEPTANCE, over_itself=False).code(7) == "mpe_exceeded"
 
 
 def test_a_calibration_that_is_too_uncertain_proves_nothing() -> None:
