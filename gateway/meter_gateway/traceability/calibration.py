@@ -95,6 +95,10 @@ class Bound:
         for other in self.beside:
             yield from other.changes()
 
+    def drifting(self, certificate: str | None) -> "Bound":
+        """Since whose calibration that certificate's contributions drift: its own, where it is held."""
+        return next((other for other in self.beside if other.certificate.identifier == certificate), self)
+
     def drift_days(self, end_ms: int) -> int:
         """Days since the calibration at the end of the step in which `end_ms` lies."""
         step_days = self._drift_step_days
@@ -183,7 +187,9 @@ class Register:
             held = None if identifier is None else self._certificates.get(identifier)
             if held is not None and held.results and identifier not in binding.certificates:
                 serial = held.results[0].instrument.serial
-                yield self._bound(replace(binding, serial=serial, terms=NO_TERMS), held, held.results[0], ())
+                own = tuple(each for each in binding.terms.contributions if each.certificate == identifier)
+                beside = replace(binding, serial=serial, terms=Terms(own))
+                yield self._bound(beside, held, held.results[0], ())
 
     def standing(self, certificate: Certificate, serial: str, start_ms: int, end_ms: int) -> list[str]:
         """Why the certificate was not in force for that instrument or cylinder over the time; empty if it was."""

@@ -198,7 +198,7 @@ def _of_terms(bound: Bound, quantity: Quantity, certificates: Sequence[str], end
     for each in bound.terms.contributions:
         value, relative = _in_own_unit(each.value, each.unit, quantity)
         if each.per_year:
-            value = value * bound.drift_days(end_ms) / _YEAR_DAYS
+            value = value * bound.drifting(each.certificate).drift_days(end_ms) / _YEAR_DAYS
         nu = None if each.degrees_of_freedom is None else _fitting(each.degrees_of_freedom)
         yield Source(
             _text(each.source),

@@ -249,6 +249,24 @@ def test_a_transformer_s_certificate_has_to_be_in_force_too() -> None:
     assert parts(expired[4]) == {}
 
 
+def test_a_transformer_drifts_since_its_own_calibration() -> None:
+    drift = Contribution(
+        "drift", Distribution.RECTANGULAR, Decimal("1.2"), "%", "data sheet", per_year=True, certificate="CT-1"
+    )
+    current = calibration_result("current", c.Axis(BY_NAME["current"], "A", Decimal(0), Decimal(600)), "T-9")
+    meter = Meter()
+    messages = meter.start() + intervals(meter, 2)
+    bound = [replace(each, terms=Terms((drift,))) for each in scenario.bindings("CAL-1")]
+
+    def part(*transformer: c.Certificate) -> int:
+        return parts(assessed(messages, scenario.trust([certificate(), *transformer], bound))[4])[POWER][4]
+
+    # Of the meter it is 214 days, of the transformer 4018, in steps of thirty. Of one that is not held nothing is known.
+    old = certificate("CT-1", results=(current,), calibrated_on=date(2015, 1, 1), due_on=date(2027, 1, 1))
+    assert part(old) == pytest.approx(part() * 4020 / 240, rel=1e-3)
+    assert part(certificate("CT-1", results=(current,))) == part()
+
+
 # Target
 
 
