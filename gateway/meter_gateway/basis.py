@@ -29,9 +29,10 @@ from meter_protocol.schema import MAX_TEXT
 Basis = Mapping[str, bytes]
 """SHA-256 of the content, by name; of a balance's day, the numbers of its violated spans in CBOR."""
 
-RULES = 4
+RULES = 5
 """Counts up where this software finds something else in the same messages than before: 2 states uncertainties, 3
-judges the chain of standards and asks whether the gas of a check was good, 4 asks who approved the software."""
+judges the chain of standards and asks whether the gas of a check was good, 4 asks who approved the software, 5 takes the
+ratio for a mean's resolution and a transformer's own age for its drift, and holds what is equal to a limit for within."""
 
 MAX_CAUSE_BYTES = MAX_TEXT
 """SPEC §8.2: a verdict's cause."""
