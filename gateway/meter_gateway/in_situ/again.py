@@ -18,6 +18,7 @@ from meter_gateway.metrology.conformity import DecisionRule
 from meter_gateway.model import Fields, GatewayTime
 from meter_gateway.texts import Told
 from meter_gateway.traceability.certificate import Certificate
+from meter_gateway.traceability.channel_budget import InPlace
 from meter_gateway.traceability.comparison import Comparison
 from meter_gateway.traceability.trust import Trust
 from meter_protocol import comparison as cm
@@ -86,7 +87,8 @@ def _evaluated(
     measured = Measured(quantity, channel.is_register, tuple(pairs), start_ms, end_ms)
     serial = fields[cm.REFERENCE][cm.REFERENCE_SERIAL]
     yearly = None if drift == "none" else float(drift)
-    sides, _ = sides_of(trust, measured, certificates, serial, own, yearly)
+    more = InPlace(float(settings["reference_in_place_percent"]), float(settings["reference_in_place"]))
+    sides, _ = sides_of(trust, measured, certificates, serial, own, yearly, more)
     return evaluate(pairs, sides, rule)
 
 

@@ -2,8 +2,8 @@
 
 1. Used pairs whose reference lies within `level_within` of each other are one point. Its error is the mean of
    theirs.
-2. U of a point (k = 2) is the comparison's own: the reference's calibration and drift, the pairs' synchronisation
-   and resolution (the largest, since a clock's offset is common to all), and their repeatability s. Pairs follow
+2. U of a point (k = 2) is the comparison's own: the reference's calibration, drift and what its binding says of it in
+   its place, the pairs' synchronisation and resolution (the largest, since a clock's offset is common to all), and their repeatability s. Pairs follow
    each other and see the same process, so s is not divided by √n.
 3. Each point is judged by metrology.comparison: E_n with the channel's own claim, U against MPE/3, error against
    MPE.
@@ -202,8 +202,9 @@ def _point(group: Sequence[_Corrected], s: float | None, sides: Sides, rule: Rul
 def _u_of_comparison(group: Sequence[_Corrected], s: float | None) -> float:
     calibration = mean_of([each.claim.u_calibration for each in group])
     drift = mean_of([each.claim.u_drift for each in group])
+    in_place = mean_of([each.claim.u_in_place for each in group])
     own = max(each.pair.u for each in group)
-    return math.hypot(calibration, drift, own, s or 0.0)
+    return math.hypot(calibration, drift, in_place, own, s or 0.0)
 
 
 def _by_relative_accuracy(

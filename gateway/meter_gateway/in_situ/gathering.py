@@ -12,7 +12,7 @@ from typing import NamedTuple
 from meter_gateway.in_situ.evaluation import Evaluation, Limit, Rule, Sides, evaluate
 from meter_gateway.in_situ.event import About, Reference, cited, fitting
 from meter_gateway.in_situ.pairing import Pair, pairs_of
-from meter_gateway.in_situ.run_state import RunState, as_integers
+from meter_gateway.in_situ.run_state import ReferenceState, RunState, as_integers
 from meter_gateway.in_situ.series import Series
 from meter_gateway.in_situ.sources import Signed, signed_readings
 from meter_gateway.in_situ.standard import Claim, Standard, claimed, shared_equipment
@@ -21,7 +21,9 @@ from meter_gateway.metrology.conformity import SIMPLE_ACCEPTANCE, DecisionRule
 from meter_gateway.store import Store
 from meter_gateway.texts import Told
 from meter_gateway.traceability import calibration
+from meter_gateway.traceability.calibration import Bound
 from meter_gateway.traceability.certificate import Certificate, Condition, Result
+from meter_gateway.traceability.channel_budget import NOTHING_MORE, InPlace, Unstated, in_place
 from meter_gateway.traceability.check_plan import Plan
 from meter_gateway.traceability.parameters import Channel
 from meter_gateway.traceability.trust import Trust
@@ -34,7 +36,12 @@ NO_CLAIM = "MPE"
 TYPED_JITTER_MS = 1000
 """How far from the time that he wrote a person may have read the display."""
 
-_UNPROVEN = ("certificate_unsigned", "certificate_signer_untrusted", "certificate_signer_revoked")
+_UNPROVEN = (
+    "certificate_unsigned",
+    "certificate_signer_expired",
+    "certificate_signer_revoked",
+    "certificate_signer_untrusted",
+)
 _KINDS = {"as_found": cm.AS_FOUND, "as_left": cm.AS_LEFT, "routine": cm.ROUTINE}
 _REFERENCE_KINDS = {"meter": cm.ENROLLED_METER, "modbus": cm.READ_BY_GATEWAY, "readings": cm.TYPED_IN}
 
@@ -71,8 +78,9 @@ def gather(
     own = None if bound is None else (bound.certificate, bound.result)
     drift = None if run.drift_percent_per_year is None else float(run.drift_percent_per_year)
     measured = Measured(signed.quantity, signed.series.is_register, tuple(pairs), start_ms, end_ms)
-    sides, shared = sides_of(trust, measured, certificates, run.reference.serial, own, drift)
-    settings = _settings(rule, signed.series, reference, run, None if own is None else own[0], shared)
+    more = _in_place(run.reference, trust, measured)
+    sides, shared = sides_of(trust, measured, certificates, run.reference.serial, own, drift, more)
+    settings = _settings(rule, signed.series, reference, run, None if own is None else own[0], shared, more)
     about = _about(run, trust, signed.channel, signed.quantity, certificates, end_ms)
     return Gathered(about, signed.series, reference, tuple(pairs), sides, rule, settings)
 
@@ -100,9 +108,9 @@ def _reference_series(
 
 def _rule(run: RunState, plan: Plan | None) -> Rule:
     """The run's own limits before the plan's."""
-    percent = run.mpe_percent or (None if plan is None else plan.mpe_percent)
-    absolute = run.mpe or (None if plan is None else plan.mpe)
-    limit = Limit(float(percent or 0), float(absolute or 0))
+    limit = Limit(float(run.mpe_percent or 0), float(run.mpe or 0))
+    if plan is not None and limit == Limit():
+        limit = Limit(float(plan.mpe_percent), float(plan.mpe))
     if not limit.percent and not limit.absolute:
         raise Told("compare.no_limit")
     if plan is None:
@@ -136,14 +144,15 @@ def _certificates(
         named.append(trust.register[identifier])
     if named or said.meter is None:
         return tuple(named)
-    bounds = [
-        bound
-        for binding in trust.bindings
-        if (binding.thumbprint, binding.channel) == (bytes.fromhex(said.meter), said.channel)
-        for bound in trust.register.bound(binding, quantity, None)
-    ]
-    found = calibration.in_force(bounds, start_ms, end_ms).bound
+    found = calibration.in_force(_bounds_of(said, trust, quantity), start_ms, end_ms).bound
     return () if found is None else (found.certificate,)
+
+
+def _bounds_of(reference: ReferenceState, trust: Trust, quantity: Quantity) -> list[Bound]:
+    """Of the channel of an enrolled meter."""
+    place = bytes.fromhex(reference.meter or ""), reference.channel
+    bindings = (each for each in trust.bindings if (each.thumbprint, each.channel) == place)
+    return [bound for binding in bindings for bound in trust.register.bound(binding, quantity, None)]
 
 
 class Measured(NamedTuple):
@@ -156,6 +165,20 @@ class Measured(NamedTuple):
     end_ms: int
 
 
+def _in_place(reference: ReferenceState, trust: Trust, measured: "Measured") -> InPlace:
+    """Of an enrolled meter: what its binding says besides its certificate, such as of a transformer before it."""
+    covering = (
+        bound
+        for bound in _bounds_of(reference, trust, measured.quantity)
+        if bound.covers(measured.start_ms, measured.end_ms)
+    )
+    bound = next(covering, None)
+    try:
+        return NOTHING_MORE if bound is None else in_place(bound, measured.quantity, measured.end_ms)
+    except Unstated:
+        raise Told("compare.contribution_unit", channel=reference.channel) from None
+
+
 def sides_of(
     trust: Trust,
     measured: Measured,
@@ -163,12 +186,13 @@ def sides_of(
     serial: str,
     own: tuple[Certificate, Result] | None,
     drift_percent: float | None,
+    more: InPlace,
 ) -> tuple[Sides, list[str]]:
     """What certificates say of both sides, and the standards with which both were calibrated.
 
-    `serial` is the reference's; `own` is what speaks for the channel.
+    `serial` is the reference's, as are `drift_percent` and `more`; `own` is what speaks for the channel.
     """
-    standard, objections = _standard(trust, measured, certificates, serial, drift_percent)
+    standard, objections = _standard(trust, measured, certificates, serial, drift_percent, more)
     channel = None if own is None else Standard(own[1], measured.quantity, measured.is_register)
     shared = [] if own is None else shared_equipment(own[0], certificates)
     u_shared = max((_relative_u(trust, name, measured) for name in shared), default=0.0)
@@ -181,6 +205,7 @@ def _standard(
     certificates: Sequence[Certificate],
     serial: str,
     drift_percent: float | None,
+    more: InPlace,
 ) -> tuple[Standard | None, tuple[str, ...]]:
     objections = []
     for certificate in certificates:
@@ -193,7 +218,8 @@ def _standard(
             objections.append("reference_certificate_unproven")
         age_ms = max(0, measured.end_ms - trust.register.days_of(certificate)[1])
         yearly = None if drift_percent is None else drift_percent / 100
-        return Standard(result, measured.quantity, measured.is_register, age_ms, yearly), tuple(objections)
+        standard = Standard(result, measured.quantity, measured.is_register, age_ms, yearly, more)
+        return standard, tuple(objections)
     return None, ()
 
 
@@ -223,6 +249,7 @@ def _settings(
     run: RunState,
     certificate: Certificate | None,
     shared: Iterable[str],
+    more: InPlace,
 ) -> tuple[tuple[str, str], ...]:
     """What is not in the event and is needed to judge the raw data again: floats as Python reads them back."""
     told = {
@@ -239,6 +266,8 @@ def _settings(
         "reference_jitter_ms": str(reference.jitter_ms),
         "reference_step": str(reference.step),
         "reference_drift_percent_per_year": run.drift_percent_per_year or "none",
+        "reference_in_place_percent": repr(more.percent),
+        "reference_in_place": repr(more.absolute),
         "channel_basis": rule.channel_basis or "none",
         "reference_basis": rule.reference_basis or "none",
         "channel_claim": NO_CLAIM if certificate is None else certificate.identifier,

@@ -14,6 +14,7 @@ from meter_gateway.metrology.error_curve import OutsideCalibratedRange
 from meter_gateway.metrology.errors import MetrologyError
 from meter_gateway.traceability import uncertainty
 from meter_gateway.traceability.certificate import Certificate, Equipment, Result
+from meter_gateway.traceability.channel_budget import NOTHING_MORE, InPlace
 from meter_gateway.traceability.operating_point import RATE_PER_HOUR
 from meter_protocol.quantities import Quantity
 
@@ -21,15 +22,16 @@ MS_PER_YEAR = 365.25 * 86_400_000
 
 
 class Claim(NamedTuple):
-    """In the quantity's unit. `u_calibration` and `u_drift` are the same for every pair of a run."""
+    """In the quantity's unit. All but the error are standard uncertainties, the same for every pair of a run."""
 
     error: float
     u_calibration: float
     u_drift: float
+    u_in_place: float = 0.0
 
     @property
     def u(self) -> float:
-        return math.hypot(self.u_calibration, self.u_drift)
+        return math.hypot(self.u_calibration, self.u_drift, self.u_in_place)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,7 @@ class Standard:
     """One result of a certificate, `age_ms` after its calibration.
 
     `drift_per_year` is relative to the value: what the instrument may have drifted at most, None if nobody says
-    so.
+    so. `in_place` is what its binding says besides (traceability.channel_budget.in_place).
     """
 
     result: Result
@@ -45,6 +47,7 @@ class Standard:
     is_register: bool
     age_ms: int = 0
     drift_per_year: float | None = None
+    in_place: InPlace = NOTHING_MORE
 
     def at(self, value: float, level: float) -> Claim:
         """`level` is the value itself, or a register's mean rate per hour.
@@ -64,7 +67,7 @@ class Standard:
         # There is no resolution in it: that is the pair's own (pairing.py).
         error, u = uncertainty.of_certificate(self.result, value, point)
         drift = (self.drift_per_year or 0.0) * self.age_ms / MS_PER_YEAR * abs(value) / math.sqrt(3)
-        return Claim(error, u, drift)
+        return Claim(error, u, drift, math.hypot(self.in_place.percent / 100 * value, self.in_place.absolute))
 
 
 def claimed(standard: Standard, value: float, level: float) -> Claim | str:

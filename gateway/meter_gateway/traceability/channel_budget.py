@@ -20,10 +20,10 @@ A budget is made of decimals that fit a record, so that whoever reads the record
 import hashlib
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import ROUND_HALF_EVEN, ROUND_UP, Context, Decimal
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 from meter_gateway.metrology.budget import Distribution
 from meter_gateway.model import BudgetRecord
@@ -155,6 +155,29 @@ def of_channel(
         target=target,
         target_relative=target_relative,
     )
+
+
+class InPlace(NamedTuple):
+    """√((percent/100·v)² + absolute²) is a standard uncertainty of the value v."""
+
+    percent: float
+    absolute: float
+
+
+NOTHING_MORE = InPlace(0.0, 0.0)
+
+
+def in_place(bound: Bound, quantity: Quantity, end_ms: int) -> InPlace:
+    """What the owner's terms say of the instrument besides its certificate, but for what scatters: whoever compares it
+    sees that. Raises Unstated."""
+    terms = tuple(each for each in bound.terms.contributions if not each.is_random)
+    bound = replace(bound, terms=Terms(terms))
+    sources = list(_of_terms(bound, quantity, _certificates(bound, bound.terms), end_ms))
+    percent, absolute = (
+        math.hypot(*(each.standard_uncertainty for each in sources if each.relative is is_relative))
+        for is_relative in (True, False)
+    )
+    return InPlace(percent, absolute)
 
 
 def _certificates(bound: Bound, terms: Terms) -> tuple[str, ...]:

@@ -42,11 +42,13 @@ class Plant:
         )
         (self.gateway.folder / f"{name}.toml").write_text(papers.certificate(name, *results, due=due))
 
-    def bind(self) -> None:
+    def bind(self, of_reference: str = "") -> None:
+        """`of_reference` is what the reference's bindings say besides."""
         text = "".join(
             f'[[binding]]\nmeter = "{meter.thumbprint.hex()}"\nchannel = {channel}\n'
             f'serial = "{meter.name} power"\n'
             f"certificates = ['{name}']\nfrom = 2025-12-01T00:00:00Z\n"
+            f"{of_reference if name == 'REF' else ''}"
             for meter, name in ((self.meter, "OWN"), (self.reference, "REF"))
             for channel in (POWER, ENERGY)
         )

@@ -1,6 +1,7 @@
 """`carbonmeter compare` as a field engineer uses it: real store, signed readings, sealed events."""
 
 import hashlib
+import math
 import re
 from datetime import UTC, datetime
 from pathlib import Path
@@ -94,6 +95,54 @@ def test_a_poor_reference_proves_nothing(plant: Plant, change: dict[str, object]
     event = plant.compare(*named)
     assert event.outcome is Outcome.INCONCLUSIVE
     assert event.fields[cm.REASONS] == [reason]
+
+
+TRANSFORMER = """
+[[binding.contribution]]
+source = "transformer"
+half_width = 0.3
+unit = "%"
+stated_by = "class 0.3"
+
+[[binding.contribution]]
+source = "supply"
+standard_uncertainty = 0.05
+unit = "kW"
+stated_by = "data sheet"
+
+[[binding.contribution]]
+source = "repeatability"
+standard_uncertainty = 5
+unit = "%"
+random = true
+stated_by = "seen in the run itself"
+"""
+
+
+def test_what_the_reference_s_binding_says_of_it_is_in_u(plant: Plant) -> None:
+    """A class 0.3 transformer before the reference: U of the run is not that of the reference's certificate alone."""
+    plant.measure(20)
+
+    def u_w() -> float:
+        event = plant.compare()
+        raw = open_raw(event, plant.gateway.folder / "comparisons")
+        assert differences(event, raw, load_trust(load_config(plant.gateway.config))) == []
+        return float(event.fields[cm.POINTS][0][cm.POINT_UNCERTAINTY] * 10.0 ** event.fields[cm.EXPONENT])
+
+    alone = u_w()
+    plant.bind(of_reference=TRANSFORMER)
+    assert u_w() == pytest.approx(math.hypot(alone, 2 * 0.003 / math.sqrt(3) * 100_000, 2 * 50), rel=1e-4)
+    plant.bind(of_reference=TRANSFORMER.replace("kW", "V"))
+    with pytest.raises(AssertionError, match="unit of another quantity"):
+        plant.compare()
+
+
+def test_a_limit_of_the_run_s_own_is_not_widened_by_the_plan_s(plant: Plant) -> None:
+    plant.plan(mpe=5000)
+    plant.measure(20)
+    named = ("--reference-meter", "R-1", "--reference-channel", "1", "--mpe-percent", "0.5")
+    (point,) = plant.compare(*named).fields[cm.POINTS]
+    assert point[cm.POINT_MPE] / point[cm.POINT_REFERENCE] == pytest.approx(0.005, rel=1e-4)
 
 
 def test_registers_are_compared_by_their_increases(plant: Plant) -> None:

@@ -109,7 +109,9 @@ def test_a_mean_behind_a_transformer_is_read_in_steps_of_the_ratio() -> None:
     result = replace(calibration_result("active_power"), points=points(("1", "0", "0.1"), ("600", "0", "0.1")))
     behind = replace(POWER, ratio=60)
     # In thousandths of 100 W: a last digit of the instrument is 6 kW, which its mean shows to ±3 kW.
-    assert entry(budget_of(result, channel=behind, source=behind), 6000, 6000)[3] == math.ceil(30_000 / math.sqrt(3))
+    assert entry(budget_of(result, channel=behind, source=behind), 6000, 6000)[3] == math.ceil(
+        30_000 / math.sqrt(3)
+    )
 
 
 def test_a_class_is_rectangular_common_to_the_channel_and_has_no_error() -> None:
