@@ -2,9 +2,9 @@
 
 1. Used pairs whose reference lies within `level_within` of each other are one point. Its error is the mean of
    theirs.
-2. U of a point (k = 2) is the comparison's own: the reference's calibration, drift and what its binding says of it in
-   its place, the pairs' synchronisation and resolution (the largest, since a clock's offset is common to all), and their repeatability s. Pairs follow
-   each other and see the same process, so s is not divided by √n.
+2. U of a point (k = 2) is the comparison's own: the reference's calibration, its drift and what its binding says,
+   the pairs' synchronisation and resolution (the largest, since a clock's offset is common to all), and their
+   repeatability s. Pairs follow each other and see the same process, so s is not divided by √n.
 3. Each point is judged by metrology.comparison: E_n with the channel's own claim, U against MPE/3, error against
    MPE.
 4. A gas analyser is judged by its relative accuracy over at least nine runs on one basis (metrology.rata).

@@ -2,10 +2,11 @@
 
 One line a reading: `time,value` for a total or an instant, `start,end,value` for a mean or what was counted
 between two times. Times have their offset from UTC, values are decimals in the quantity's own unit. The first
-line may name the columns. A line that is not one of these is refused with its number: a reading that is silently
-left out is a result that nobody can repeat.
+line may name the columns, in any language: it has no digit. A line that is not one of these is refused with its
+number: a reading that is silently left out is a result that nobody can repeat.
 """
 
+import re
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
 
@@ -15,6 +16,7 @@ from meter_gateway.traceability.typed_values import milliseconds
 
 MAX_BYTES = 1 << 20
 _MAX_DIGITS = 18
+_DIGIT = re.compile(r"\d")
 
 
 def readings_of(text: str) -> list[tuple[int, int, Decimal]]:
@@ -22,7 +24,7 @@ def readings_of(text: str) -> list[tuple[int, int, Decimal]]:
     found = []
     for number, line in enumerate(text.splitlines(), start=1):
         cells = [cell.strip() for cell in line.split(",")]
-        if not any(cells) or (number == 1 and cells[-1].lower() == "value"):
+        if not any(cells) or (number == 1 and not _DIGIT.search(line)):
             continue
         if len(cells) not in (2, 3):
             raise Told("compare.bad_line", line=number)

@@ -60,5 +60,5 @@ def same_length(first: int, second: int, what: str) -> None:
 
 
 def exceeds(value: float, limit: float) -> bool:
-    """Not where both are printed equal and only rounding parts them: 0.1/0.3 is more than 1/3 as binary fractions."""
+    """Not where both are printed equal and only rounding parts them: in binary 0.1/0.3 is more than 1/3."""
     return value > limit + abs(limit) * _ROUNDING

@@ -7,9 +7,9 @@ Sources, and what each is common to (metrology.sums says why that matters):
    4.3.7), common to the channel;
 2. what the owner's terms say: drift, repeatability, influences, transformers (terms.py). Repeatability may be that
    of the last comparison that the instrument passed in this place: without one the uncertainty is not known;
-3. resolution: an indication is rounded to a step, the instrument's last digit times the channel's ratio: ±half a step,
-   rectangular (GUM F.2.2.1). Of a steady process a mean has no smaller one. An increase is the difference of two
-   indications: triangular over ±one step.
+3. resolution: an indication is rounded to a step, the instrument's last digit times the channel's ratio: ±half a
+   step, rectangular (GUM F.2.2.1). Of a steady process a mean has no smaller one. An increase is the difference of
+   two indications: triangular over ±one step.
 
 Drift grows with the time since the calibration. It is taken at the end of the step of thirty days in which a
 reading lies (`Bound.drift_days`), so that a budget is constant for so long and never says too little.
@@ -168,8 +168,8 @@ NOTHING_MORE = InPlace(0.0, 0.0)
 
 
 def in_place(bound: Bound, quantity: Quantity, end_ms: int) -> InPlace:
-    """What the owner's terms say of the instrument besides its certificate, but for what scatters: whoever compares it
-    sees that. Raises Unstated."""
+    """What the owner's terms say of the instrument besides its certificate, but for what scatters: that is seen in a
+    comparison itself. Raises Unstated."""
     terms = tuple(each for each in bound.terms.contributions if not each.is_random)
     bound = replace(bound, terms=Terms(terms))
     sources = list(_of_terms(bound, quantity, _certificates(bound, bound.terms), end_ms))

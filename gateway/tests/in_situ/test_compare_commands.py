@@ -120,7 +120,7 @@ stated_by = "seen in the run itself"
 
 
 def test_what_the_reference_s_binding_says_of_it_is_in_u(plant: Plant) -> None:
-    """A class 0.3 transformer before the reference: U of the run is not that of the reference's certificate alone."""
+    """A class 0.3 transformer before the reference: U of the run is not that of its certificate alone."""
     plant.measure(20)
 
     def u_w() -> float:

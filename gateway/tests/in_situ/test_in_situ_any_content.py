@@ -88,6 +88,14 @@ def test_any_text_is_a_table_or_told_to_be_none(text: str) -> None:
         assert all(start_ms <= end_ms for start_ms, end_ms, _ in readings_of(text))
 
 
+@pytest.mark.parametrize("names", ["time,value", "start,end,value", "时间,示值", "Zeit,Wert"])
+def test_the_first_line_may_name_the_columns_in_any_language(names: str) -> None:
+    reading = "2026-01-01T00:00:00Z,50.00"
+    assert len(readings_of(f"{names}\n{reading}\n")) == 1
+    with pytest.raises(Told):
+        readings_of(f"{reading}\n{names}\n")
+
+
 RUN = RunState(
     run="ab" * 8,
     kind="routine",

@@ -261,7 +261,7 @@ def test_a_transformer_drifts_since_its_own_calibration() -> None:
     def part(*transformer: c.Certificate) -> int:
         return parts(assessed(messages, scenario.trust([certificate(), *transformer], bound))[4])[POWER][4]
 
-    # Of the meter it is 214 days, of the transformer 4018, in steps of thirty. Of one that is not held nothing is known.
+    # Of the meter it is 214 days, of the transformer 4018, in steps of thirty. Of one that is not held it is 214.
     old = certificate("CT-1", results=(current,), calibrated_on=date(2015, 1, 1), due_on=date(2027, 1, 1))
     assert part(old) == pytest.approx(part() * 4020 / 240, rel=1e-3)
     assert part(certificate("CT-1", results=(current,))) == part()
