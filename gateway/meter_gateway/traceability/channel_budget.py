@@ -168,8 +168,8 @@ NOTHING_MORE = InPlace(0.0, 0.0)
 
 
 def in_place(bound: Bound, quantity: Quantity, end_ms: int) -> InPlace:
-    """What the owner's terms say of the instrument besides its certificate, but for what scatters: that is seen in a
-    comparison itself. Raises Unstated."""
+    """What the owner's terms say of the instrument besides its certificate, but for what scatters: a comparison
+    shows that itself. Raises Unstated."""
     terms = tuple(each for each in bound.terms.contributions if not each.is_random)
     bound = replace(bound, terms=Terms(terms))
     sources = list(_of_terms(bound, quantity, _certificates(bound, bound.terms), end_ms))
