@@ -183,10 +183,10 @@ def start(
             modbus=polled,
         ),
         conditions=tuple(_condition(each) for each in condition or ()),
-        mpe_percent=_number(mpe_percent),
-        mpe=_number(mpe),
+        mpe_percent=_limit(mpe_percent),
+        mpe=_limit(mpe),
         basis=None if basis is None else fitting(basis),
-        drift_percent_per_year=_number(drift),
+        drift_percent_per_year=_limit(drift),
     )
     if not run.mpe_percent and not run.mpe and trust.plans.of(thumbprint, channel) is None:
         raise Told("compare.no_limit")
@@ -357,8 +357,14 @@ def _condition(text: str) -> ConditionState:
     return ConditionState(name=fitting(parts[0]), unit=unit, minimum=parts[2], maximum=parts[3])
 
 
-def _number(text: str | None) -> str | None:
-    return None if text is None else str(_decimal(text))
+def _limit(text: str | None) -> str | None:
+    """Of what is allowed, or may have drifted."""
+    if text is None:
+        return None
+    number = _decimal(text)
+    if number <= 0:
+        raise Told("compare.bad_limit", text=text)
+    return str(number)
 
 
 def _decimal(text: str) -> Decimal:

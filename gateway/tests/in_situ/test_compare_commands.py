@@ -272,6 +272,8 @@ def test_a_zero_check_of_an_analyser(plant: Plant) -> None:
         ),
         (("start", "M-1", "2", "--person", "x", "--certificate", "REF"), "give --mpe-percent or --mpe"),
         (("start", "M-1", "1", "--person", "", "--certificate", "REF"), "is empty or longer than 64 bytes"),
+        (("start", "M-1", "1", "--person", "x", "--certificate", "REF", "--mpe=-1"), "-1 is no limit"),
+        (("start", "M-1", "1", "--person", "x", "--certificate", "REF", "--mpe-percent", "0"), "0 is no limit"),
         (("status",), "no comparison is under way"),
         (("finish", "--run", "ab"), "no comparison begins with ab"),
         (("check", "M-1", "1", "zero", "1", "--person", "x", "--cylinder", "G"), "has no plan with zero_span"),
