@@ -6,6 +6,7 @@ refused, because a misspelt key that is silently ignored is a limit that is sile
 """
 
 import difflib
+import re
 import tomllib
 import typing
 from collections.abc import Mapping
@@ -18,6 +19,11 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 MAX_FILE_BYTES = 4 * 1024 * 1024
+MAX_KEY_PARTS = 32
+
+_PART = r"""(?>[A-Za-z0-9_-]++|"(?:[^"\\\n]|\\.)*+"|'[^'\n]*+')"""
+_LONG_KEY = re.compile(rf"(?<![A-Za-z0-9_\\-]){_PART}(?:[ \t]*+\.[ \t]*+{_PART}){{{MAX_KEY_PARTS}}}")
+"""tomllib takes time and memory by the square of a dotted key's parts. No group gives back what it took."""
 
 Model = TypeVar("Model", bound=BaseModel)
 Location = tuple[int | str, ...]
@@ -77,11 +83,18 @@ def _parse(path: Path) -> dict[str, Any]:
     if len(octets) > MAX_FILE_BYTES:
         raise ConfigError(path, "", f"larger than {MAX_FILE_BYTES} bytes", "split it into several files")
     try:
-        return tomllib.loads(octets.decode(), parse_float=Decimal)
+        text = octets.decode()
+        long_key = _LONG_KEY.search(text)
+        if long_key is not None:
+            line = text.count("\n", 0, long_key.start()) + 1
+            told = f"is not TOML (a key has more than {MAX_KEY_PARTS} parts)"
+            raise ConfigError(path, f"line {line}", told, "correct the syntax there")
+        return tomllib.loads(text, parse_float=Decimal)
     except UnicodeDecodeError as error:
         line = octets.count(b"\n", 0, error.start) + 1
         raise ConfigError(path, f"line {line}", "is not UTF-8", "save the file as UTF-8") from None
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
+        # A number of thousands of digits is a ValueError of int's own.
         text, _, place = str(error).removesuffix(")").rpartition(" (at ")
         if not text:
             text, place = str(error), "TOML"

@@ -3,6 +3,7 @@
 import re
 import stat
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -243,6 +244,39 @@ def test_a_file_that_is_no_configuration_by_its_size(folder: Path) -> None:
     path.write_bytes(b"#" * (4 * 1024 * 1024 + 1))
     with pytest.raises(ConfigError, match="larger than 4194304 bytes; "):
         load_config(path)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a." * 100_000 + "a = 1",
+        "[" + "a . " * 100_000 + "a]",
+        "x = {" + '"a b".' * 100_000 + "a = 1}",
+        "x = 1\n" + "'a.b'." * 100_000 + "a = 1",
+    ],
+)
+def test_a_key_of_so_many_parts_is_refused_before_it_is_read(folder: Path, text: str) -> None:
+    """tomllib keeps every beginning of a dotted key: 200 KB of it would take gigabytes."""
+    begun = time.monotonic()
+    with pytest.raises(ConfigError, match="a key has more than 32 parts"):
+        load(folder, text)
+    assert time.monotonic() - begun < 5
+
+
+@pytest.mark.parametrize(
+    "text", ["a" * 1_000_000, '"' * 1_000_000, '\\"' * 500_000, "a." * 30 + "\n", "'" * 999_999]
+)
+def test_looking_for_such_a_key_takes_no_time(folder: Path, text: str) -> None:
+    begun = time.monotonic()
+    with pytest.raises(ConfigError, match="is not TOML"):
+        load(folder, text)
+    assert time.monotonic() - begun < 5
+
+
+def test_a_number_of_thousands_of_digits(folder: Path) -> None:
+    with pytest.raises(ConfigError, match="is not TOML") as told:
+        load(folder, "x = " + "1" * 5000)
+    assert "\n" not in str(told.value)
 
 
 def test_nesting_without_end(folder: Path) -> None:
