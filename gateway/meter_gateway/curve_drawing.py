@@ -51,8 +51,8 @@ def draw(result: CalibrationResult, title: str, axis_label: str, error_label: st
     ]
     for name in ("tolerance", "acceptance"):
         parts += _limit_lines(name, xs, [getattr(point, name) for point in points], horizontal, vertical)
-    # In the certificate's order: a run up and down again shows what it does in between.
-    path = " ".join(f"{horizontal(float(p.reference)):.1f},{vertical(float(p.error)):.1f}" for p in result.points)
+    # As verdicts interpolate, whatever the order in which the certificate has its points.
+    path = " ".join(f"{horizontal(x):.1f},{vertical(float(p.error)):.1f}" for x, p in zip(xs, points, strict=True))
     parts.append(f"<polyline class='curve' points='{path}'/>")
     for x, point in zip(xs, points, strict=True):
         at, error, width = horizontal(x), float(point.error), float(point.expanded_uncertainty)

@@ -4,6 +4,7 @@ import re
 import sys
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,8 +17,9 @@ from typer.testing import CliRunner
 from meter_gateway.cli import app
 from meter_gateway.config import load_config
 from meter_gateway.traceability import dcc, dcc_file, load_trust
-from meter_gateway.traceability.certificate import EndKind
+from meter_gateway.traceability.certificate import CalibrationResult, EndKind
 from meter_gateway.validated_toml import ConfigError
+from meter_protocol.quantities import BY_NAME
 from meter_tools.simulated_meter import SimulatedMeter
 
 sys.path.insert(0, str(Path(__file__).parent / "dcc"))
@@ -266,6 +268,20 @@ def test_list_and_show(site: Site, tmp_path: Path) -> None:
     assert "states no errors" in site.run("show", "JD-2026-00077", "--plot", curve)[1]
 
 
+def test_the_curve_is_drawn_as_verdicts_interpolate(site: Site, tmp_path: Path) -> None:
+    """A certificate may have its points in any order, highest first or as they were taken."""
+    shuffled = table(
+        xml_list("230.0 100.00 400.0", r"\volt"),
+        xml_list("-0.10 0.04 0.20", r"\volt", expanded_unc("0.05")),
+    )
+    site.run("import", site.file(sign(dcc_xml(data=shuffled), site.lab)))
+    curve = tmp_path / "curve.svg"
+    assert site.run("show", "JL-2026-00123", "--plot", curve)[0] == 0
+    (line,) = ET.parse(curve).getroot().iter("{http://www.w3.org/2000/svg}polyline")
+    xs = [float(point.split(",")[0]) for point in line.attrib["points"].split()]
+    assert xs == sorted(xs)
+
+
 def test_revoke_ends_a_certificate_and_keeps_what_is_in_its_file(site: Site) -> None:
     site.run("import", site.file(dcc_xml()), "--due", "2027-01-09")
     path = site.certificates / "JL-2026-00123.dcc.toml"
@@ -367,3 +383,24 @@ def test_a_reference_gas_is_imported_listed_shown_and_ended(site: Site) -> None:
     assert code == 0
     (gas,) = site.trust().register
     assert [end.kind.value for end in gas.ends] == ["withdrawn"]
+
+
+def test_of_several_tables_of_one_quantity_a_person_says_which_is_the_channel_s(site: Site) -> None:
+    """As of the three phases of a meter: what the first of them says is not the second's."""
+    phases = [
+        table(xml_list("100 230", r"\volt"), xml_list(f"{error} {error}", r"\volt", expanded_unc("0.05")))
+        for error in ("0.01", "0.02", "0.03")
+    ]
+    site.run("import", site.file(sign(dcc_xml(data="".join(phases)), site.lab)))
+    words = ("bind", METER, "5", "2101934", "JL-2026-00123", "--from", "2026-01-15T10:00+08:00")
+    for wrong in ((), ("--table", "4")):
+        code, line = site.run(*words, *wrong)
+        assert code == 2
+        assert "has 3 tables of voltage for 2101934; say which of them is the channel's: table = 1 to 3" in line
+    assert site.run(*words, "--table", "2")[0] == 0
+    trust = site.trust()
+    (binding,) = trust.bindings
+    (bound,) = trust.register.bound(binding, BY_NAME["voltage"], None)
+    assert isinstance(bound.result, CalibrationResult)
+    assert str(bound.result.points[0].error) == "0.02"
+    assert trust.register.bound(replace(binding, table=4), BY_NAME["voltage"], None) == []

@@ -180,6 +180,10 @@ def bind(
     end: Annotated[
         str | None, typer.Option("--to", help="when it was taken out, if it was", show_default=False)
     ] = None,
+    table: Annotated[
+        int | None,
+        typer.Option("--table", help="which table, if a certificate has several of the quantity", min=1, max=1000),
+    ] = None,
     config: ConfigOption = None,
 ) -> None:
     """Say which instrument is behind a channel; the binding of the one before ends where this one begins."""
@@ -194,6 +198,7 @@ def bind(
         "certificates": certificates,
         "from": moment_of(start),
         "to": None if end is None else moment_of(end),
+        "table": table,
     }
     ended = add_binding(path, settings, binding)
     if ended is not None:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from meter_gateway.in_situ.evaluation import Evaluation, Limit, Method, Rule, evaluate
 from meter_gateway.in_situ.event import About, Reference, event_of
-from meter_gateway.in_situ.gathering import NO_CLAIM, Measured, result_for, sides_of
+from meter_gateway.in_situ.gathering import NO_CLAIM, Measured, sides_of
 from meter_gateway.in_situ.pairing import pairs_of
 from meter_gateway.in_situ.series import Reading, Series
 from meter_gateway.metrology import constants
@@ -17,7 +17,7 @@ from meter_gateway.metrology.comparison import ComparisonRule
 from meter_gateway.metrology.conformity import DecisionRule
 from meter_gateway.model import Fields, GatewayTime
 from meter_gateway.texts import Told
-from meter_gateway.traceability.certificate import Certificate
+from meter_gateway.traceability.certificate import Certificate, results_for
 from meter_gateway.traceability.channel_budget import InPlace
 from meter_gateway.traceability.comparison import Comparison
 from meter_gateway.traceability.trust import Trust
@@ -81,8 +81,9 @@ def _evaluated(
     own = None
     if settings["channel_claim"] != NO_CLAIM:
         certificate = _held(trust, settings["channel_claim"])
-        result = result_for(certificate, fields[cm.SERIAL], quantity)
-        own = None if result is None else (certificate, result)
+        place = int(settings["channel_claim_table"]) - 1
+        result = results_for(certificate, fields[cm.SERIAL], quantity)[place : place + 1]
+        own = (certificate, result[0]) if result else None
     drift = settings["reference_drift_percent_per_year"]
     measured = Measured(quantity, channel.is_register, tuple(pairs), start_ms, end_ms)
     serial = fields[cm.REFERENCE][cm.REFERENCE_SERIAL]

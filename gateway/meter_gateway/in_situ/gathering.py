@@ -22,7 +22,7 @@ from meter_gateway.store import Store
 from meter_gateway.texts import Told
 from meter_gateway.traceability import calibration
 from meter_gateway.traceability.calibration import Bound
-from meter_gateway.traceability.certificate import Certificate, Condition, Result
+from meter_gateway.traceability.certificate import Certificate, Condition, Result, results_for
 from meter_gateway.traceability.channel_budget import NOTHING_MORE, InPlace, Unstated, in_place
 from meter_gateway.traceability.check_plan import Plan
 from meter_gateway.traceability.parameters import Channel
@@ -80,7 +80,11 @@ def gather(
     measured = Measured(signed.quantity, signed.series.is_register, tuple(pairs), start_ms, end_ms)
     more = _in_place(run.reference, trust, measured)
     sides, shared = sides_of(trust, measured, certificates, run.reference.serial, own, drift, more)
-    settings = _settings(rule, signed.series, reference, run, None if own is None else own[0], shared, more)
+    claim = NO_CLAIM, 1
+    if bound is not None:
+        named = results_for(bound.certificate, bound.result.instrument.serial, signed.quantity)
+        claim = bound.certificate.identifier, named.index(bound.result) + 1
+    settings = _settings(rule, signed.series, reference, run, claim, shared, more)
     about = _about(run, trust, signed.channel, signed.quantity, certificates, end_ms)
     return Gathered(about, signed.series, reference, tuple(pairs), sides, rule, settings)
 
@@ -225,8 +229,7 @@ def _standard(
 
 def result_for(certificate: Certificate, serial: str, quantity: Quantity) -> Result | None:
     """What the certificate says about this quantity of this instrument."""
-    known = (each for each in certificate.results if each.quantity is quantity)
-    return next((each for each in known if each.instrument.serial == serial), None)
+    return next(iter(results_for(certificate, serial, quantity)), None)
 
 
 def _relative_u(trust: Trust, identifier: str, measured: Measured) -> float:
@@ -247,11 +250,14 @@ def _settings(
     channel: Series,
     reference: Series,
     run: RunState,
-    certificate: Certificate | None,
+    claim: tuple[str, int],
     shared: Iterable[str],
     more: InPlace,
 ) -> tuple[tuple[str, str], ...]:
-    """What is not in the event and is needed to judge the raw data again: floats as Python reads them back."""
+    """What is not in the event and is needed to judge the raw data again: floats as Python reads them back.
+
+    `claim` is the certificate that speaks for the channel, and which of its tables.
+    """
     told = {
         "kind": "register" if channel.is_register else "mean",
         "level_within": repr(rule.level_within),
@@ -270,7 +276,8 @@ def _settings(
         "reference_in_place": repr(more.absolute),
         "channel_basis": rule.channel_basis or "none",
         "reference_basis": rule.reference_basis or "none",
-        "channel_claim": NO_CLAIM if certificate is None else certificate.identifier,
+        "channel_claim": claim[0],
+        "channel_claim_table": str(claim[1]),
         "shared_standards": ", ".join(shared) or "none",
     }
     return tuple((name, value.encode()[:64].decode(errors="ignore")) for name, value in told.items())

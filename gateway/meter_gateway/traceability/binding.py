@@ -36,7 +36,10 @@ from meter_protocol.quantities import QUANTITIES
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """In force for intervals within [from_ms, to_ms]; `to_ms` None while the instrument is in place."""
+    """In force for intervals within [from_ms, to_ms]; `to_ms` None while the instrument is in place.
+
+    `table` is which of a certificate's results for the channel's quantity speaks, from 1, where there are several.
+    """
 
     thumbprint: bytes
     channel: int
@@ -45,6 +48,7 @@ class Binding:
     from_ms: int
     to_ms: int | None
     terms: Terms = NO_TERMS
+    table: int | None = None
 
 
 _SHAPES = {
@@ -141,6 +145,7 @@ class _Binding(Table):
     certificates: Annotated[tuple[Text, ...], AsTuple] = Field(min_length=1, examples=['["JL-2026-00123"]'])
     start: Instant = Field(alias="from", examples=["2026-01-15T10:00:00+08:00"])
     end: Instant | None = Field(default=None, alias="to", examples=["2026-09-01T08:00:00+08:00"])
+    table: int | None = Field(default=None, ge=1, le=1000, examples=["2"])
     contribution: Annotated[tuple[_Contribution, ...], AsTuple] = ()
     known_error: Literal["carried", "corrected"] = Field(default="carried", examples=['"corrected"'])
     target: _Target | None = None
@@ -163,7 +168,8 @@ class _Binding(Table):
     def value(self, tables: Mapping[str, MpeTable]) -> Binding:
         end = None if self.end is None else milliseconds(self.end)
         start = milliseconds(self.start)
-        return Binding(self.meter, self.channel, self.serial, self.certificates, start, end, self._terms(tables))
+        place = (self.meter, self.channel, self.serial, self.certificates, start, end)
+        return Binding(*place, self._terms(tables), self.table)
 
     def _terms(self, tables: Mapping[str, MpeTable]) -> Terms:
         target = self.target

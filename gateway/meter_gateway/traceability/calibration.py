@@ -22,6 +22,7 @@ from meter_gateway.traceability.certificate import (
     EndKind,
     Result,
     VerificationResult,
+    results_for,
 )
 from meter_gateway.traceability.comparison import Repeatability
 from meter_gateway.traceability.terms import NO_TERMS, Terms
@@ -110,6 +111,11 @@ class Bound:
         return max(DRIFT_STEP_DAYS, -(-days // _MAX_DRIFT_STEPS))
 
 
+def _chosen(certificate: Certificate, quantity: Quantity, binding: Binding) -> Sequence[Result]:
+    found = results_for(certificate, binding.serial, quantity)
+    return found if binding.table is None else found[binding.table - 1 : binding.table]
+
+
 @dataclass(frozen=True, slots=True)
 class InForce:
     """The result that speaks for a channel, or the codes that say why none does."""
@@ -176,8 +182,7 @@ class Register:
         return [
             replace(self._bound(binding, certificate, result, mismatch), beside=beside)
             for certificate in (self._certificates[identifier] for identifier in binding.certificates)
-            for result in certificate.results
-            if result.quantity is quantity and result.instrument.serial == binding.serial
+            for result in _chosen(certificate, quantity, binding)
         ]
 
     def _beside(self, binding: Binding) -> Iterator[Bound]:

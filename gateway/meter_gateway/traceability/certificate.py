@@ -215,6 +215,15 @@ def serials_of(certificate: Certificate) -> set[str]:
     return {result.instrument.serial for result in certificate.results} | {gas.cylinder for gas in gases}
 
 
+def results_for(certificate: Certificate, serial: str, quantity: Quantity) -> list[Result]:
+    """What it says about this quantity of this instrument: several results of one with phases or power factors."""
+    return [
+        result
+        for result in certificate.results
+        if result.quantity is quantity and result.instrument.serial == serial
+    ]
+
+
 def calibrated_range(result: Result) -> tuple[Decimal, Decimal] | None:
     """The stated range, else the span of the calibrated points; nothing is extrapolated beyond them."""
     axis = result.axis

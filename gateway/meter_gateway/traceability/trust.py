@@ -4,7 +4,7 @@ A Trust never changes; a reload makes another one, and everything prepared from 
 """
 
 import copy
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from itertools import pairwise
@@ -283,6 +283,22 @@ def _check(path: Path, key: str, binding: Binding, certificates: Mapping[str, Ce
                 f"certificate {identifier} is not about {binding.serial}",
                 f"it is about {', '.join(serials)}; look at the instrument's plate",
             )
+        _check_table(path, key, binding, certificates[identifier])
+
+
+def _check_table(path: Path, key: str, binding: Binding, certificate: Certificate) -> None:
+    """Which of several tables about one quantity it is, such as of three phases, nobody but a person knows."""
+    counts = Counter(each.quantity for each in certificate.results if each.instrument.serial == binding.serial)
+    quantity, count = counts.most_common(1)[0]
+    if binding.table is None and count == 1:
+        return
+    if binding.table is None or binding.table > count:
+        raise ConfigError(
+            path,
+            f"{key}.table",
+            f"certificate {certificate.identifier} has {count} tables of {quantity.name} for {binding.serial}",
+            "take it out" if count == 1 else f"say which of them is the channel's: table = 1 to {count}",
+        )
 
 
 def _refuse_overlaps(path: Path, bindings: Iterable[Binding]) -> None:
