@@ -6,7 +6,8 @@ many readings there are.
 
 - completeness: time covered by regular or partial intervals with a value, of the time expected;
 - validity: time of valid readings, of the time covered; where a scheme says what a valid hour is, valid hours of
-  the hours expected. A reading is valid if it has a value and nothing in VALIDITY was found about it;
+  the hours expected. A reading is valid if it has a value and nothing in VALIDITY was found about it. For a valid
+  hour nothing in OUT_OF_CONTROL either: data of an analyser that failed its check, or missed it, is none (HJ 75);
 - timeliness: readings received within the scheme's time after their interval's end;
 - traceability: readings about which nothing in TRACEABILITY was found;
 - uncertainty: readings within the scheme's target, of those that have both an uncertainty and a target.
@@ -56,6 +57,21 @@ VALIDITY = frozenset(
     }
 )
 """Findings about the value itself."""
+
+OUT_OF_CONTROL = frozenset(
+    {
+        "comparison_failed",
+        "comparison_missing",
+        "comparison_overdue",
+        "drift_detected",
+        "reference_gas_expired",
+        "self_test_failed",
+        "suspect_since_comparison",
+        "zero_span_failed",
+        "zero_span_overdue",
+    }
+)
+"""Findings that the instrument was not under quality control."""
 
 TRACEABILITY = frozenset(
     {
@@ -167,12 +183,13 @@ class Days:
             day.within_target += reading.is_within_target
         if reading.has_value:
             is_valid = codes is not None and not codes & VALIDITY
+            is_controlled = codes is not None and not codes & OUT_OF_CONTROL
             for number, hour, within_ms in self._hours(reading.start_ms, reading.end_ms):
                 covered = self._day(number)
                 covered.covered_ms += within_ms
                 if is_valid:
                     covered.valid_ms += within_ms
-                    covered.valid_hours_ms[hour] += within_ms
+                    covered.valid_hours_ms[hour] += within_ms * is_controlled
 
     def numbers(self, first_ms: int, end_ms: int) -> Iterator[tuple[date, Day, int]]:
         """(day, its sums, the time expected of it) of every day that touches [first_ms, end_ms)."""

@@ -14,6 +14,7 @@ from meter_gateway.quality.days import (
     ASPECTS,
     DAY_MS,
     HOUR_MS,
+    OUT_OF_CONTROL,
     TRACEABILITY,
     VALIDITY,
     Day,
@@ -68,6 +69,13 @@ PERFECT = whole()
 
 def test_a_day_with_everything() -> None:
     assert Quality(*[Fraction(1)] * 4, None, 24, True, DAY_MS, ()) == PERFECT
+
+
+@pytest.mark.parametrize("code", sorted(OUT_OF_CONTROL & load_scheme(SCHEMES / "hj75.toml").refuse))
+def test_an_hour_of_an_analyser_out_of_control_is_no_valid_hour(code: str) -> None:
+    """HJ 75: neither the time since a failed check counts, nor that in which one is overdue."""
+    found = whole({n: {"codes": frozenset({code})} for n in range(20)})
+    assert (found.valid_hours, found.is_day_valid) == (19, False)
 
 
 def differences(other: Quality) -> set[str]:
