@@ -88,7 +88,7 @@ def _history(trust: Trust, thumbprint: bytes, channel: int, quantity: Quantity, 
     if not bindings:
         raise Told("channel.unbound", channel=channel)
     binding = max(bindings, key=lambda each: each.from_ms)
-    runs = [each for each in trust.comparisons if each.is_about(thumbprint, channel, binding.serial)]
+    runs = [each for each in trust.believed if each.is_about(thumbprint, channel, binding.serial)]
     certificates = [
         (certificate, trust.register.days_of(certificate)[1] - DAY_MS)
         for certificate in (trust.register[identifier] for identifier in binding.certificates)

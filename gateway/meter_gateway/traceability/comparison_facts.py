@@ -13,6 +13,8 @@
    alarm.
 7. A check whose gas had no certificate in force proves nothing, by its event or by what is known of the gas today:
    it counts as not made, and readings say why until a check with a good gas.
+8. A run whose reference had no certificate in force, by what is known today, is an inconclusive one: it neither
+   passed nor failed, and its errors are on no chart.
 
 What is found today speaks about yesterday's readings: they are judged again when the basis of verdicts changes.
 """
@@ -26,10 +28,12 @@ from meter_gateway.metrology.conformity import Outcome
 from meter_gateway.metrology.control_charts import Cusum, CusumState, Ewma, Individuals
 from meter_gateway.metrology.en14181 import Qal3, Qal3State
 from meter_gateway.traceability.calibration import END_MS, Register
+from meter_gateway.traceability.certificate import results_for
 from meter_gateway.traceability.check_plan import DAY_MS, Drift, Plan, ZeroSpan
 from meter_gateway.traceability.comparison import Comparison
 from meter_gateway.traceability.findings import FINDINGS
 from meter_protocol import comparison as cm
+from meter_protocol.quantities import BY_CODE
 
 
 class Period(NamedTuple):
@@ -56,6 +60,21 @@ def doubts_of(check: Comparison, register: Register) -> tuple[str, ...]:
             cylinder = fields[cm.REFERENCE][cm.REFERENCE_SERIAL]
             codes.update(register.standing(register[identifier], cylinder, check.end_ms, check.end_ms))
     return tuple(sorted(codes))
+
+
+def believed(comparison: Comparison, register: Register) -> Comparison:
+    """As it counts by what is known of its reference's certificate today."""
+    fields = comparison.fields
+    if comparison.is_check:
+        return comparison
+    reference, quantity = fields[cm.REFERENCE], BY_CODE[fields[cm.QUANTITY]]
+    serial = reference[cm.REFERENCE_SERIAL]
+    named = (each[cm.CERTIFICATE_ID] for each in reference[cm.REFERENCE_CERTIFICATES])
+    held = (register[identifier] for identifier in named if identifier in register)
+    spoke = next((each for each in held if results_for(each, serial, quantity)), None)
+    if spoke is None or not register.standing(spoke, serial, fields[cm.START_MS], comparison.end_ms):
+        return comparison
+    return comparison.without_proof()
 
 
 def periods(

@@ -24,7 +24,7 @@ from meter_gateway.traceability.certificate_file import load_certificate
 from meter_gateway.traceability.check_plan import Plans, load_plans
 from meter_gateway.traceability.clock import Clocks
 from meter_gateway.traceability.comparison import Comparison, Repeatability, in_order, load_comparisons
-from meter_gateway.traceability.comparison_facts import Period, doubts_of, periods
+from meter_gateway.traceability.comparison_facts import Period, believed, doubts_of, periods
 from meter_gateway.traceability.dcc_file import is_dcc_file, load_anchors, load_dcc
 from meter_gateway.traceability.hierarchy import NO_INSTITUTES, Hierarchy, Rules
 from meter_gateway.traceability.mpe import load_tables
@@ -75,6 +75,9 @@ class Trust:
         self.makers = makers or Makers()
         self.rule = rule
         self.comparisons = in_order(comparisons)
+        self.believed = [believed(each, self.register) for each in self.comparisons]
+        """The same, as they count by what is known of their references today."""
+
         checks = {each.run: doubts_of(each, self.register) for each in self.comparisons if each.is_check}
         self._doubts = {run: codes for run, codes in checks.items() if codes}
         self.plans = plans
@@ -118,7 +121,7 @@ class Trust:
     def _repeatability(self, binding: Binding) -> Iterator[Repeatability]:
         if not binding.terms.repeatability_compared:
             return
-        for run in self.comparisons:
+        for run in self.believed:
             is_its = run.is_about(binding.thumbprint, binding.channel, binding.serial)
             found = run.repeatability if is_its and run.end_ms > binding.from_ms else None
             if found is not None:
@@ -132,7 +135,7 @@ class Trust:
             for binding in self._by_meter.get(thumbprint, ())
             if binding.channel == channel
             for period in periods(
-                [each for each in self.comparisons if each.is_about(thumbprint, channel, binding.serial)],
+                [each for each in self.believed if each.is_about(thumbprint, channel, binding.serial)],
                 plan,
                 binding.from_ms,
                 END_MS if binding.to_ms is None else binding.to_ms,

@@ -54,6 +54,41 @@ async def test_a_failed_run_makes_exactly_the_readings_since_the_last_pass_suspe
     assert all(f"comparison {failed.run} added" in str(after[s][-1][f.VERDICT_CAUSE]) for s in suspect)
 
 
+WITHDRAWN = '[[end]]\nkind = "withdrawn"\nat = 2026-03-01T00:00:00Z\nreason = "wrong"\n'
+
+
+@pytest.mark.parametrize(
+    ("shift_mw", "before"),
+    [(0, set()), (15_000, {"comparison_failed", "suspect_since_comparison"})],
+)
+def test_a_run_whose_reference_has_fallen_proves_nothing_any_more(
+    plant: Plant, shift_mw: int, before: set[str]
+) -> None:
+    """Neither that the instrument was good nor that it was bad; what it began, it begins no more."""
+    plant.plan(interval_days=180)
+    plant.measure(20, shift_mw)
+    run = plant.compare()
+    plant.measure(10, shift_mw)
+    plant.ask("rejudge")
+    told = {"comparison_failed", "comparison_inconclusive", "comparison_missing", "suspect_since_comparison"}
+    codes, last = plant.codes(), max(plant.codes())
+    assert set().union(*codes.values()) & told - {"comparison_missing"} == before
+    assert "comparison_missing" not in codes[last]
+    path = plant.gateway.folder / "REF.toml"
+    good = path.read_text()
+    path.write_text(good + WITHDRAWN)
+    plant.ask("rejudge")
+    fallen = plant.codes()
+    during = {sequence for sequence, found in fallen.items() if found & told == {"comparison_missing"}}
+    after = {s for s, found in fallen.items() if found & told == {"comparison_missing", "comparison_inconclusive"}}
+    assert (len(during), len(after), len(fallen)) == (20, 10, 30)
+    assert "certificate REF changed" in str(plant.verdicts()[last][-1][f.VERDICT_CAUSE])
+    assert run.run[:8] in plant.ask("compare", "list")
+    path.write_text(good)
+    plant.ask("rejudge")
+    assert plant.codes() == codes
+
+
 def repeatability_of(plant: Plant, sequence: int) -> channel_budget.Source | None:
     """As the budget record of the latest verdict has it."""
     store = Store(plant.gateway.state / "gateway.sqlite")
