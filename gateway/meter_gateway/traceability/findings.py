@@ -461,9 +461,9 @@ FINDINGS: dict[str, Meaning] = {
     # stating.py and error_conformity.py
     "uncertainty_unknown": Meaning(
         "A certificate is in force, and yet the uncertainty is not known: the operating point is not one of its"
-        " calibrated points or between two, a unit is not the quantity's, or the repeatability is to come from a"
-        " comparison and none was passed before.",
-        "证书有效，但不确定度未知：工作点不在校准点之间，单位与被测量不符，或重复性取自比对而此前没有合格的比对。",
+        " calibrated points or between two, two of these are at one value, a unit is not the quantity's, or the"
+        " repeatability is to come from a comparison and none was passed before.",
+        "证书有效，但不确定度未知：工作点不在校准点之间，同一值有两个校准点，单位与被测量不符，或重复性取自比对而此前没有合格的比对。",
         "VIM 2.41; GUM 3.1.2",
     ),
     "uncertainty_above_target": Meaning(
