@@ -1,9 +1,9 @@
 """When to calibrate or compare next: what each method proposes from a channel's history. Nothing is changed here.
 
-The history is the mean error of each comparison, and of each certificate of the same instrument, in parts of the
-MPE. Methods are those of ILAC-G24 / OIML D 10 and NCSLI RP-1 (metrology.intervals, reliability, drift). Each
-gives days, or says why it cannot: with few comparisons most of them cannot, and a proposal from nothing would be
-worth nothing.
+The history is the mean and the largest error of each comparison, and of each certificate of the same instrument,
+in parts of the MPE: errors of opposite sign are no small error. Methods are those of ILAC-G24 / OIML D 10 and NCSLI
+RP-1 (metrology.intervals, reliability, drift). Each gives days, or says why it cannot: with few comparisons most of
+them cannot, and a proposal from nothing would be worth nothing.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from meter_gateway.metrology import drift, intervals, reliability
 from meter_gateway.metrology.conformity import Outcome, maximum_permissible_error
-from meter_gateway.metrology.errors import MetrologyError
+from meter_gateway.metrology.errors import MetrologyError, exceeds
 from meter_gateway.traceability.certificate import CalibrationResult, Certificate
 from meter_gateway.traceability.check_plan import DAY_MS
 from meter_gateway.traceability.comparison import Comparison
@@ -27,11 +27,13 @@ _SAME_INTERVAL = 1.25
 
 
 class Found(NamedTuple):
-    """One entry of the history. `share` is the mean error in parts of the MPE; `is_start` after an adjustment."""
+    """One entry of the history. `share` is the mean error in parts of the MPE, which drifts, and `largest` the
+    amount of the largest, which has to stay within it; `is_start` after an adjustment."""
 
     at_ms: int
     source: str
     share: float
+    largest: float
     is_in_tolerance: bool
     is_start: bool
 
@@ -54,23 +56,28 @@ def history_of(
 ) -> list[Found]:
     """By time. Certificates (each with its day, Unix ms) count where their errors are in % and the MPE is too."""
     found = [
-        Found(run.end_ms, run.run, value, run.outcome is Outcome.PASSED, run.kind == cm.AS_LEFT)
+        _found(run.end_ms, run.run, shares, run.outcome is Outcome.PASSED, run.kind == cm.AS_LEFT)
         for run in comparisons
-        if not run.is_check and run.outcome is not Outcome.INCONCLUSIVE and (value := run.check_value) is not None
+        if not run.is_check and run.outcome is not Outcome.INCONCLUSIVE and (shares := run.shares)
     ]
     for certificate, at_ms in certificates:
-        share = _share(certificate, serial, quantity, mpe_percent)
-        if share is not None:
-            found.append(Found(at_ms, certificate.identifier, share, abs(share) <= 1, False))
+        shares = _shares(certificate, serial, quantity, mpe_percent)
+        if shares:
+            is_in_tolerance = not exceeds(max(map(abs, shares)), 1)
+            found.append(_found(at_ms, certificate.identifier, shares, is_in_tolerance, False))
     return sorted(found)
 
 
-def _share(certificate: Certificate, serial: str, quantity: Quantity, mpe_percent: float) -> float | None:
+def _found(at_ms: int, source: str, shares: Sequence[float], is_in_tolerance: bool, is_start: bool) -> Found:
+    return Found(at_ms, source, sum(shares) / len(shares), max(map(abs, shares)), is_in_tolerance, is_start)
+
+
+def _shares(certificate: Certificate, serial: str, quantity: Quantity, mpe_percent: float) -> list[float]:
     for result in certificate.results:
         is_of_it = result.quantity is quantity and result.instrument.serial == serial
         if is_of_it and isinstance(result, CalibrationResult) and result.error_unit == "%" and mpe_percent:
-            return sum(float(point.error) for point in result.points) / len(result.points) / mpe_percent
-    return None
+            return [float(point.error) / mpe_percent for point in result.points]
+    return []
 
 
 def proposals(
@@ -99,7 +106,7 @@ def _staircase(history: Sequence[Found], current_d: float, shortest_d: float, lo
     as_found = [entry for entry in history if not entry.is_start]
     if not as_found:
         raise MetrologyError("nothing was found yet")
-    return intervals.Staircase(shortest_d, longest_d).next_interval(current_d, as_found[-1].share, 1.0)
+    return intervals.Staircase(shortest_d, longest_d).next_interval(current_d, as_found[-1].largest, 1.0)
 
 
 def _until_the_limit(history: Sequence[Found]) -> float:

@@ -74,8 +74,13 @@ class Comparison:
         """Mean error of its points in parts of the MPE: what a control chart follows; None if nothing was
         found.
         """
-        parts = [p[cm.POINT_ERROR] / p[cm.POINT_MPE] for p in self.fields[cm.POINTS] if p[cm.POINT_MPE]]
+        parts = self.shares
         return sum(parts) / len(parts) if parts else None
+
+    @property
+    def shares(self) -> list[float]:
+        """The error at each of its points, in parts of the MPE."""
+        return [p[cm.POINT_ERROR] / p[cm.POINT_MPE] for p in self.fields[cm.POINTS] if p[cm.POINT_MPE]]
 
     @property
     def repeatability(self) -> Repeatability | None:

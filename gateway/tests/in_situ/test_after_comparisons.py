@@ -1,30 +1,56 @@
 """What is proposed from comparisons: intervals, a parameter set; and an exchange of instruments."""
 
+from dataclasses import replace
+from datetime import date
+from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import pytest
 from plant import POWER, Plant
-from pure_run import sealed, series, steady
+from pure_run import sealed, series, standard, steady
 
 from meter_gateway.in_situ import adjustment
-from meter_gateway.in_situ.interval import Found, Proposal, proposals
+from meter_gateway.in_situ.interval import Found, Proposal, history_of, proposals
 from meter_gateway.key_files import write_pair
 from meter_gateway.parameters import load_public_key, read_parameters
 from meter_gateway.sealing import Sealer
 from meter_gateway.texts import Told
+from meter_gateway.traceability import certificate as c
 from meter_gateway.traceability.binding import load_bindings
 from meter_gateway.traceability.check_plan import DAY_MS
 from meter_gateway.traceability.comparison import Comparison
 from meter_gateway.traceability.parameters import decode
+from meter_protocol import comparison as cm
 from meter_protocol import fields as f
 from meter_protocol import types as t
 from meter_tools.simulated_meter import AUTHORITY, SimulatedMeter
 
 
 def entry(day: int, share: float, *, is_start: bool = False) -> Found:
-    return Found(day * DAY_MS, str(day), share, abs(share) <= 1, is_start)
+    return Found(day * DAY_MS, str(day), share, abs(share), abs(share) <= 1, is_start)
+
+
+def test_errors_of_opposite_sign_are_no_small_error() -> None:
+    """A run that is 1.2 MPE too high at one level and too low at the other: its mean error is 0, and it failed."""
+    points = [{cm.POINT_REFERENCE: 1000, cm.POINT_ERROR: error, cm.POINT_MPE: 10} for error in (12, -12)]
+    fields = {
+        cm.RUN: bytes(8), cm.KIND: cm.AS_FOUND, cm.END_MS: 0, cm.OUTCOME: cm.FAILED, cm.POINTS: points,
+    }  # fmt: skip
+    result = standard().result
+    assert isinstance(result, c.CalibrationResult)
+    errors = [replace(point, error=Decimal(e)) for point, e in zip(result.points, ("1.2", "-1.2"), strict=True)]
+    laboratory, day = c.Laboratory("x", None), date(2026, 1, 1)
+    results = (replace(result, points=tuple(errors)),)
+    paper = c.Certificate("C", laboratory, day, None, None, None, results, (), None, None, ())
+    for history in (
+        history_of([Comparison(bytes(32), fields)], [], "", result.quantity, 1.0),
+        history_of([], [(paper, 0)], result.instrument.serial, result.quantity, 1.0),
+    ):
+        assert [(entry.share, entry.is_in_tolerance) for entry in history] == [(0, False)]
+        assert history[0].largest == pytest.approx(1.2)
+        assert proposed(*history)["staircase"].days == pytest.approx(365 * 0.75)
 
 
 def proposed(*history: Found, current: float = 365, target: float = 0.95) -> dict[str, Proposal]:
