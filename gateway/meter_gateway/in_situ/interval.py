@@ -1,9 +1,9 @@
 """When to calibrate or compare next: what each method proposes from a channel's history. Nothing is changed here.
 
 The history is the mean and the largest error of each comparison, and of each certificate of the same instrument,
-in parts of the MPE: errors of opposite sign are no small error. Methods are those of ILAC-G24 / OIML D 10 and NCSLI
-RP-1 (metrology.intervals, reliability, drift). Each gives days, or says why it cannot: with few comparisons most of
-them cannot, and a proposal from nothing would be worth nothing.
+in parts of the MPE: errors of opposite sign are no small error. Methods are those of ILAC-G24 / OIML D 10 and of
+NCSLI RP-1 (metrology.intervals, reliability, drift). Each gives days, or says why it cannot: with few comparisons
+most of them cannot, and a proposal from nothing would be worth nothing.
 """
 
 from collections.abc import Callable, Sequence

@@ -8,7 +8,7 @@
    interval has gone by since the last that passed.
 5. Drift: a control chart of the runs' mean errors. It counts from the last run that was within the limits, since
    the chart does not say when in between it began; until a run is within them again. An as-left run starts it
-   anew.
+   anew. An inconclusive one is not on it.
 6. Zero and span checks each have their limit, their interval and their CUSUM charts, which start anew after an
    alarm.
 7. A check whose gas had no certificate in force proves nothing, by its event or by what is known of the gas today:
@@ -152,12 +152,12 @@ class _Chart:
 def _drift(runs: Sequence[Comparison], drift: Drift, from_ms: int) -> Iterator[Period]:
     chart, since_ms, is_out = _Chart(drift), from_ms, False
     for run in runs:
-        value = run.check_value
-        if value is None:
-            continue
-        was_out = is_out
         if run.kind == cm.AS_LEFT:
             chart = _Chart(drift)
+        value = run.check_value
+        if value is None or run.outcome is Outcome.INCONCLUSIVE:
+            continue
+        was_out = is_out
         is_out = chart.is_out(value)
         if was_out and not is_out:
             yield Period("drift_detected", since_ms, run.end_ms)

@@ -147,6 +147,23 @@ def test_intervals(runs: list[Comparison], expected: set[tuple[str, float, float
     assert found(runs, plan()) == set()
 
 
+def test_an_inconclusive_run_is_on_no_chart() -> None:
+    """Its error may be that of a reference without a certificate."""
+    asked = plan(drift=Drift(chart="individuals", sigma=Decimal("0.1")))
+    told = {name for name, *_ in found([run(10), run(20, INCONCLUSIVE, error=500)], asked)}
+    assert told == {"comparison_inconclusive"}
+    assert "drift_detected" in {name for name, *_ in found([run(10), run(20, error=500)], asked)}
+
+
+def test_an_adjustment_begins_the_chart_anew_whatever_came_of_its_run() -> None:
+    asked = plan(drift=Drift(chart="cusum", sigma=Decimal("0.1")))
+    drifted = [run(10, error=35), run(20, error=35)]
+    assert {name for name, *_ in found([*drifted, run(40, error=0)], asked)} == {"drift_detected"}
+    left = run(30, INCONCLUSIVE, kind=cm.AS_LEFT)
+    assert "drift_detected" in {name for name, *_ in found([*drifted, left], asked)}
+    assert ("drift_detected", 10, 40) in found([*drifted, left, run(40, error=0)], asked)
+
+
 DRIFTING = [run(10, error=0), run(20, error=40), run(30, error=60), run(40, error=60)]
 
 
