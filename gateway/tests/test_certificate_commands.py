@@ -393,10 +393,10 @@ def test_of_several_tables_of_one_quantity_a_person_says_which_is_the_channel_s(
     ]
     site.run("import", site.file(sign(dcc_xml(data="".join(phases)), site.lab)))
     words = ("bind", METER, "5", "2101934", "JL-2026-00123", "--from", "2026-01-15T10:00+08:00")
-    for wrong in ((), ("--table", "4")):
+    for wrong, told in (((), "3 tables"), (("--table", "4"), "no table 4")):
         code, line = site.run(*words, *wrong)
         assert code == 2
-        assert "has 3 tables of voltage for 2101934; say which of them is the channel's: table = 1 to 3" in line
+        assert f"has {told} of voltage for 2101934; say which of them is the channel's: table = 1 to 3" in line
     assert site.run(*words, "--table", "2")[0] == 0
     trust = site.trust()
     (binding,) = trust.bindings

@@ -293,13 +293,12 @@ def _check_table(path: Path, key: str, binding: Binding, certificate: Certificat
     """Which of several tables about one quantity it is, such as of three phases, nobody but a person knows."""
     counts = Counter(each.quantity for each in certificate.results if each.instrument.serial == binding.serial)
     quantity, count = counts.most_common(1)[0]
-    if binding.table is None and count == 1:
-        return
-    if binding.table is None or binding.table > count:
+    if count > 1 if binding.table is None else binding.table > count:
+        told = f"{count} tables" if binding.table is None else f"no table {binding.table}"
         raise ConfigError(
             path,
             f"{key}.table",
-            f"certificate {certificate.identifier} has {count} tables of {quantity.name} for {binding.serial}",
+            f"certificate {certificate.identifier} has {told} of {quantity.name} for {binding.serial}",
             "take it out" if count == 1 else f"say which of them is the channel's: table = 1 to {count}",
         )
 
