@@ -78,7 +78,7 @@ def gather(
     own = None if bound is None else (bound.certificate, bound.result)
     drift = None if run.drift_percent_per_year is None else float(run.drift_percent_per_year)
     measured = Measured(signed.quantity, signed.series.is_register, tuple(pairs), start_ms, end_ms)
-    more = _in_place(run.reference, trust, measured)
+    more = _in_place(run.reference, trust, measured, bound)
     sides, shared = sides_of(trust, measured, certificates, run.reference.serial, own, drift, more)
     claim = NO_CLAIM, 1
     if bound is not None:
@@ -169,8 +169,11 @@ class Measured(NamedTuple):
     end_ms: int
 
 
-def _in_place(reference: ReferenceState, trust: Trust, measured: "Measured") -> InPlace:
-    """Of an enrolled meter: what its binding says besides its certificate, such as of a transformer before it."""
+def _in_place(reference: ReferenceState, trust: Trust, measured: "Measured", own: Bound | None) -> InPlace:
+    """Of an enrolled meter: what its binding says besides its certificate, such as of a transformer before it, but
+    for one that is before the channel's instrument too."""
+    terms = () if own is None else own.terms.contributions
+    shared = {each.certificate for each in terms if each.certificate is not None}
     covering = (
         bound
         for bound in _bounds_of(reference, trust, measured.quantity)
@@ -178,7 +181,7 @@ def _in_place(reference: ReferenceState, trust: Trust, measured: "Measured") -> 
     )
     bound = next(covering, None)
     try:
-        return NOTHING_MORE if bound is None else in_place(bound, measured.quantity, measured.end_ms)
+        return NOTHING_MORE if bound is None else in_place(bound, measured.quantity, measured.end_ms, shared)
     except Unstated:
         raise Told("compare.contribution_unit", channel=reference.channel) from None
 

@@ -19,7 +19,7 @@ A budget is made of decimals that fit a record, so that whoever reads the record
 
 import hashlib
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from decimal import ROUND_HALF_EVEN, ROUND_UP, Context, Decimal
 from itertools import pairwise
@@ -167,10 +167,16 @@ class InPlace(NamedTuple):
 NOTHING_MORE = InPlace(0.0, 0.0)
 
 
-def in_place(bound: Bound, quantity: Quantity, end_ms: int) -> InPlace:
+def in_place(bound: Bound, quantity: Quantity, end_ms: int, shared: Collection[str] = ()) -> InPlace:
     """What the owner's terms say of the instrument besides its certificate, but for what scatters: a comparison
-    shows that itself. Raises Unstated."""
-    terms = tuple(each for each in bound.terms.contributions if not each.is_random)
+    shows that itself. Raises Unstated.
+
+    `shared` are certificates of what stands before both instruments, such as one transformer: in the difference of
+    the two it is not.
+    """
+    terms = tuple(
+        each for each in bound.terms.contributions if not each.is_random and each.certificate not in shared
+    )
     bound = replace(bound, terms=Terms(terms))
     sources = list(_of_terms(bound, quantity, _certificates(bound, bound.terms), end_ms))
     percent, absolute = (

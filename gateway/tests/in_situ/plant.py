@@ -42,13 +42,13 @@ class Plant:
         )
         (self.gateway.folder / f"{name}.toml").write_text(papers.certificate(name, *results, due=due))
 
-    def bind(self, of_reference: str = "") -> None:
-        """`of_reference` is what the reference's bindings say besides."""
+    def bind(self, of_reference: str = "", of_own: str = "") -> None:
+        """What the bindings of both say besides."""
         text = "".join(
             f'[[binding]]\nmeter = "{meter.thumbprint.hex()}"\nchannel = {channel}\n'
             f'serial = "{meter.name} power"\n'
             f"certificates = ['{name}']\nfrom = 2025-12-01T00:00:00Z\n"
-            f"{of_reference if name == 'REF' else ''}"
+            f"{of_reference if name == 'REF' else of_own}"
             for meter, name in ((self.meter, "OWN"), (self.reference, "REF"))
             for channel in (POWER, ENERGY)
         )

@@ -132,6 +132,10 @@ def test_what_the_reference_s_binding_says_of_it_is_in_u(plant: Plant) -> None:
     alone = u_w()
     plant.bind(of_reference=TRANSFORMER)
     assert u_w() == pytest.approx(math.hypot(alone, 2 * 0.003 / math.sqrt(3) * 100_000, 2 * 50), rel=1e-4)
+    # One transformer before both is not in their difference; the supply of the reference alone is.
+    common = TRANSFORMER.replace('source = "transformer"', 'source = "transformer"\ncertificate = "CT-9"')
+    plant.bind(of_reference=common, of_own=common)
+    assert u_w() == pytest.approx(math.hypot(alone, 2 * 50), rel=1e-4)
     plant.bind(of_reference=TRANSFORMER.replace("kW", "V"))
     with pytest.raises(AssertionError, match="unit of another quantity"):
         plant.compare()
