@@ -1,5 +1,5 @@
 """What verdicts rest on besides their own messages: every certificate, binding, comparison, authority, limit, the
-scheme, and what came out of balances with other meters.
+scheme, what came out of balances with other meters, and what signed updates have installed.
 
 Each has a name and the SHA-256 of its content. The store keeps those under which all verdicts were last made, so
 that whatever changes them is recognised, in a running gateway or between two runs, and can be named as the cause
@@ -32,7 +32,8 @@ Basis = Mapping[str, bytes]
 RULES = 5
 """Counts up where this software finds something else in the same messages than before: 2 states uncertainties, 3
 judges the chain of standards and asks whether the gas of a check was good, 4 asks who approved the software, 5
-takes the ratio for a mean's resolution, a transformer's age for its drift, and what equals a limit for within."""
+takes the ratio for a mean's resolution, a transformer's age for its drift, and what equals a limit as within it, and
+asks what updates have installed in any chain of a meter."""
 
 MAX_CAUSE_BYTES = MAX_TEXT
 """SPEC §8.2: a verdict's cause."""
@@ -57,8 +58,10 @@ def basis_of(trust: Trust, scheme: Scheme) -> dict[str, bytes]:
             sorted((each.name, percent) for each, percent in numbers.uncertainty_targets().items()),
         ),
     }
-    for software_id in trust.approved_software:
-        entries[f"approval of software {software_id.hex()[:16]}"] = software_id
+    for software_id, is_approved in trust.software.listed.items():
+        entries[f"{'approval' if is_approved else 'refusal'} of software {software_id.hex()[:16]}"] = software_id
+    for thumbprint, installed in trust.software.installed.items():
+        entries[updates_name(thumbprint)] = sorted(installed)
     for limit in trust.plausible.limits:
         entries[f"limit of channel {limit.channel} of {limit.meter.hex()[:16]}"] = limit
     for balance in trust.plausible.balances:
@@ -78,6 +81,11 @@ def basis_of(trust: Trust, scheme: Scheme) -> dict[str, bytes]:
     for (thumbprint, channel), bound in bindings.items():
         entries[f"binding of channel {channel} of {thumbprint.hex()[:16]}"] = bound
     return _digests(entries) | outcomes_of(trust.violations)
+
+
+def updates_name(thumbprint: bytes) -> str:
+    """The entry about what signed updates have installed in this meter."""
+    return f"signed updates of {thumbprint.hex()[:16]}"
 
 
 def outcomes_of(violations: Violations) -> dict[str, bytes]:

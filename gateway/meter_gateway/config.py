@@ -252,9 +252,10 @@ class UpdatesSection(Table):
 
 
 class SoftwareSection(Table):
-    """Software of meters that the owner approves, by the id that a meter names at every boot."""
+    """Software of meters that the owner approves or refuses, by the id that a meter names at every boot."""
 
     id: Annotated[bytes, BeforeValidator(hex32)] = Field(examples=[f'"{"0a" * 32}"'])
+    approved: bool = True
     note: Annotated[str, Field(min_length=1, max_length=200)] | None = Field(
         default=None, examples=['"esp32_s3 1.4.0, built twice and compared, 2026-03-02"']
     )
@@ -362,9 +363,9 @@ class GatewayConfig(Table):
         return self._path
 
     @property
-    def approved_software(self) -> dict[bytes, str | None]:
-        """Notes by software id."""
-        return {software.id: software.note for software in self.software}
+    def listed_software(self) -> dict[bytes, bool]:
+        """Whether the owner approves it, by software id."""
+        return {software.id: software.approved for software in self.software}
 
     @model_validator(mode="after")
     def _fit(self) -> "GatewayConfig":

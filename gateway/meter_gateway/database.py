@@ -15,7 +15,7 @@ from typing import Any
 
 Row = tuple[Any, ...]
 
-VERSION = 4
+VERSION = 5
 _BUSY_S = 5.0
 _CACHE_KIB = 16384
 _CHECKPOINT_PAGES = 4000

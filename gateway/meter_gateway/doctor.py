@@ -17,7 +17,7 @@ from typing import Literal
 
 import aiomqtt
 
-from meter_gateway import backup, broker, policy, state_dir, status
+from meter_gateway import backup, broker, policy, signed_updates, state_dir, status
 from meter_gateway.clock import kernel_is_disciplined
 from meter_gateway.config import BusSection, ClockSection, GatewayConfig, MqttListener, SerialListener, UplinkMqtt
 from meter_gateway.registry import Meter
@@ -185,17 +185,15 @@ def judge_store(store: Store) -> Iterator[Check]:
 def judge_software(config: GatewayConfig, store: Store) -> Iterator[Check]:
     """What meters say they run and nobody has approved."""
     serials = defaultdict(list)
+    approvals = signed_updates.approvals(config, store.database)
     for meter in store.registry.meters():
         known = store.archive.latest_state(meter)
-        if (
-            known is not None
-            and meter.key.revoked_ms is None
-            and software.findings(known, config.approved_software)
-        ):
+        if known is not None and meter.key.revoked_ms is None and software.findings(known, approvals):
             serials[known.software_id or b""].append(meter.serial)
     for software_id, found in serials.items():
         values = {"count": len(found), "serial": found[0], "id": software_id.hex(), "path": config.path}
-        yield Check("meters", "warning", "software_unapproved", dict(values))
+        told = "software_refused" if software_id in approvals.listed else "software_unapproved"
+        yield Check("meters", "warning", told, dict(values))
 
 
 async def look_at_ways(config: GatewayConfig) -> list[Check]:

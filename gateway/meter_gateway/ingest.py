@@ -38,6 +38,7 @@ from meter_gateway.store import Commit, Store
 from meter_gateway.traceability import ChainState, Trust, assess_group
 from meter_gateway.verify import KeyRing, Opened, open_parts, read, verify_identity
 from meter_protocol import cose
+from meter_protocol import events as ev
 from meter_protocol import fields as f
 from meter_protocol import types as t
 from meter_protocol.errors import ProtocolError
@@ -161,6 +162,9 @@ class Ingest:
                 wanted = about[f.DIGEST], about[f.CHUNK_INDEX]
                 outcome.image_requests.append(ImageRequest(key.thumbprint, key.kid, peer, *wanted))
             else:
+                outcome.has_update |= (
+                    opened.typ == t.EVENT and verified.fields[f.EVENT_CODE] == ev.FIRMWARE_UPDATED
+                )
                 arrivals.append(Arrival(verified, peer, received_ms))
         return arrivals
 

@@ -140,3 +140,6 @@ class Outcome:
     accepted: int = 0
     duplicates: int = 0
     """Messages that were stored before, by identity: receipted again, counted, not stored again."""
+
+    has_update: bool = False
+    """A meter has said that an update runs."""

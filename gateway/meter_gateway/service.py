@@ -251,6 +251,8 @@ class Service:
         self._status.rejected_by_reason.update(rejection.reason for rejection in outcome.rejected)
         if outcome.judged:
             self._wake_uplink()
+        if outcome.has_update:
+            self._upkeep.wake()
 
     def _wake_uplink(self) -> None:
         if self._uplink is not None:

@@ -1,13 +1,15 @@
-"""Keeps stored verdicts true while the gateway runs: at its start, whenever it has read its files again, and when
-a balance with other meters comes out otherwise.
+"""Keeps stored verdicts true while the gateway runs: at its start, whenever it has read its files again, when a
+balance with other meters comes out otherwise, and when a meter says that a signed update runs.
 
 If the basis of the verdicts (basis.py) is another than the one that the store keeps, everything is judged again,
 page by page between the groups of ingest. If only balances between meters came out otherwise, only the readings of
-those days are (balances/revising.py). The basis is kept at the end, so that whatever interrupts this, the next
-start begins it anew, and only verdicts that still differ are revised.
+those days are (balances/revising.py); if only signed updates have installed something, only the meters concerned.
+The basis is kept at the end, so that whatever interrupts this, the next start begins it anew, and only verdicts
+that still differ are revised.
 
 Balances are looked at every LOOK_S. What the ledger finds is in doubt in the stored basis before ingest judges by
-it, so that whatever was judged by it meanwhile is looked at again, even if the finding does not last.
+it, so that whatever was judged by it meanwhile is looked at again, even if the finding does not last. What signed
+updates installed lasts: it follows from stored messages alone, so the next start finds it again.
 """
 
 import asyncio
@@ -25,6 +27,7 @@ from meter_gateway.model import GatewayTime
 from meter_gateway.policy import Scheme
 from meter_gateway.rejudgement import Rejudgement
 from meter_gateway.sealing import Sealer
+from meter_gateway.signed_updates import SignedUpdates
 from meter_gateway.store import Store, StoreUnavailable
 from meter_gateway.traceability import Trust
 from meter_gateway.traceability.plant_balance import Violations, read_entry_name
@@ -65,21 +68,33 @@ class Upkeep:
         self._judge_by = judge_by
         self._renewed = asyncio.Event()
         self._renewed.set()
-        self._trust, self._scheme = trust, scheme
+        self._woken = asyncio.Event()
+        self._woken.set()
+        self._scheme = scheme
         self.revisions = 0
         """Since the gateway started."""
 
         self._ledger = Ledger(store, store.database, trust)
         # Until the first look it is judged by what the last one found.
-        self._trust = trust.with_violations(basis.violations_in(basis.load(store.database), trust))
+        violations = basis.violations_in(basis.load(store.database), trust)
+        self._updates = SignedUpdates(store.database, trust.update_authorities)
+        self._trust = trust.with_violations(violations).with_installed(self._updates.look())
         judge_by(self._trust)
         self._began_with = basis.basis_of(self._trust, scheme)
 
     def renew(self, trust: Trust, scheme: Scheme) -> None:
-        """What new messages are judged by from now on; balances as they were found last, until the next look."""
-        self._trust, self._scheme = trust.with_violations(self._trust.violations), scheme
+        """What new messages are judged by from now on; what is found in messages as it was found last, until the
+        next look."""
+        known = self._trust
+        self._trust = trust.with_violations(known.violations).with_installed(known.software.installed)
+        self._scheme = scheme
         self._judge_by(self._trust)
         self._renewed.set()
+        self._woken.set()
+
+    def wake(self) -> None:
+        """A meter has said that an update runs: look now."""
+        self._woken.set()
 
     async def run(self) -> None:
         waits = backoff.delays(random.uniform)
@@ -92,19 +107,22 @@ class Upkeep:
                 _log.debug("%s; verdicts are judged again later", error)
                 await asyncio.sleep(next(waits))
                 self._renewed.set()
+                self._woken.set()
 
     async def _wait(self) -> bool:
-        """Until the files were read again, which is True, or it is time to look at balances."""
+        """Until there is something to look at; True if the files were read again."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(LOOK_S if self._ledger.balances else None):
-                await self._renewed.wait()
+                await self._woken.wait()
+        self._woken.clear()
         is_asked = self._renewed.is_set()
         self._renewed.clear()
         return is_asked
 
     async def bring_up(self, is_asked: bool) -> None:
         """One look; `is_asked` if the files may be others than before."""
-        if not await self._look() and not is_asked:
+        has_updates = await self._look_at_updates()
+        if not await self._look() and not has_updates and not is_asked:
             return
         trust, scheme = self._trust, self._scheme
         if self._renewed.is_set():
@@ -121,6 +139,18 @@ class Upkeep:
             return
         if kept != after:
             await self._call(lambda: basis.keep(self._store.database, after))
+
+    async def _look_at_updates(self) -> bool:
+        """Whether signed updates have installed something that was not known."""
+        trust = self._trust
+        if not self._updates.is_for(trust):
+            self._updates = SignedUpdates(self._store.database, trust.update_authorities)
+        installed = await self._call(self._updates.look)
+        if self._renewed.is_set() or installed == trust.software.installed:
+            return False
+        self._trust = trust.with_installed(installed)
+        self._judge_by(self._trust)
+        return True
 
     async def _look(self) -> bool:
         """Whether balances came out otherwise. Ends early if the files are read again meanwhile."""
@@ -148,11 +178,15 @@ class Upkeep:
 
     async def _judge_again(self, trust: Trust, scheme: Scheme, names: Collection[str], cause: str) -> bool:
         """Whether it came to its end; it does not if the files are read again meanwhile."""
-        days = [read_entry_name(name) for name in names]
-        if None in days:
+        updated = {each for each in trust.software.installed if basis.updates_name(each) in names}
+        days = [day for name in names if (day := read_entry_name(name)) is not None]
+        if len(updated) + len(days) < len(names):
             return await self._judge_all(trust, scheme, cause)
-        known = [day for day in days if day is not None]
-        work = BalanceRevision(self._store, trust, scheme.judge, self._ledger, known)
+        if updated and not await self._judge_all(trust, scheme, cause, updated):
+            return False
+        if not days:
+            return True
+        work = BalanceRevision(self._store, trust, scheme.judge, self._ledger, days)
         if not await self._work_through(work, cause):
             return False
         return not work.whole or await self._judge_all(trust, scheme, cause, work.whole)

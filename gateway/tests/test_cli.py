@@ -244,6 +244,8 @@ def test_who_approved_a_meter_s_software_is_shown_before_it_is_enrolled_and_afte
     for approval, told in (
         (listed, "approved in gateway.toml"),
         (f'{listed} note = "built twice"\n', "approved: built twice"),
+        (f"{listed} approved = false\n", "refused in gateway.toml"),
+        (f'{listed} approved = false\nnote = "it drifts"\n', "refused: it drifts"),
         ("", "approved by nobody"),
     ):
         gateway.config.write_text(known.replace(listed, approval))

@@ -1,21 +1,26 @@
 """The doctor: each fault alone, in both languages, with its remedy and the exit code."""
 
+import hashlib
 import os
 import pty
 import re
 from contextlib import closing
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 from typer.testing import CliRunner
 
-from meter_gateway import doctor, status
+from meter_gateway import doctor, image, status
 from meter_gateway.cli import app
 from meter_gateway.config import ClockSection, SerialListener, load_config
 from meter_gateway.store import Store
 from meter_gateway.witness import enrolment
+from meter_protocol import events as ev
 from meter_protocol import fields as f
+from meter_protocol import types as t
 from meter_tools.simulated_meter import SOFTWARE_ID, SimulatedMeter
+from meter_tools.simulated_update import UPDATE_AUTHORITY
 
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
 NOW_MS = 1_800_000_000_000
@@ -183,6 +188,26 @@ def test_software_that_nobody_approved_is_told_once_with_the_lines_to_add(gatewa
     assert out.count("which nobody approved") == 1
     gateway.config.write_text(f"{configured}\n{approval}")
     assert software_id not in examine(gateway)[1]
+    gateway.config.write_text(f"{configured}\n{approval}approved = false\n")
+    out = examine(gateway)[1].replace("\n", " ")
+    assert f"! Meters: 2 such as SN-1 run software {software_id}, which gateway.toml refuses" in out
+    assert "which nobody approved" not in out
+
+
+def test_software_that_a_signed_update_installed_is_approved_for_its_meter(gateway) -> None:
+    meters = [SimulatedMeter(f"SN-{number}") for number in (1, 2)]
+    for meter in meters:
+        gateway.enrol(meter)
+    begun = [raw for meter in meters for raw in meter.begin()]
+    fields = image.manifest_fields(b"an image", 7, "1.4.0", UUID(int=1), "M1", None, NOW_MS)
+    manifest = UPDATE_AUTHORITY.seal(t.UPDATE_MANIFEST, fields)
+    new = hashlib.sha256(b"an image and a flash").digest()
+    boots = [meter.boot(new) for meter in meters]
+    details = {ev.SOFTWARE_ID: new, ev.SOFTWARE_BEFORE: SOFTWARE_ID, ev.MANIFEST: manifest}
+    gateway.fill(*begun, *boots, meters[0].event(ev.FIRMWARE_UPDATED, details))
+    assert f"1 such as SN-2 run software {new.hex()}, which nobody approved" in examine(gateway)[1].replace(
+        "\n", " "
+    )
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from meter_gateway.store import StoreUnavailable
 from meter_gateway.traceability import Trust, channel_budget
 from meter_gateway.traceability import certificate as c
 from meter_gateway.traceability.hierarchy import NO_INSTITUTES, Rules
+from meter_gateway.traceability.software import Approvals
 from meter_gateway.traceability.terms import Contribution, Target, Terms
 from meter_gateway.verify import Key, KeyRing, verify
 from meter_protocol import events as ev
@@ -76,7 +77,7 @@ def but(trust: Trust, **change: Any) -> Trust:
         "clocks": trust.clocks,
         "clock_trusted": trust.clock_trusted,
         "makers": trust.makers,
-        "approved_software": trust.approved_software,
+        "software": trust.software,
     }
     return Trust(**{**same, **change})
 
@@ -427,7 +428,7 @@ def test_software_that_is_no_longer_approved_reaches_exactly_the_meters_that_run
     flashed = SimulatedMeter("flashed")
     flashed.software = flashed.software_before = hashlib.sha256(b"flashed on the bench").digest()
     trust = trust_in([*meters, flashed])
-    both = but(trust, approved_software=[*trust.approved_software, flashed.software])
+    both = but(trust, software=Approvals({**trust.software.listed, flashed.software: True}))
     gateway.ingest.trust = both
     begin = flashed.begin()
     gateway.enrol(begin[0])

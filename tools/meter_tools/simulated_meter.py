@@ -24,6 +24,7 @@ from meter_gateway.traceability import Trust
 from meter_gateway.traceability import certificate as c
 from meter_gateway.traceability.binding import Binding
 from meter_gateway.traceability.clock import Clocks
+from meter_gateway.traceability.software import Approvals
 from meter_protocol import chain, cose
 from meter_protocol import events as ev
 from meter_protocol import fields as f
@@ -296,7 +297,7 @@ def trust_in(meters: Iterable[SimulatedMeter], **changes: Any) -> Trust:
         "authorities": {AUTHORITY.kid: AUTHORITY.public_key},
         "clocks": Clocks(uncertainty_ms=1000, max_skew_ms=0, max_meter_uncertainty_ms=60_000),
         "clock_trusted": True,
-        "approved_software": [SOFTWARE_ID],
+        "software": Approvals({SOFTWARE_ID: True}),
     }
     return Trust(**accepting | changes)
 

@@ -13,9 +13,11 @@ from meter_gateway.config import GatewayConfig
 from meter_gateway.maker import MakerRefused, load_makers
 from meter_gateway.model import Verified
 from meter_gateway.registry import BY_MAKER, BY_THUMBPRINT, Meter
+from meter_gateway.signed_updates import approvals
 from meter_gateway.store import Store
 from meter_gateway.texts import Told, plain
 from meter_gateway.traceability import ChainState, software
+from meter_gateway.traceability.software import Approvals
 from meter_gateway.values import time_text
 from meter_gateway.verify import verify_identity
 from meter_protocol import fields as f
@@ -148,7 +150,8 @@ def _enrol_certified(term: Terminal, store: Store, settings: GatewayConfig) -> N
 def _enrol(term: Terminal, store: Store, settings: GatewayConfig, raw: bytes, way: str) -> None:
     meter = store.registry.enrol(raw, way, _now_ms())
     term.print(term.say("meters.did_enrol", thumbprint=meter.key.thumbprint.hex(), **_names(meter)))
-    if not _print_software(term, _state_after(verify_identity(raw)[1]), settings):
+    known = _state_after(verify_identity(raw)[1])
+    if not _print_software(term, known, settings, Approvals(settings.listed_software)):
         term.print(term.say("meters.how_to_approve", path=settings.path))
 
 
@@ -170,7 +173,7 @@ def _print_enrolled(term: Terminal, store: Store, settings: GatewayConfig) -> No
         term.print(say("meters.none"))
         return
     term.heading(say("meters.enrolled"))
-    all_approved = True
+    all_approved, approved = True, approvals(settings, store.database)
     for meter in meters:
         chains = store.archive.chains(meter.key.thumbprint)
         term.print(_title(meter.serial, meter.maker, meter.model))
@@ -180,29 +183,29 @@ def _print_enrolled(term: Terminal, store: Store, settings: GatewayConfig) -> No
             if chain.head_sequence is not None:
                 term.line("sequence", str(chain.head_sequence))
         known = store.archive.latest_state(meter)
-        all_approved &= known is None or _print_software(term, known, settings)
+        all_approved &= known is None or _print_software(term, known, settings, approved)
         term.line("state", "; ".join(_state(term, store, meter)))
     if not all_approved:
         term.print(say("meters.how_to_approve", path=settings.path))
 
 
-def _print_software(term: Terminal, known: ChainState, settings: GatewayConfig) -> bool:
-    """What the meter says it runs and who approved it; False if nobody did."""
+def _print_software(term: Terminal, known: ChainState, settings: GatewayConfig, approvals: Approvals) -> bool:
+    """What the meter says it runs and whose word stands behind it; False if nobody has said anything about it."""
     if known.software_id is None:
         return True
-    approved = settings.approved_software
-    is_approved = not software.findings(known, approved)
-    note = approved.get(known.software_id)
+    listed = next((each for each in settings.software if each.id == known.software_id), None)
+    is_approved = not software.findings(known, approvals)
     if known.is_witnessed:
         text = "meters.software_own"
-    elif not is_approved:
-        text = "meters.software_unapproved"
-    elif known.software_id not in approved:
-        text = "meters.software_signed"
+    elif listed is None:
+        text = "meters.software_signed" if is_approved else "meters.software_unapproved"
+    elif listed.approved:
+        text = "meters.software_listed" if listed.note is None else "meters.software_noted"
     else:
-        text = "meters.software_listed" if note is None else "meters.software_noted"
+        text = "meters.software_refused" if listed.note is None else "meters.software_refused_noted"
+    note = None if listed is None else listed.note
     term.line("software", term.say(text, id=known.software_id.hex(), note=note))
-    return is_approved
+    return is_approved or listed is not None
 
 
 def _state_after(identity: Verified) -> ChainState:
@@ -243,7 +246,7 @@ def _print_waiting(term: Terminal, store: Store, settings: GatewayConfig) -> Non
         term.print(_title(*(verified.fields[field] for field in _SHOWN.values())))
         term.line("thumbprint", identity.thumbprint.hex())
         term.line("peer", identity.peer)
-        _print_software(term, _state_after(verified), settings)
+        _print_software(term, _state_after(verified), settings, Approvals(settings.listed_software))
         since = time_text(identity.first_ms)
         term.line("state", term.say("meters.seen", messages=identity.messages, time=since))
     term.print(term.say("meters.how_to_enrol"))

@@ -24,6 +24,7 @@ from meter_gateway.rejudgement import Rejudgement, Revision, Tally
 from meter_gateway.report import THOUSANDTHS, combined
 from meter_gateway.sealing import load_sealers
 from meter_gateway.service import make_clock
+from meter_gateway.signed_updates import SignedUpdates
 from meter_gateway.store import Store
 from meter_gateway.texts import Told
 from meter_gateway.traceability import load_trust
@@ -51,7 +52,9 @@ def rejudge(
     store = existing_store(settings)
     if not dry_run:
         store.claim()
-    trust = trust.with_violations(followed(term, store, trust, is_kept=not dry_run).violations())
+    violations = followed(term, store, trust, is_kept=not dry_run).violations()
+    installed = SignedUpdates(store.database, trust.update_authorities).look()
+    trust = trust.with_violations(violations).with_installed(installed)
     chosen = None if meter is None else {find_meter(store.registry.meters(), meter).key.thumbprint}
     after = basis.basis_of(trust, scheme)
     work = Rejudgement(store, trust, scheme.judge, _cause(cause, store, after), chosen)

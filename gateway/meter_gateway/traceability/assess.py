@@ -322,7 +322,6 @@ def _learn(state: ChainState, message: Verified, trust: Trust, received_ms: int)
     elif code == ev.FIRMWARE_UPDATED:
         if not software.is_authorised(details[ev.MANIFEST], trust.update_authorities):
             return [finding("update_unauthorised")]
-        state.learn_signed_software(details[ev.SOFTWARE_ID])
     elif code == ev.REGISTER_DISCONTINUITY:
         return [finding("discontinuity", details[ev.CHANNEL])]
     elif code == ev.JOURNAL_RESUMED:
@@ -364,7 +363,7 @@ def _plan(state: ChainState, trust: Trust) -> MeterPlan | None:
 
 def _codes_of_chain(state: ChainState, trust: Trust) -> list[str]:
     """What holds for readings, events and identities alike."""
-    about_software = software.findings(state, trust.approved_software)
+    about_software = software.findings(state, trust.software)
     return [*protection.findings(state, trust.makers), *about_software, *sorted(state.barred)]
 
 

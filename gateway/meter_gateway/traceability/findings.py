@@ -262,9 +262,9 @@ FINDINGS: dict[str, Meaning] = {
         "SPEC §6; WELMEC D4",
     ),
     "software_unapproved": Meaning(
-        "The software that the meter names is neither in the list of approved software nor was it installed by an"
-        " update that an update authority signed.",
-        "表计所报软件既不在已批准软件清单中，也不是经升级授权方签署的升级所安装。",
+        "The software that the meter names is not approved by the owner, nor has the meter said that an update"
+        " which an update authority signed installed it; or the owner refuses it.",
+        "表计所报软件未经业主批准，表计也未报告其由升级授权方签署的升级所安装；或该软件被业主拒绝。",
         "WELMEC P2; WELMEC D2; docs/configuration.md, [[software]]",
     ),
     "update_unauthorised": Meaning(

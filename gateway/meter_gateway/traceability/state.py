@@ -19,10 +19,8 @@ from meter_protocol import chain
 from meter_protocol import fields as f
 from meter_protocol.schema import MAX_CHANNELS
 
-STATE_VERSION = 4
+STATE_VERSION = 5
 MAX_STATE_BYTES = 32768
-MAX_SIGNED_SOFTWARE = 4
-"""A meter holds two slots: the software that runs, and the one before, to which it may go back."""
 
 _STORED = (
     "thumbprint",
@@ -36,7 +34,6 @@ _STORED = (
     "certificate",
     "identity_received_ms",
     "software_id",
-    "signed_software",
     "parameters_hash",
     "parameter_set",
     "parameters_rolled_back",
@@ -81,9 +78,6 @@ class ChainState:
 
         self.identity_received_ms = 0
         self.software_id: bytes | None = None
-        self.signed_software: list[bytes] = []
-        """Ids of software that came by an update which an update authority signed, the latest last."""
-
         self.parameters_hash: bytes | None = None
         self.parameter_set: bytes | None = None
         self.parameters_rolled_back = False
@@ -150,11 +144,6 @@ class ChainState:
     def learn_software(self, software_id: bytes) -> None:
         self.software_id = software_id
         self._renew()
-
-    def learn_signed_software(self, software_id: bytes) -> None:
-        others = [known for known in self.signed_software if known != software_id]
-        self.signed_software = [*others, software_id][-MAX_SIGNED_SOFTWARE:]
-        self.forget_plan()
 
     def learn_parameters(self, parameter_set: bytes) -> None:
         """What is known of channels that measure something else from now on is forgotten."""

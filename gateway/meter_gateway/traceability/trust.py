@@ -5,7 +5,7 @@ A Trust never changes; a reload makes another one, and everything prepared from 
 
 import copy
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -31,6 +31,7 @@ from meter_gateway.traceability.mpe import load_tables
 from meter_gateway.traceability.plan import MeterPlan
 from meter_gateway.traceability.plant_balance import Violations
 from meter_gateway.traceability.plausibility_file import Plausibility, load_plausibility
+from meter_gateway.traceability.software import Approvals
 from meter_gateway.traceability.terms import Target
 from meter_gateway.traceability.thresholds import Thresholds, load_thresholds
 from meter_gateway.validated_toml import ConfigError
@@ -40,6 +41,7 @@ from meter_protocol.quantities import Quantity
 _MAX_PLANS = 4096
 
 NO_PLANS = Plans()
+NO_APPROVALS = Approvals()
 
 
 class Trust:
@@ -60,7 +62,7 @@ class Trust:
         plausible: Plausibility | None = None,
         thresholds: Thresholds | None = None,
         standards: Rules = NO_INSTITUTES,
-        approved_software: Collection[bytes] = (),
+        software: Approvals = NO_APPROVALS,
     ) -> None:
         self.register = Register(certificates, utc_offset_minutes)
         self.hierarchy = Hierarchy(self.register, standards)
@@ -70,7 +72,7 @@ class Trust:
         self.clocks = clocks
         self.clock_trusted = clock_trusted
         self.update_authorities = update_authorities or {}
-        self.approved_software = frozenset(approved_software)
+        self.software = software
         self.max_jitter_ms = max_jitter_ms
         self.makers = makers or Makers()
         self.rule = rule
@@ -91,6 +93,12 @@ class Trust:
         for binding in self.bindings:
             self._by_meter[binding.thumbprint].append(binding)
         self._plans: dict[tuple[bytes, bytes], MeterPlan] = {}
+
+    def with_installed(self, installed: Mapping[bytes, frozenset[bytes]]) -> "Trust":
+        """The same, but for the software that signed updates installed (software.Approvals)."""
+        other = copy.copy(self)
+        other.software = self.software._replace(installed=installed)
+        return other
 
     def with_violations(self, violations: Violations) -> "Trust":
         """The same, but for these. What is prepared does not depend on them and is shared."""
@@ -173,7 +181,7 @@ def load_trust(config: GatewayConfig) -> Trust:
     loaded = [(path, load_bindings(path)) for path in config.traceability.bindings]
     bindings = check_bindings(config.path, loaded, certificates)
     authorities = _authorities(config.parameters.authority_keys, t.ROLE_PARAMETERS)
-    update_authorities = _authorities(config.updates.authority_keys, t.ROLE_UPDATES)
+    update_authorities = load_update_authorities(config)
     if authorities.keys() & update_authorities.keys():
         told = "one of them is a parameter authority's too"
         raise ConfigError(config.path, "updates.authority_keys", told, "give each authority a key of its own")
@@ -200,7 +208,7 @@ def load_trust(config: GatewayConfig) -> Trust:
             frozenset(config.traceability.national_institutes),
             config.traceability.standard_ratio,
         ),
-        approved_software=config.approved_software,
+        software=Approvals(config.listed_software),
     )
 
 
@@ -223,6 +231,10 @@ def comparison_keys(config: GatewayConfig) -> AuthorityKeys:
         sealer = load_sealer(config.keys.verdict, t.ROLE_VERDICT)
         kid, key = sealer.kid, sealer.public_key
     return {**_authorities(config.comparisons.keys, t.ROLE_VERDICT), kid: key}
+
+
+def load_update_authorities(config: GatewayConfig) -> AuthorityKeys:
+    return _authorities(config.updates.authority_keys, t.ROLE_UPDATES)
 
 
 def certificate_files(config: GatewayConfig) -> tuple[Path, ...]:

@@ -22,6 +22,7 @@ from meter_gateway.traceability.binding import Binding
 from meter_gateway.traceability.clock import Clocks
 from meter_gateway.traceability.hierarchy import NO_INSTITUTES, Rules
 from meter_gateway.traceability.plausibility_file import Plausibility
+from meter_gateway.traceability.software import Approvals
 from meter_gateway.traceability.thresholds import Thresholds
 from meter_protocol import chain, cose, keys, messages
 from meter_protocol import events as ev
@@ -36,6 +37,7 @@ START_MS = 1_767_225_600_000
 
 THUMBPRINT = hashlib.sha256(b"the meter").digest()
 SOFTWARE = hashlib.sha256(b"software").digest()
+APPROVED = Approvals({SOFTWARE: True})
 OTHER_SOFTWARE = hashlib.sha256(b"other software").digest()
 SERIAL = "E-7001"
 
@@ -289,7 +291,7 @@ def trust(
     plausible: Plausibility | None = None,
     thresholds: Thresholds | None = None,
     standards: Rules = NO_INSTITUTES,
-    approved_software: Iterable[bytes] = (SOFTWARE,),
+    software: Approvals = APPROVED,
 ) -> Trust:
     known = [certificate()] if certificates is None else list(certificates)
     return Trust(
@@ -305,7 +307,7 @@ def trust(
         plausible=plausible,
         thresholds=thresholds,
         standards=standards,
-        approved_software=list(approved_software),
+        software=software,
     )
 
 

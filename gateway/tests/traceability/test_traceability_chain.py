@@ -20,6 +20,7 @@ from scenario import (
 
 from meter_gateway.model import Verified
 from meter_gateway.traceability import ChainState
+from meter_gateway.traceability.software import Approvals
 from meter_protocol import events as ev
 from meter_protocol import fields as f
 from meter_protocol import types as t
@@ -71,7 +72,7 @@ def test_a_boot_announces_its_software() -> None:
     meter.boot_count = 2
     messages += [meter.boot(scenario.OTHER_SOFTWARE), *intervals(meter, 1, start_wh=30_000)]
     changed = [("software_changed", None)]
-    approving = scenario.trust(approved_software=[scenario.SOFTWARE, scenario.OTHER_SOFTWARE])
+    approving = scenario.trust(software=Approvals({scenario.SOFTWARE: True, scenario.OTHER_SOFTWARE: True}))
     assert [codes(found) for found in assess(messages, approving)[-2:]] == [[*PLAIN, *changed], PLAIN]
 
 

@@ -1,6 +1,7 @@
 """What a chain says about its software: changes, updates, and by whose leave."""
 
 import hashlib
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from scenario import AUTHORITY, Authority, Meter, assess, codes, intervals
 
 from meter_gateway.model import Verified
 from meter_gateway.traceability import ChainState, Trust, software
+from meter_gateway.traceability.software import Approvals
 from meter_protocol import events as ev
 from meter_protocol import fields as f
 from meter_protocol import types as t
@@ -117,17 +119,19 @@ def booted(software_id: bytes) -> tuple[int, dict[int, Any]]:
     return ev.BOOT, {ev.LAST_RECEIPT: None, ev.SOFTWARE_ID: software_id}
 
 
-UPDATE = ev.FIRMWARE_UPDATED, updated(SIGNED)
+def saying(listed: Mapping[bytes, bool], *installed: bytes, meter: bytes = scenario.THUMBPRINT) -> Trust:
+    """What the owner says, and what signed updates have installed in a meter."""
+    return scenario.trust(software=Approvals(listed, {meter: frozenset(installed)}))
 
 
 def test_software_that_nobody_approved_is_found_in_every_message_from_its_identity_on() -> None:
     meter = Meter()
     messages = [*meter.start(), *intervals(meter, 2), meter.event(ev.CLOCK_SET, clock_set(meter))]
     listed = [codes(each) for each in assess(messages, scenario.trust())]
-    nobody = [codes(each) for each in assess(messages, scenario.trust(approved_software=[]))]
+    nobody = [codes(each) for each in assess(messages, saying({}))]
     assert nobody == [[*one, ("software_unapproved", None)] for one in listed]
-    other = scenario.trust(approved_software=[scenario.OTHER_SOFTWARE])
-    assert [codes(each) for each in assess(messages, other)] == nobody
+    for other in saying({scenario.OTHER_SOFTWARE: True}), saying({scenario.SOFTWARE: False}):
+        assert [codes(each) for each in assess(messages, other)] == nobody
 
 
 def clock_set(meter: Meter) -> dict[int, Any]:
@@ -138,38 +142,29 @@ def clock_set(meter: Meter) -> dict[int, Any]:
 def test_each_message_is_judged_by_the_software_in_force_then() -> None:
     steps = booted(scenario.OTHER_SOFTWARE), booted(scenario.SOFTWARE)
     assert found_through(scenario.trust(), *steps) == [PLAIN, UNAPPROVED, PLAIN]
-    both = scenario.trust(approved_software=[scenario.SOFTWARE, scenario.OTHER_SOFTWARE])
+    both = saying({scenario.SOFTWARE: True, scenario.OTHER_SOFTWARE: True})
     assert found_through(both, *steps) == [PLAIN, PLAIN, PLAIN]
 
 
-def test_a_signed_update_approves_what_it_installed_once_the_meter_says_that_it_runs() -> None:
-    trusted = scenario.trust(update_authorities=[UPDATES])
-    assert found_through(trusted, booted(UPDATED), UPDATE) == [PLAIN, UNAPPROVED, PLAIN]
+def test_what_a_signed_update_installed_is_approved_whenever_it_runs() -> None:
+    steps = booted(UPDATED), booted(scenario.OTHER_SOFTWARE), booted(UPDATED)
+    assert found_through(saying({}, UPDATED), *steps) == [UNAPPROVED, PLAIN, UNAPPROVED, PLAIN]
 
 
-def test_an_update_that_nobody_signed_stays_unapproved() -> None:
-    assert found_through(scenario.trust(), booted(UPDATED), UPDATE) == [PLAIN, UNAPPROVED, UNAPPROVED]
+def test_a_meter_s_word_about_an_update_counts_for_itself_only() -> None:
+    assert found_through(saying({}, UPDATED, meter=bytes(32)), booted(UPDATED)) == [UNAPPROVED, UNAPPROVED]
 
 
-def test_the_software_of_a_signed_update_stays_approved_when_the_meter_goes_back_to_it() -> None:
-    trusted = scenario.trust(update_authorities=[UPDATES], approved_software=[])
-    steps = booted(UPDATED), UPDATE, booted(scenario.OTHER_SOFTWARE), booted(UPDATED)
-    assert found_through(trusted, *steps) == [UNAPPROVED, UNAPPROVED, PLAIN, UNAPPROVED, PLAIN]
-
-
-def test_what_signed_updates_installed_is_kept_with_the_state_and_bounded() -> None:
-    state = ChainState.new(scenario.THUMBPRINT)
-    ids = [hashlib.sha256(bytes((number,))).digest() for number in range(6)]
-    for software_id in (*ids, ids[3]):
-        state.learn_signed_software(software_id)
-    assert ChainState.loads(state.dumps()).signed_software == [ids[2], ids[4], ids[5], ids[3]]
+def test_the_owner_s_word_comes_before_that_of_an_update_authority() -> None:
+    refused = saying({scenario.SOFTWARE: True, UPDATED: False}, UPDATED)
+    assert found_through(refused, booted(UPDATED)) == [PLAIN, UNAPPROVED]
 
 
 def test_the_gateway_s_own_software_is_not_asked_for() -> None:
     meter = Meter()
     messages = [*meter.start(), *intervals(meter, 2)]
     state = ChainState.new(scenario.THUMBPRINT, is_witnessed=True)
-    found = assess(messages, scenario.trust(approved_software=[]), state)
+    found = assess(messages, saying({}), state)
     assert codes(found[-1]) == [("gateway_witnessed", None)]
 
 
