@@ -2,6 +2,7 @@
 hears of it; nothing else becomes another."""
 
 import hashlib
+import logging
 import random
 from collections.abc import Iterator
 from pathlib import Path
@@ -70,11 +71,14 @@ def _has(verdict: Fields) -> bool:
     return CODE in {code for code, _ in verdict[f.VERDICT_FINDINGS]}
 
 
-def test_readings_between_the_boot_and_the_proof_are_approved_by_the_proof(place: Upkept, meters) -> None:
+def test_readings_between_the_boot_and_the_proof_are_approved_by_the_proof(place: Upkept, meters, caplog) -> None:
+    caplog.set_level(logging.INFO)
     updated, bystander = meters
     assert found(place, updated) == [[False], [False], [True], [True]]
     assert place.gateway.receive(proven(updated)).has_update
     place.look()
+    # That meter's messages, and nobody else's.
+    assert "added: 9 messages are judged again" in caplog.text
     place.gateway.receive(updated.readings(), bystander.readings())
     assert found(place, updated) == [[False], [False], [True, False], [True, False], [False]]
     assert found(place, bystander) == [[False], [False], [False]]

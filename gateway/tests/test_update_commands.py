@@ -69,11 +69,11 @@ def desk(tmp_path: Path) -> Desk:
 # The authority
 
 
-def test_an_image_names_its_software_id_and_is_the_same_again(desk: Desk) -> None:
+def test_an_image_names_its_digest_and_is_the_same_again(desk: Desk) -> None:
     first = desk.image.read_bytes()
     said = desk.build()
     assert desk.image.read_bytes() == first
-    assert said.endswith(f"2 files, {len(first)} bytes. Software id: {hashlib.sha256(first).hexdigest()}\n")
+    assert said.endswith(f"2 files, {len(first)} bytes. Image digest: {hashlib.sha256(first).hexdigest()}\n")
 
 
 def test_a_key_of_the_authority_s_own_with_a_passphrase(desk: Desk, tmp_path: Path) -> None:
@@ -87,7 +87,7 @@ def test_a_key_of_the_authority_s_own_with_a_passphrase(desk: Desk, tmp_path: Pa
     assert (code, "passphrase is wrong" in err) == (2, True)
     assert not desk.manifest.exists()
     code, out, _ = desk.sign("--downgrade-from", "7", key=key, typed="secret\n")
-    assert (code, "2.0, number 2, for software id " in out) == (0, True)
+    assert (code, "2.0, number 2, for image " in out) == (0, True)
     code, out, _ = run("verify", desk.manifest, "--key", tmp_path / "own.pub.pem")
     assert code == 0
     for line in (
@@ -293,9 +293,14 @@ async def test_a_meter_is_updated_over_a_restart_and_a_restored_backup(filled, c
     assert download.files() == {"app.py": b"a" * 5000, "board.mpy": b"b" * 5000}
     await until(lambda: "2 of 3 chunks asked for" in status(gateway))
     line.send(download.tried(), meter.readings())
+    tried = f"SN-1/{meter.sequence}"
     await until(lambda: "the meter tries it" in status(gateway))
+    assert "[software_unapproved]" in gateway.ask("history", tried)
     line.send(download.proven())
     await until(lambda: "State: runs" in status(gateway))
+    revised = f"because: signed updates of {meter.thumbprint.hex()[:16]} added"
+    await until(lambda: revised in gateway.ask("history", tried))
+    assert "− [software_unapproved]" in gateway.ask("history", tried)
     line.send(download.request(0))
     await until(lambda: gateway.status()["image_requests"] == {"unsolicited": 2, "answered": 1})
     counts = gateway.status()["counts"]

@@ -26,6 +26,8 @@ from meter_protocol import fields as f
 from meter_protocol import types as t
 from meter_protocol.schema import MAX_CHUNK
 from meter_tools.boards import emulator
+from meter_tools.boards.description import find
+from meter_tools.boards.software_id import software_id
 from meter_tools.demo.documents import cose_key
 from meter_tools.mpycross import compiled
 
@@ -198,12 +200,14 @@ RUN_FAILS = "def run(board, running):\n    raise MemoryError\n"
 
 @pytest.mark.timeout(3 * PATIENCE_S)
 def test_an_update_is_fetched_installed_tried_and_proven_and_runs_where_it_lies(
-    site: UpdateSite, software: bytes, maker: Maker
+    site: UpdateSite, software: bytes, maker: Maker, image: Path
 ) -> None:
     site.commission()
     golden = site.running()
+    assert golden == software_id(find("emulated_stm32"), image)
     site.offer(software, 1)
     updated = site.event(events.FIRMWARE_UPDATED)
+    assert updated[events.SOFTWARE_ID] == software_id(find("emulated_stm32"), image, software)
     # A request that went unanswered for too long is repeated; none is left out, and none comes out of its turn.
     assert sorted(set(site.asked)) == list(range(len(images.chunks(software, MAX_CHUNK))))
     assert site.asked == sorted(site.asked)

