@@ -238,11 +238,12 @@ def look_at_port(section: SerialListener | BusSection) -> Check:
 
 
 def judge_witnesses(config: GatewayConfig, store: Store, last: dict[str, object] | None) -> Iterator[Check]:
-    said = {} if last is None else last.get("witnesses")
+    said, faults = (None if last is None else last.get(key) for key in ("witnesses", "witness_faults"))
     for section in config.witness:
         state = said.get(section.name) if isinstance(said, dict) else None
+        fault = faults.get(section.name) if isinstance(faults, dict) else None
         level, text = judge_witness(enrolment.meter_of(store, section), state)
-        yield Check("witness", level, text, {"name": section.name})
+        yield Check("witness", level, text, {"name": section.name, "error": fault or "-"})
 
 
 def judge_witness(meter: Meter | None, said: str | None) -> tuple[Level, str]:
@@ -251,6 +252,10 @@ def judge_witness(meter: Meter | None, said: str | None) -> tuple[Level, str]:
         return "problem", "witness_not_enrolled"
     if meter.key.revoked_ms is not None:
         return "problem", "witness_revoked"
+    if said == "no_key":
+        return "problem", "witness_no_key"
+    if said == "failed":
+        return "problem", "witness_failed"
     if said == "silent":
         return "warning", "witness_silent"
     if said == "no_parameters":

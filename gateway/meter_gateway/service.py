@@ -304,7 +304,7 @@ class Service:
         current.listeners = {
             listener.name: listener.connected for listener in self._listeners if listener is not self._witnesses
         }
-        current.witnesses = dict(self._witnesses.states)
+        current.witnesses, current.witness_faults = dict(self._witnesses.states), dict(self._witnesses.faults)
         current.uplink = None if self._uplink is None else self._uplink.connected
         current.counts.dropped_payloads = self._inbox.dropped.total() + self._pump.given_up
         current.counts.answers = self._courier.answers

@@ -45,6 +45,8 @@ class Status:
     listeners: dict[str, bool] = field(default_factory=dict)
     witnesses: dict[str, str] = field(default_factory=dict)
     """By name, one of witnessed_meter.State."""
+    witness_faults: dict[str, str] = field(default_factory=dict)
+    """By name, why it has failed."""
     uplink: bool | None = None
     """None without an uplink."""
     counts: Counts = field(default_factory=Counts)

@@ -131,12 +131,33 @@ def test_with_a_damaged_store_nothing_is_said_of_witnesses_and_the_rest_is_looke
     assert "! Gateway: " in out
 
 
+def test_a_witness_that_has_failed_is_named_with_its_reason_and_remedy(gateway) -> None:
+    gateway.configure(uplink=WITNESS)
+    config = load_config(gateway.config)
+    gateway.state.mkdir(exist_ok=True)
+    with closing(Store(gateway.state / "gateway.sqlite")) as store:
+        enrolment.add(store, config.witness[0], NOW_MS)
+    said = status.Status(witnesses={"W-1": "failed"}, witness_faults={"W-1": "ValueError: what nobody thought of"})
+    status.write(gateway.state / "status.json", status.dumps(said))
+    code, out = examine(gateway)
+    assert code == 1
+    told = out.replace("\n", " ")
+    assert (
+        "✗ Witness: W-1 is not read, by a mistake of this program or of its store: ValueError: what nobody" in told
+    )
+    assert "journalctl -u carbonmeter-gateway" in told
+    listed = gateway.ask("witness", "list")
+    assert "State: not read: ValueError: what nobody thought of; carbonmeter doctor says what to do" in listed
+
+
 @pytest.mark.parametrize(
     ("said", "expected"),
     [
         ("measures", ("ok", "witness_ok")),
         ("silent", ("warning", "witness_silent")),
         ("no_parameters", ("warning", "witness_no_parameters")),
+        ("no_key", ("problem", "witness_no_key")),
+        ("failed", ("problem", "witness_failed")),
         (None, ("ok", "witness_enrolled")),
     ],
 )

@@ -13,9 +13,9 @@ from meter_gateway.clock import SystemClock, TimeServer
 from meter_gateway.config import BusSection, GatewayConfig, WitnessSection
 from meter_gateway.listener.inbox import Inbox
 from meter_gateway.sealing import Sealers
-from meter_gateway.store import Store
-from meter_gateway.witness import enrolment
-from meter_gateway.witness.witnessed_meter import Surroundings
+from meter_gateway.store import Store, StoreUnavailable
+from meter_gateway.witness import enrolment, witnesses
+from meter_gateway.witness.witnessed_meter import Surroundings, WitnessedMeter
 from meter_gateway.witness.witnesses import Witnesses
 
 BUS = BusSection.model_validate({"name": "bus0", "kind": "modbus", "tcp": "127.0.0.1:1"})
@@ -85,9 +85,70 @@ async def test_a_mistake_costs_the_witness_that_shows_it_and_no_other(
     monkeypatch.setattr(enrolment, "identity", identity)
     await house.look(*sections)
     assert set(house.running()) == {"W-2"}
+    assert house.witnesses.states == {"W-1": "failed", "W-2": "no_parameters"}
+    assert house.witnesses.faults == {"W-1": "ZeroDivisionError:"}
+    assert not house.witnesses.connected
     monkeypatch.undo()
     await house.look(*sections)
     assert set(house.running()) == {"W-1", "W-2"}
+    assert house.witnesses.faults == {}
+
+
+async def test_a_witness_that_ends_by_a_mistake_is_told_and_tried_again_a_while_later(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    section, starts = house.witness("W-1", "1.pem"), []
+
+    async def run(self, _buses):
+        starts.append(self.name)
+        async with asyncio.TaskGroup():
+            raise ValueError("what nobody\nthought of" + 300 * "x")
+
+    monkeypatch.setattr(WitnessedMeter, "run", run)
+    await house.look(section)
+    await asyncio.sleep(0.01)
+    for _ in range(3):
+        await house.witnesses._adjust()
+    assert starts == ["W-1"]
+    assert house.witnesses.states == {"W-1": "failed"}
+    assert house.witnesses.faults["W-1"].startswith("ValueError: what nobody thought ofxxx")
+    assert len(house.witnesses.faults["W-1"]) == witnesses.MAX_FAULT
+    monkeypatch.undo()
+    monkeypatch.setattr(witnesses, "AGAIN_S", 0.0)
+    await house.witnesses._adjust()
+    assert house.witnesses.states == {"W-1": "no_parameters"}
+    assert house.witnesses.faults == {}
+
+
+async def test_a_copy_of_its_key_does_not_take_the_place_of_a_witness_that_has_failed(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sections = house.witness("W-1", "1.pem"), house.witness("W-2", "1.pem")
+
+    async def run(self, _buses):
+        raise ValueError
+
+    monkeypatch.setattr(WitnessedMeter, "run", run)
+    await house.look(*sections)
+    await asyncio.sleep(0.01)
+    await house.witnesses._adjust()
+    assert house.witnesses.states == {"W-1": "failed", "W-2": "no_key"}
+    assert house.running() == {}
+
+
+async def test_a_store_that_cannot_be_read_is_told_of_those_that_it_stops(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running, stopped = house.witness("W-1", "1.pem"), house.witness("W-2", "2.pem")
+    await house.look(running)
+
+    def unavailable(*_):
+        raise StoreUnavailable("io_error", "store: the disk reports an error")
+
+    monkeypatch.setattr(witnesses, "Stored", unavailable)
+    await house.look(running, stopped)
+    assert house.witnesses.states == {"W-1": "no_parameters", "W-2": "failed"}
+    assert house.witnesses.faults == {"W-2": "StoreUnavailable: store: the disk reports an error"}
 
 
 async def test_every_witness_has_a_state_while_others_end(house: House) -> None:

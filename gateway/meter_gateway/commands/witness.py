@@ -41,10 +41,11 @@ def list_witnesses(ctx: typer.Context, config: ConfigOption = None) -> None:
         term.print(term.say("witness.none"))
     last = status.read(state_dir.status_path(settings)) or {}
     for section in settings.witness:
-        _print(term, store, section, last.get("witnesses", {}).get(section.name))
+        said, error = (last.get(key, {}).get(section.name) for key in ("witnesses", "witness_faults"))
+        _print(term, store, section, said, error)
 
 
-def _print(term: Terminal, store: Store, section: WitnessSection, said: str | None) -> None:
+def _print(term: Terminal, store: Store, section: WitnessSection, said: str | None, error: str | None) -> None:
     term.heading(section.name)
     meter = enrolment.meter_of(store, section)
     if meter is None:
@@ -55,4 +56,4 @@ def _print(term: Terminal, store: Store, section: WitnessSection, said: str | No
         if chain.head_sequence is not None:
             term.line("sequence", str(chain.head_sequence))
     state = "revoked" if meter.key.revoked_ms is not None else said or "unknown"
-    term.line("state", term.say(f"witness.state_{state}"))
+    term.line("state", term.say(f"witness.state_{state}", error=error or "-"))

@@ -59,7 +59,7 @@ class HostTicks:
                     await wake.wait()
 
 
-State = Literal["measures", "silent", "no_parameters", "not_enrolled", "revoked", "no_key"]
+State = Literal["measures", "silent", "no_parameters", "not_enrolled", "revoked", "no_key", "failed"]
 """What becomes of a witness, in one word; `witness.state_…` of texts.toml says it in words."""
 
 

@@ -2,12 +2,14 @@
 
 Which of them run follows from the configuration and the registry, and is looked at every few seconds: one whose
 key is enrolled, or revoked, starts or ends without a restart of the gateway. None stops another: what goes wrong
-in one ends that one, and it is started again.
+in one ends that one. It is started again a while later, so that a mistake that comes back at once does not fill
+its chain with boots; until then it has failed, for everybody to see.
 """
 
 import asyncio
 import logging
 import os
+import time
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
@@ -29,6 +31,10 @@ from meter_sampling.clock import MeterClock
 NAME = "witness:"
 LOOK_S = 2.0
 GOODBYE_S = 5.0
+AGAIN_S = 30.0
+"""After what was no fault of an instrument, a line or a parameter set."""
+
+MAX_FAULT = 200
 
 _log = logging.getLogger(__name__)
 
@@ -37,6 +43,14 @@ _log = logging.getLogger(__name__)
 class Running:
     witnessed: WitnessedMeter
     task: asyncio.Task[None]
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Why a witness is not read, in one line, and since when."""
+
+    told: str
+    since_s: float
 
 
 class Witnesses:
@@ -51,6 +65,9 @@ class Witnesses:
         self.states: dict[str, State] = {}
         """Of each witness of the configuration, by name."""
 
+        self.faults: dict[str, str] = {}
+        """Of those that have failed, why."""
+
         self._config = config
         self._store = store
         self._gateway = gateway
@@ -61,6 +78,7 @@ class Witnesses:
         """By thumbprint, as long as this process: what they sealed last is in memory alone for a moment."""
 
         self._running: dict[str, Running] = {}
+        self._failed: dict[str, Fault] = {}
         self._noted: dict[bytes, Place] = {}
         self._look_now = asyncio.Event()
         self._is_ending = False
@@ -85,6 +103,7 @@ class Witnesses:
 
     def reload(self, config: GatewayConfig) -> None:
         self._config = config
+        self._failed.clear()
         self._look_now.set()
 
     async def finish(self) -> None:
@@ -129,11 +148,14 @@ class Witnesses:
                 del self._running[name]
                 error = running.task.exception()
                 if error is not None:
-                    _log.error("witness %s ended and is started again", name, exc_info=error)
+                    self._fail(name, error)
         try:
             wanted, states = await asyncio.to_thread(self._look)
         except (StoreUnavailable, OSError) as error:
             _log.debug("witnesses: %s", error)
+            stopped = [each.name for each in self._config.witness if each.name not in self._running]
+            self.states = {**self.states, **dict.fromkeys(stopped, "failed")}
+            self.faults = dict.fromkeys(stopped, _told(error))
             return
         for witnessed in wanted.values():
             self._meters[witnessed.chain.sealer.thumbprint] = witnessed
@@ -153,11 +175,13 @@ class Witnesses:
                 self._running[name] = Running(witnessed, asyncio.create_task(witnessed.run(buses)))
             states[name] = witnessed.state
         self.states = states
+        self.faults = {name: self._failed[name].told for name, state in states.items() if state == "failed"}
 
     def _look(self) -> tuple[dict[str, WitnessedMeter], dict[str, State]]:
         """In a thread: those whose key is there and enrolled as the gateway's own; why the others are not read."""
         wanted: dict[str, WitnessedMeter] = {}
         states: dict[str, State] = {}
+        taken: set[bytes] = set()
         for section in self._config.witness:
             try:
                 sealer = load_sealer(section.key, t.ROLE_METER)
@@ -167,24 +191,38 @@ class Witnesses:
                     _log.error("witness %s: %s; carbonmeter witness add makes one", section.name, error)
                 continue
             meter = self._store.registry.meter(sealer.thumbprint)
-            if any(sealer.thumbprint == other.chain.sealer.thumbprint for other in wanted.values()):
-                # A copy of another's key: one chain has one meter.
+            if sealer.thumbprint in taken:
+                # A copy of another's key: one chain has one meter, also while that one has failed.
                 states[section.name] = "no_key"
-            elif meter is None or not meter.is_witnessed:
+                continue
+            taken.add(sealer.thumbprint)
+            if meter is None or not meter.is_witnessed:
                 states[section.name] = "not_enrolled"
             elif meter.key.revoked_ms is not None:
                 states[section.name] = "revoked"
+            elif self._has_failed(section.name):
+                states[section.name] = "failed"
             else:
                 try:
                     found = self._meters.get(sealer.thumbprint) or self._make(section, sealer, meter)
                 except (StoreUnavailable, OSError):
                     raise
-                except Exception:  # noqa: BLE001 - logged
+                except Exception as error:  # noqa: BLE001 - logged
                     # A mistake of ours costs the witness that shows it, and no other.
-                    _log.exception("witness %s: its chain cannot be gone on with", section.name)
+                    self._fail(section.name, error)
+                    states[section.name] = "failed"
                     continue
                 wanted[section.name] = found
         return wanted, states
+
+    def _fail(self, name: str, error: BaseException) -> None:
+        _log.error("witness %s failed and is started again in %d s", name, AGAIN_S, exc_info=error)
+        self._failed[name] = Fault(_told(error), time.monotonic())
+
+    def _has_failed(self, name: str) -> bool:
+        """And is not to be tried again yet."""
+        fault = self._failed.get(name)
+        return fault is not None and time.monotonic() < fault.since_s + AGAIN_S
 
     def _make(self, section: WitnessSection, sealer: Sealer, meter: Meter) -> WitnessedMeter:
         clock = MeterClock()
@@ -215,6 +253,12 @@ class Witnesses:
             if section not in kept:
                 bus.close()
                 del self._buses[name]
+
+
+def _told(error: BaseException) -> str:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return " ".join(f"{type(error).__name__}: {error}".split())[:MAX_FAULT]
 
 
 def _write_note(path: Path, place: Place) -> None:
