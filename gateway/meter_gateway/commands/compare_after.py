@@ -11,6 +11,7 @@ from meter_gateway.certificate_folder import add_binding, replace_file
 from meter_gateway.commands.certificate import moment_of
 from meter_gateway.commands.channel_at import ChannelArgument, MeterArgument, declared_at, declared_last
 from meter_gateway.commands.compare_report import RunArgument
+from meter_gateway.commands.compare_view import reason_text
 from meter_gateway.commands.readings import find_meter
 from meter_gateway.commands.terminal import ConfigOption, configured, existing_store, terminal
 from meter_gateway.config import GatewayConfig
@@ -104,7 +105,9 @@ def propose(
     ],
     config: ConfigOption = None,
 ) -> None:
-    """Write a parameter set that takes out the error that was found, where the firmware has a field for it."""
+    """Write a parameter set that takes out the error that was found, where it is more than its U (k = 2) and the
+    firmware has a field for it.
+    """
     term, settings = terminal(ctx), configured(config)
     event, store = event_named(settings, run), existing_store(settings)
     sets = applied_sets(store.database, event.fields[f.METER])
@@ -116,7 +119,14 @@ def propose(
     if now.conversion != then.conversion:
         raise Told("compare.adjusted_since", run=event.run, channel=number)
     before = messages.decode(t.PARAMETER_SET, cose.split(sets[-1]).payload)
+    doubts = [reason_text(term.say, each) for each in adjustment.doubts_of(event)]
+    if doubts:
+        raise Told("compare.error_unknown", run=event.run, why="; ".join(doubts))
     try:
+        error = adjustment.error_of(event)
+        if not error.is_significant:
+            percents = {"error": f"{error.percent:+.3f}", "uncertainty": f"{error.uncertainty:.3f}"}
+            raise Told("compare.not_significant", run=event.run, **percents)
         after = adjustment.adjusted(before, event)
         factor, proportional = float(adjustment.factor_of(event)), adjustment.is_proportional(event)
     except MetrologyError as error:

@@ -8,6 +8,7 @@ from meter_gateway.in_situ.event import About
 from meter_gateway.metrology import budget_table
 from meter_gateway.metrology.conformity import Outcome
 from meter_gateway.model import Fields
+from meter_gateway.texts import Texts
 from meter_gateway.traceability.comparison import OUTCOMES
 from meter_gateway.values import decimal_text, time_text
 from meter_protocol import comparison as cm
@@ -96,5 +97,10 @@ def _print_outcome(term: Terminal, outcome: Outcome, reasons: "tuple[str, ...] |
     say = term.say
     term.print(say("compare.outcome", outcome=say(f"compare.outcome_{outcome.value}")))
     for reason in reasons:
-        known = f"compare.reason_{reason}"
-        term.print(f"  - [{reason}] {say(known) if say.knows(known) else ''}")
+        term.print(f"  - {reason_text(say, reason)}")
+
+
+def reason_text(say: Texts, reason: str) -> str:
+    """Its code, and in words where this version knows it."""
+    known = f"compare.reason_{reason}"
+    return f"[{reason}] {say(known)}" if say.knows(known) else f"[{reason}]"

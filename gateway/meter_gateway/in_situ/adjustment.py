@@ -10,12 +10,22 @@ they resolve it:
 
 For all others the firmware has no field: the instrument itself is to be adjusted, or its error stays known. A
 proposal is a file for the authority, who seals it or does not; after that an as-left comparison shows what it did.
+
+Whatever the run's outcome, two things must hold before anything is adjusted:
+
+a. the error and its U are known: nothing that makes the whole run prove nothing is among its reasons
+   (evaluation.py, 5), nor a point without uncertainties. That U is too large for the MPE, or a claim is not
+   proven, is no such reason: it leaves the verdict open and the error known;
+b. the error is significant: |error| > U, k = 2, the criterion by which a measured value is told from a
+   reference's (ERM Application Note 1; Eurachem/CITAC QUAM, example A4). Within U the error may as well be 0, and
+   a factor would put the reference's own error, or chance, in its place.
 """
 
 import json
+import math
 from collections.abc import Mapping
 from fractions import Fraction
-from typing import Any
+from typing import Any, NamedTuple
 
 from meter_gateway.metrology.errors import MetrologyError
 from meter_gateway.model import Fields
@@ -32,6 +42,50 @@ _EXPONENT, _LOW, _HIGH, _COUNTING, _MULTIPLIER = 5, 6, 7, 8, 9
 _MAX_INT64 = (1 << 63) - 1
 _MAX_RATIO = 10**9
 _LEAST_EXPONENT = -18
+
+
+_POINTS_SAY = {
+    "claim_not_proven",
+    "en_exceeded",
+    "limit_exceeded",
+    "mpe_exceeded",
+    "mpe_not_proven",
+    "relative_accuracy_exceeded",
+    "uncertainty_too_large",
+}
+"""Reasons that do not put the error itself in doubt (metrology.comparison, evaluation, check_gas)."""
+
+
+class FoundError(NamedTuple):
+    """Of all points together, in percent of the reference's value; `uncertainty` is U, k = 2."""
+
+    percent: float
+    uncertainty: float
+
+    @property
+    def is_significant(self) -> bool:
+        return abs(self.percent) > self.uncertainty
+
+
+def doubts_of(event: Comparison) -> list[str]:
+    """The reasons by which the run does not say what the error is."""
+    return [reason for reason in event.fields[cm.REASONS] if reason not in _POINTS_SAY]
+
+
+def error_of(event: Comparison) -> FoundError:
+    """The error that a factor takes out. The points' U is mostly the reference's certificate, common to all of
+    them, so they add up as they are; of a gas analyser the runs' own scatter belongs to it (the confidence
+    coefficient).
+
+    MetrologyError where the event has no points, or readings of nothing.
+    """
+    factor = factor_of(event)
+    points = event.fields[cm.POINTS]
+    reference = sum(point[cm.POINT_REFERENCE] for point in points)
+    accuracy = event.fields[cm.RELATIVE_ACCURACY]
+    scatter = 0 if accuracy is None else accuracy[cm.ACCURACY_COEFFICIENT]
+    uncertainty = math.hypot(sum(point[cm.POINT_UNCERTAINTY] for point in points), scatter)
+    return FoundError(100 * float(1 / factor - 1), 100 * uncertainty / reference)
 
 
 def factor_of(event: Comparison) -> Fraction:

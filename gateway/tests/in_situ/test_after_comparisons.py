@@ -1,5 +1,6 @@
 """What is proposed from comparisons: intervals, a parameter set; and an exchange of instruments."""
 
+import math
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
@@ -175,6 +176,53 @@ def test_an_error_that_is_not_proportional_is_said_to_be_none() -> None:
     assert not adjustment.is_proportional(Comparison(bytes(32), fields))
 
 
+def run_of(channel: int, reference: int, mpe_percent: float = 1.0) -> Comparison:
+    """Steady at one level, whose U is 0.05 % or so."""
+    fields, _ = sealed(series(*steady(channel)), series(*steady(reference)), mpe_percent)
+    return Comparison(bytes(32), fields)
+
+
+def test_only_a_significant_error_is_worth_adjusting_whatever_the_verdict(half_a_percent_high: Comparison) -> None:
+    passed = adjustment.error_of(half_a_percent_high)
+    assert (passed.percent, passed.uncertainty) == (pytest.approx(0.5, abs=1e-3), pytest.approx(0.05, abs=0.05))
+    assert passed.is_significant
+    chance = adjustment.error_of(run_of(100_030, 100_000))
+    assert 0 < chance.percent < chance.uncertainty
+    assert not chance.is_significant
+    assert not adjustment.error_of(run_of(99_970, 100_000)).is_significant
+    # A better reference might refute the channel's claim: no verdict, and the error all the same beyond doubt.
+    open_verdict = run_of(100_203, 100_000)
+    assert open_verdict.fields[cm.OUTCOME] == cm.INCONCLUSIVE
+    assert open_verdict.fields[cm.REASONS] == ["claim_not_proven"]
+    assert adjustment.doubts_of(open_verdict) == []
+    assert adjustment.error_of(open_verdict).is_significant
+
+
+@pytest.mark.parametrize(
+    "reason", ["reference_not_in_force", "reference_uncalibrated", "too_few_pairs", "repeatability_unknown", "new"]
+)
+def test_what_makes_a_run_prove_nothing_is_in_the_way_of_an_adjustment(reason: str) -> None:
+    event = Comparison(bytes(32), run_of(100_500, 100_000).fields | {cm.REASONS: ["mpe_exceeded", reason]})
+    assert adjustment.doubts_of(event) == [reason]
+
+
+def test_opposite_errors_are_no_factor() -> None:
+    fields, _ = sealed(series(*steady(100_500, 199_500)), series(*steady(100_000, 200_000)))
+    assert not adjustment.error_of(Comparison(bytes(32), fields)).is_significant
+
+
+def test_the_scatter_of_a_gas_analyser_s_runs_counts() -> None:
+    event = run_of(100_500, 100_000)
+    before = adjustment.error_of(event)
+    point = event.fields[cm.POINTS][0]
+    coefficient = 2 * point[cm.POINT_ERROR]
+    scattered = event.fields | {cm.RELATIVE_ACCURACY: {cm.ACCURACY_COEFFICIENT: coefficient}}
+    after = adjustment.error_of(Comparison(bytes(32), scattered))
+    assert before.is_significant
+    assert after.uncertainty == pytest.approx(math.hypot(before.uncertainty, 2 * before.percent))
+    assert not after.is_significant
+
+
 def test_the_proposed_file_is_one_that_the_authority_s_command_takes(
     half_a_percent_high: Comparison, tmp_path: Path
 ) -> None:
@@ -240,6 +288,31 @@ def test_an_interval_is_proposed_and_nothing_is_changed(plant: Plant) -> None:
     other = plant.gateway.command("compare", "show", event.run, "--again", "--config", plant.gateway.config)
     assert other.returncode == 1
     assert "come out otherwise: points" in other.stdout
+
+
+def test_nothing_is_proposed_from_an_error_that_is_none_or_not_known(plant: Plant) -> None:
+    out = plant.gateway.folder / "set.toml"
+
+    def refused(run: str, *words: str) -> str:
+        asked = ("compare", "propose", run, "--out", out, "--config", plant.gateway.config)
+        done = plant.gateway.command(*words, *asked)
+        assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+        assert not out.exists()
+        return done.stderr
+
+    plant.measure(20, shift_mw=300)
+    within = plant.compare().run
+    assert "%, k = 2: the error is not significant, and adjusting by it is no improvement" in refused(within)
+    assert "误差不显著" in refused(within, "--lang", "zh")
+    plant.certify("REF", "R-1 power", due="2025-12-31")
+    plant.measure(20, shift_mw=15_000)
+    unknown = plant.compare(
+        "--reference-meter", "R-1", "--reference-channel", str(POWER), since="2026-01-01T00:20:00Z"
+    )
+    told = refused(unknown.run)
+    assert (
+        "does not say what the error is ([reference_uncalibrated] no certificate of the reference speaks" in told
+    )
 
 
 def test_nothing_is_proposed_from_a_run_before_an_adjustment(plant: Plant) -> None:
