@@ -29,6 +29,7 @@ from meter_gateway.state_dir import comparisons_dir
 from meter_gateway.texts import Told
 from meter_gateway.traceability import load_trust
 from meter_gateway.traceability.trust import Trust
+from meter_gateway.values import time_text
 from meter_protocol import comparison as cm
 from meter_protocol.errors import EncodeError
 
@@ -53,6 +54,9 @@ ReadAtOption = Annotated[str | None, typer.Option("--at", help="when it was read
 
 MAX_CERTIFICATES, MAX_CONDITIONS, MAX_UNIT = 8, 16, 32
 """SPEC §8.6."""
+
+SILENT_MS = 10_000
+"""A reference that was not read for so long and two periods is not being read."""
 
 _CHECKS = {"zero": cm.ZERO, "span": cm.SPAN}
 
@@ -243,10 +247,18 @@ def show_status(ctx: typer.Context, run: RunOption = None, config: ConfigOption 
     """Show how far a comparison is: its pairs, whether they are settled, error, U and E_n so far."""
     term, settings = terminal(ctx), configured(config)
     runs = Runs(comparisons_dir(settings))
-    found = runs.find(run)
-    gathered = gather(found, runs.readings(found), load_trust(settings), existing_store(settings), _now_ms())
+    found, now_ms = runs.find(run), _now_ms()
+    readings = runs.readings(found)
+    gathered = gather(found, readings, load_trust(settings), existing_store(settings), now_ms)
     term.heading(term.say("compare.title", run=found.run, kind=term.say(f"compare.kind_{found.kind}")))
     print_evaluation(term, gathered.about, gathered.evaluate())
+    last_ms = readings[-1][1] if readings else found.started_ms
+    if found.reference.modbus is not None and now_ms - last_ms > SILENT_MS + 2 * found.reference.modbus.period_ms:
+        silent = {"serial": found.reference.serial, "time": time_text(last_ms)}
+        term.print(term.say("compare.reference_silent", **silent))
+    for other in runs.of_another_version():
+        told = runs.not_ours(other)
+        term.print(term.say(told.key, **told.values))
 
 
 @app.command()
@@ -261,11 +273,10 @@ def finish(
     """
     term, settings = terminal(ctx), configured(config)
     runs = Runs(comparisons_dir(settings))
-    found = runs.find(run)
     if discard:
-        runs.end(found)
-        term.print(term.say("compare.did_discard", run=found.run))
+        term.print(term.say("compare.did_discard", run=runs.give_up(run)))
         return
+    found = runs.find(run)
     now = make_clock(settings).now()
     gathered = gather(found, runs.readings(found), load_trust(settings), existing_store(settings), _now_ms())
     result = gathered.evaluate()

@@ -150,16 +150,26 @@ class References:
         self._call = call
         self._now_ms = now_ms
         self._polling: dict[str, asyncio.Task[None]] = {}
+        self._told: set[str] = set()
+        """Runs of another version that the log knows of."""
 
     async def run(self) -> None:
         try:
             while True:
                 self._bring_up(await asyncio.to_thread(self._runs.all))
+                self._tell(await asyncio.to_thread(self._runs.of_another_version))
                 await asyncio.sleep(LOOK_S)
         finally:
             for task in self._polling.values():
                 task.cancel()
             await asyncio.gather(*self._polling.values(), return_exceptions=True)
+
+    def _tell(self, others: Sequence[str]) -> None:
+        for name in others:
+            if name not in self._told:
+                told = self._runs.not_ours(name)
+                _log.warning("%s", Texts("en")(told.key, **told.values))
+        self._told.update(others)
 
     def _bring_up(self, runs: Sequence[RunState]) -> None:
         wanted = {run.run: (run, said) for run in runs if (said := run.reference.modbus) is not None}

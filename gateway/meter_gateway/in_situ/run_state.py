@@ -76,17 +76,35 @@ class Runs:
         self._folder = folder
 
     def all(self) -> list[RunState]:
-        """By their start; what is no run is passed over."""
+        """By their start; without those of another version."""
         found = [run for path in self._folder.glob("*.json") if (run := self._load(path)) is not None]
         return sorted(found, key=lambda run: (run.started_ms, run.run))
 
+    def of_another_version(self) -> list[str]:
+        """Names of runs that were begun by a version whose file this one cannot read."""
+        return sorted(path.stem for path in self._folder.glob("*.json") if self._load(path) is None)
+
     def find(self, name: str | None) -> RunState:
         """The one whose name begins so, or the only one. Told otherwise."""
-        runs = [run for run in self.all() if run.run.startswith((name or "").lower())]
+        found = self._named(name)
+        run = self._load(self._folder / f"{found}.json")
+        if run is None:
+            raise self.not_ours(found)
+        return run
+
+    def not_ours(self, name: str) -> Told:
+        """What is to be said of a run of another version."""
+        return Told("compare.other_version", run=name, path=self._folder / f"{name}.readings")
+
+    def _named(self, name: str | None) -> str:
+        """The one run whose name begins so, whether this version can read it or not; of all, those it can read."""
+        ours, begins = [run.run for run in self.all()], (name or "").lower()
+        others = self.of_another_version() if name is not None or not ours else []
+        runs = [run for run in (*ours, *others) if run.startswith(begins)]
         if not runs:
             raise Told("compare.no_run" if name is None else "compare.unknown_run", run=name)
         if len(runs) > 1:
-            raise Told("compare.several_runs", known=", ".join(run.run for run in runs))
+            raise Told("compare.several_runs", known=", ".join(runs))
         return runs[0]
 
     def start(self, state: RunState) -> None:
@@ -133,9 +151,18 @@ class Runs:
         return [(start_ms, end_ms, found[start_ms, end_ms]) for start_ms, end_ms in sorted(found)][:MAX_READINGS]
 
     def end(self, run: RunState) -> None:
-        """The run is sealed, or given up."""
-        (self._folder / f"{run.run}.json").unlink(missing_ok=True)
-        self._readings(run).unlink(missing_ok=True)
+        """The run is sealed."""
+        self._remove(run.run)
+
+    def give_up(self, name: str | None) -> str:
+        """The name of the run that is no more, of whatever version it was; Told as by `find`."""
+        found = self._named(name)
+        self._remove(found)
+        return found
+
+    def _remove(self, name: str) -> None:
+        for suffix in ("json", "readings"):
+            (self._folder / f"{name}.{suffix}").unlink(missing_ok=True)
 
     def _readings(self, run: RunState) -> Path:
         return self._folder / f"{run.run}.readings"

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import logging
+import re
 import signal
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -16,8 +18,8 @@ from pymodbus.server import ModbusTcpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 
 from meter_gateway.config import BusSection
-from meter_gateway.in_situ.modbus_reference import BusNamed, Poller, modbus_of
-from meter_gateway.in_situ.run_state import ModbusState, ReferenceState, RunState
+from meter_gateway.in_situ.modbus_reference import BusNamed, Poller, References, modbus_of
+from meter_gateway.in_situ.run_state import ModbusState, ReferenceState, Runs, RunState
 from meter_gateway.metrology.conformity import Outcome
 from meter_gateway.sealing import load_sealer
 from meter_gateway.store import Store
@@ -376,3 +378,58 @@ def test_a_reference_is_on_a_bus_that_is_modbus() -> None:
     with pytest.raises(Told) as told:
         modbus_of("m-bus/7", BUSES, "fox_ft3", "mass_flow", 1000)
     assert told.value.key == "compare.bus_of_another_kind"
+
+
+# A gateway that was given another version meanwhile
+
+
+def test_a_run_that_another_version_began_is_never_passed_over_in_silence(plant: Plant) -> None:
+    plant.measure(3)
+    start = ("compare", "start", "M-1", str(POWER), "--person", "N. N.", "--certificate", "REF")
+    standard = plant.gateway.folder / "standard.toml"
+    standard.write_text(MAP)
+    modbus = ("--modbus", "127.0.0.1:502/7", "--map", str(standard), "--indication", "power")
+    plant.ask(*start, *modbus, "--from", "2026-01-01T00:00:00Z")
+    (file,) = (plant.gateway.state / "comparisons").glob("*.json")
+    state = json.loads(file.read_text())
+    # As it was until a reference could be on a [[bus]].
+    host, port = state["reference"]["modbus"].pop("tcp").split(":")
+    del state["reference"]["modbus"]["bus"]
+    state["reference"]["modbus"] |= {"host": host, "port": int(port)}
+    file.write_text(json.dumps(state))
+    readings = file.with_suffix(".readings")
+    readings.write_text("[1,1,2]\n")
+    old = file.stem
+
+    def refused(*words: str) -> str:
+        done = plant.gateway.command(*words, "--config", plant.gateway.config)
+        assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+        return done.stderr
+
+    for words in (("status",), ("finish",), ("status", "--run", old[:6])):
+        told = refused("compare", *words)
+        assert f"comparison {old} was begun by another version" in told
+        assert f"carbonmeter compare finish --run {old} --discard" in told
+        assert str(readings) in told
+    assert f"比对 {old} 由本程序的另一版本开始" in refused("--lang", "zh", "compare", "status")
+    # Beside one of this version it is a line of its own, and never the one that is meant.
+    plant.ask(*start, *modbus, "--from", "2026-01-01T00:00:00Z")
+    said = plant.ask("compare", "status").replace("\n", " ")
+    assert f"comparison {old} was begun by another version" in said
+    assert re.search(r"Nothing was read of R-1 power since 2026-01-01.00:00:00.*: carbonmeter doctor says", said)
+    plant.ask("compare", "finish", "--run", old, "--discard")
+    assert not file.exists()
+    assert not readings.exists()
+    assert old not in plant.ask("compare", "status")
+
+
+async def test_the_gateway_says_once_that_it_reads_nothing_for_a_run_of_another_version(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "0123456789abcdef.json").write_text("{}")
+    caplog.set_level(logging.WARNING)
+    references = References(tmp_path, lambda _: None, lambda *_: asyncio.sleep(0), lambda: 0)
+    for _ in range(2):
+        references._tell(Runs(tmp_path).of_another_version())
+    (record,) = caplog.records
+    assert "comparison 0123456789abcdef was begun by another version" in record.getMessage()
