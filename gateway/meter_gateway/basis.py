@@ -32,8 +32,8 @@ Basis = Mapping[str, bytes]
 RULES = 5
 """Counts up where this software finds something else in the same messages than before: 2 states uncertainties, 3
 judges the chain of standards and asks whether the gas of a check was good, 4 asks who approved the software, 5
-takes the ratio for a mean's resolution, a transformer's age for its drift, what equals a limit as within it, and
-asks what updates have installed in any chain of a meter."""
+takes the ratio for a mean's resolution, a transformer's age for its drift, what equals a limit as within it, a
+certificate's k for its degrees of freedom, and asks what updates have installed in any chain of a meter."""
 
 MAX_CAUSE_BYTES = MAX_TEXT
 """SPEC §8.2: a verdict's cause."""

@@ -6,6 +6,7 @@ Stegun 26.7.5.
 """
 
 import math
+from bisect import bisect_right
 from collections.abc import Callable
 from functools import lru_cache
 from statistics import NormalDist
@@ -19,6 +20,12 @@ _MAX_TERMS = 10_000
 
 FEWEST_DEGREES_OF_FREEDOM = 0.5
 """Of a standard uncertainty that is itself uncertain by 100 % (GUM G.4.2, eq. G.3)."""
+
+CALIBRATION_COVERAGE, CALIBRATION_K = 0.9545, 2.0
+"""What calibration certificates cover, and their k where ν is large (EA-4/02, 5.2)."""
+
+_HALF_OF_PRINTED_DIGIT = 0.005
+_MOST_BEHIND_A_K = 10_000
 
 MANY_DEGREES_OF_FREEDOM = 2000.0
 """From here Student's quantile is its expansion about the normal one, whose next term is below 1e-13 of it."""
@@ -56,6 +63,19 @@ def t_factor(p: float, degrees_of_freedom: float) -> float:
         return 1 - incomplete_beta(part, 0.5 * degrees_of_freedom, 0.5)
 
     return _inverse(enclosed, p, z, 2 * z + 1)
+
+
+@lru_cache(maxsize=256)
+def degrees_of_freedom_of(k: float) -> float:
+    """ν behind a certificate's U = k·u that covers 95.45 % (EA-4/02, Annex E): 4 for k = 2.87, inf up to 2.00.
+
+    Of several ν whose t is printed as this k, the largest; 1 beyond all.
+    """
+    least = k - _HALF_OF_PRINTED_DIGIT
+    if least <= CALIBRATION_K:
+        return math.inf
+    fits = bisect_right(range(1, _MOST_BEHIND_A_K), -least, key=lambda nu: -t_factor(CALIBRATION_COVERAGE, nu))
+    return float(max(fits, 1))
 
 
 def t_one_sided(p: float, degrees_of_freedom: float) -> float:

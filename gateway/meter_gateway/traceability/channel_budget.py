@@ -26,6 +26,7 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 from meter_gateway.metrology.budget import Distribution
+from meter_gateway.metrology.quantiles import degrees_of_freedom_of
 from meter_gateway.model import BudgetRecord
 from meter_gateway.traceability import units
 from meter_gateway.traceability.calibration import Bound
@@ -99,6 +100,11 @@ class CalibratedPoint:
     def standard_uncertainty(self) -> Decimal:
         return self.expanded_uncertainty / self.k
 
+    @property
+    def degrees_of_freedom(self) -> float:
+        """Those that the certificate's k stands for."""
+        return degrees_of_freedom_of(float(self.k))
+
 
 @dataclass(frozen=True, slots=True)
 class ChannelBudget:
@@ -117,6 +123,11 @@ class ChannelBudget:
     target: Decimal | None
     target_relative: bool
     coverage: Decimal = COVERAGE
+
+    @property
+    def calibration_degrees_of_freedom(self) -> float:
+        """The fewest behind any of the points, at all of them and between."""
+        return min((point.degrees_of_freedom for point in self.points), default=math.inf)
 
 
 def of_channel(

@@ -77,7 +77,7 @@ class ClosedForm:
             for common in commons
         ]
         self._expanded = self._coefficients((source, _k_of(source, p)) for source in budget.sources)
-        self._k = t_factor(p, inf)
+        self._k = t_factor(p, budget.calibration_degrees_of_freedom)
         self._relative = budget.points_relative
         scale = self._scale(budget.points_relative)
         at = [float(point.reference.scaleb(-budget.point_exponent)) for point in budget.points]

@@ -1,7 +1,8 @@
 """Are an instrument's errors of indication, as its calibration found them, within the limits of its class?
 
 The error is the certificate's at the operating point of the reading, never the reading's own. It is held against
-the MPE with the guard band of a decision rule (JCGM 106, 8; metrology.conformity) and U = 2u of the calibration.
+the MPE with the guard band of a decision rule (JCGM 106, 8; metrology.conformity) and U = k·u of the calibration:
+k is the largest that the certificate states, at least 2.
 
 Error and u are straight between calibrated points and the limit between the edges of its bands, and |e| plus every
 guard band is convex in all three: what conforms at both ends of a stretch conforms inside it. So a curve that
@@ -16,6 +17,7 @@ from itertools import pairwise
 from meter_gateway.metrology.conformity import DecisionRule, Outcome, decide, maximum_permissible_error
 from meter_gateway.metrology.error_curve import ErrorCurve, ErrorPoint
 from meter_gateway.metrology.errors import SMALLEST
+from meter_gateway.metrology.quantiles import CALIBRATION_K
 from meter_gateway.traceability.channel_budget import ChannelBudget
 from meter_gateway.traceability.terms import Band, ErrorRequirement
 
@@ -40,6 +42,7 @@ class ErrorConformity:
                 for point in budget.points
             ]
         )
+        self._k = max(CALIBRATION_K, *(float(point.k) for point in budget.points))
         self._unit = float(Decimal(1).scaleb(budget.point_exponent))
         self._bands = _Bands(requirement)
         self._good = self._good_stretches() if self.is_comparable else []
@@ -78,7 +81,7 @@ class ErrorConformity:
             return Outcome.PASSED
         known = self._curve.at(at)
         limits = maximum_permissible_error(mpe)
-        return decide(known.error, 2 * known.standard_uncertainty, limits, self._rule).outcome
+        return decide(known.error, self._k * known.standard_uncertainty, limits, self._rule).outcome
 
 
 class _Bands:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from meter_gateway.metrology.budget import Component, Distribution
+from meter_gateway.metrology.budget import Component, Distribution, normal
 from meter_gateway.metrology.error_curve import ErrorCurve, ErrorPoint
 from meter_gateway.metrology.errors import MetrologyError
 from meter_gateway.traceability.certificate import Result, VerificationResult
@@ -101,7 +101,14 @@ def _components(budget: ChannelBudget, of: Shown) -> Iterator[Component]:
         curve = _curve(budget.points)
         point = curve.at(of.point * float(Decimal(1).scaleb(budget.point_exponent)))
         sensitivity = percent if budget.points_relative else 1.0
-        yield Component(CALIBRATION, point.error, point.standard_uncertainty, sensitivity=sensitivity)
+        nu = budget.calibration_degrees_of_freedom
+        yield normal(
+            CALIBRATION,
+            point.error,
+            point.standard_uncertainty,
+            sensitivity=sensitivity,
+            degrees_of_freedom=nu,
+        )
     for source in budget.sources:
         yield _of_source(source, percent)
 

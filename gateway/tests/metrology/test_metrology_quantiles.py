@@ -19,6 +19,18 @@ def test_t_factor(stats: ModuleType, p: float, nu: float) -> None:
     assert q.t_factor(p, nu) == pytest.approx(stats.t.isf((1 - p) / 2, nu), rel=1e-10)
 
 
+def test_degrees_of_freedom_behind_a_printed_k() -> None:
+    """EA-4/02 M:2022, Annex E; 2.13 is printed for 20 and 21."""
+    printed = {1: 13.97, 2: 4.53, 3: 3.31, 4: 2.87, 5: 2.65, 6: 2.52, 7: 2.43, 8: 2.37, 10: 2.28}
+    assert {nu: q.degrees_of_freedom_of(k) for nu, k in printed.items()} == {nu: nu for nu in printed}
+    assert [q.degrees_of_freedom_of(k) for k in (1, 1.96, 2, 2.005)] == [math.inf] * 4
+    assert (q.degrees_of_freedom_of(2.13), q.degrees_of_freedom_of(20)) == (21, 1)
+    ks = [2.01 + 0.01 * n for n in range(300)]
+    assert [q.degrees_of_freedom_of(k) for k in ks] == sorted(
+        (q.degrees_of_freedom_of(k) for k in ks), reverse=True
+    )
+
+
 def test_t_factor_meets_its_expansion(stats: ModuleType) -> None:
     edge = q.MANY_DEGREES_OF_FREEDOM
     for nu in (math.nextafter(edge, 0), edge, 10 * edge, 1e9):

@@ -361,6 +361,15 @@ def test_the_decision_rule_is_the_operator_s() -> None:
     assert codes_with(requirement(), at_power(100), results=near, rule=guarded) == [["mpe_not_proven"]]
 
 
+def test_a_class_is_asked_with_the_certificate_s_own_u() -> None:
+    """U of 0.15 % leaves 0.35 % of the class of 0.5 %, by whichever k it is stated."""
+    guarded = DecisionRule("guarded", 1.0, 1 / 3)
+    energy, power = curve(("1", "0.36", "0.15"), ("600", "0.36", "0.15"))
+    few = replace(energy, points=tuple(replace(point, k=Decimal("2.87")) for point in energy.points))
+    for results in ([energy, power], [few, power]):
+        assert codes_with(requirement(), at_power(100), results=results, rule=guarded) == [["mpe_not_proven"]]
+
+
 def test_errors_that_do_not_compare_with_a_class_are_not_proven() -> None:
     absolute = [
         replace(calibration_result("active_energy_import"), error_unit="W.h"),

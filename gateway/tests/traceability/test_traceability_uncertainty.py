@@ -114,6 +114,18 @@ def test_a_mean_behind_a_transformer_is_read_in_steps_of_the_ratio() -> None:
     )
 
 
+def test_a_certificate_s_k_says_how_many_degrees_of_freedom_its_u_has() -> None:
+    """U = 0.1 % with k = 2.87 is that of four: t95(4) = 2.7764 times 0.0348 %, and not 1.96 times."""
+    few = tuple(c.Point(Decimal(at), Decimal(0), Decimal("0.1"), Decimal(k)) for at, k in ((1, 2), (600, "2.87")))
+    found = budget_of(replace(ENERGY_RESULT, points=few))
+    assert channel_budget.from_record(channel_budget.record([found]).encoded) == {1: found}  # type: ignore[union-attr]
+    calibration, _ = components(found, Shown(10**9, 600 * KW))
+    assert (calibration.degrees_of_freedom, calibration.distribution) == (4, Distribution.STUDENT)
+    assert calibration.contribution == pytest.approx(10**9 * 0.001 / 2.87)
+    assert ClosedForm(found).expanded(10**9, 600 * KW) == pytest.approx(10**12 * 0.001 * 2.7764 / 2.87, rel=1e-4)
+    assert components(budget_of(), Shown(10**9, 200 * KW))[0].degrees_of_freedom == math.inf
+
+
 def test_a_class_is_rectangular_common_to_the_channel_and_has_no_error() -> None:
     found = budget_of(verification_result("active_energy_import"))
     assert entry(found, 1000, 1e9) == [
@@ -219,15 +231,16 @@ def contributions(draw: st.DrawFn) -> tuple[Contribution, ...]:
 
 
 results = st.builds(
-    lambda us, errors, unit: replace(
+    lambda us, ks, errors, unit: replace(
         ENERGY_RESULT,
         error_unit=unit,
         points=tuple(
-            c.Point(Decimal(100 * (n + 1)), e, u, Decimal(2))
-            for n, (u, e) in enumerate(zip(us, errors, strict=False))
+            c.Point(Decimal(100 * (n + 1)), e, u, Decimal(k))
+            for n, (u, k, e) in enumerate(zip(us, ks, errors, strict=False))
         ),
     ),
     st.lists(tiny, min_size=4, max_size=4),
+    st.lists(st.sampled_from(["2"] * 4 + ["1", "2.05", "2.87", "13.97"]), min_size=4, max_size=4),
     st.lists(tiny, min_size=1, max_size=4),
     st.sampled_from(["%", "W.h", "kW.h"]),
 ) | st.just(verification_result("active_energy_import"))
@@ -394,7 +407,7 @@ def test_what_is_held_against_the_target_is_never_less_than_u(
     assume(whole.combined_uncertainty() > 0)
     expanded = whole.expanded(0.95, truncated=False)
     assert form.expanded(value, point) / 1000 >= expanded.expanded_uncertainty * (1 - 1e-9)
-    if all(each.degrees_of_freedom is None for each in terms):
+    if all(each.degrees_of_freedom == math.inf for each in whole.components):
         assert form.expanded(value, point) / 1000 == pytest.approx(expanded.expanded_uncertainty, rel=1e-9)
 
 
