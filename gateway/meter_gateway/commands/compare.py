@@ -28,6 +28,7 @@ from meter_gateway.service import make_clock
 from meter_gateway.state_dir import comparisons_dir
 from meter_gateway.texts import Told
 from meter_gateway.traceability import load_trust
+from meter_gateway.traceability.certificate import results_for
 from meter_gateway.traceability.trust import Trust
 from meter_gateway.values import time_text
 from meter_protocol import comparison as cm
@@ -111,6 +112,10 @@ def start(
         list[str] | None,
         typer.Option("--certificate", help="of the reference; may be repeated", show_default=False),
     ] = None,
+    table: Annotated[
+        int | None,
+        typer.Option("--table", help="which table, if a certificate has several of the quantity", min=1, max=1000),
+    ] = None,
     condition: Annotated[
         list[str] | None,
         typer.Option("--condition", help="name,unit,lowest,highest; may be repeated", show_default=False),
@@ -166,6 +171,11 @@ def start(
         reference_kind = "modbus"
         polled = modbus_of(modbus, settings.bus, register_map, indication, period_ms)
         map_of(polled, quantity)
+    serial = fitting(serial or _only_serial(trust, said_certificates))
+    for identifier in said_certificates:
+        count = len(results_for(trust.register[identifier], serial, quantity))
+        if count > 1 and not 1 <= (table or 0) <= count:
+            raise Told("compare.which_table", id=identifier, count=count, quantity=quantity.name, serial=serial)
     began_ms = _now_ms() if since is None else time_option(since)
     taken = (
         [] if readings is None else readings_of(read_bounded(readings, MAX_BYTES).decode("utf-8-sig", "replace"))
@@ -179,9 +189,10 @@ def start(
         started_ms=min(began_ms, *(start_ms for start_ms, _, _ in taken)) if taken else began_ms,
         reference=ReferenceState(
             kind=reference_kind,
-            serial=fitting(serial or _only_serial(trust, said_certificates)),
+            serial=serial,
             name=fitting(name or (reference_meter or modbus or "reference")),
             certificates=said_certificates,
+            table=table,
             meter=None if other is None else other.hex(),
             channel=reference_channel,
             modbus=polled,

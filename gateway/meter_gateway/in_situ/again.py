@@ -86,10 +86,10 @@ def _evaluated(
         own = (certificate, result[0]) if result else None
     drift = settings["reference_drift_percent_per_year"]
     measured = Measured(quantity, channel.is_register, tuple(pairs), start_ms, end_ms)
-    serial = fields[cm.REFERENCE][cm.REFERENCE_SERIAL]
+    serial, table = fields[cm.REFERENCE][cm.REFERENCE_SERIAL], int(settings["reference_table"])
     yearly = None if drift == "none" else float(drift)
     more = InPlace(float(settings["reference_in_place_percent"]), float(settings["reference_in_place"]))
-    sides, _ = sides_of(trust, measured, certificates, serial, own, yearly, more)
+    sides, _ = sides_of(trust, measured, certificates, serial, table, own, yearly, more)
     return evaluate(pairs, sides, rule)
 
 

@@ -73,18 +73,15 @@ def gather(
     pairs = pairs_of(signed.series, reference, rule.settled_within)
     start_ms = round(min((pair.start_ms for pair in pairs), default=from_ms))
     end_ms = round(max((pair.end_ms for pair in pairs), default=now_ms))
-    certificates = _certificates(run, trust, signed.quantity, start_ms, end_ms)
+    certificates, table = _certificates(run, trust, signed.quantity, start_ms, end_ms)
     bound = calibration.in_force(trust.bounds(meter, signed.channel), start_ms, end_ms).bound
     own = None if bound is None else (bound.certificate, bound.result)
     drift = None if run.drift_percent_per_year is None else float(run.drift_percent_per_year)
     measured = Measured(signed.quantity, signed.series.is_register, tuple(pairs), start_ms, end_ms)
     more = _in_place(run.reference, trust, measured, bound)
-    sides, shared = sides_of(trust, measured, certificates, run.reference.serial, own, drift, more)
-    claim = NO_CLAIM, 1
-    if bound is not None:
-        named = results_for(bound.certificate, bound.result.instrument.serial, signed.quantity)
-        claim = bound.certificate.identifier, named.index(bound.result) + 1
-    settings = _settings(rule, signed.series, reference, run, claim, shared, more)
+    sides, shared = sides_of(trust, measured, certificates, run.reference.serial, table, own, drift, more)
+    claim = (NO_CLAIM, 1) if bound is None else (bound.certificate.identifier, _table_of(bound))
+    settings = _settings(rule, signed.series, reference, run, table, claim, shared, more)
     about = _about(run, trust, signed.channel, signed.quantity, certificates, end_ms)
     return Gathered(about, signed.series, reference, tuple(pairs), sides, rule, settings)
 
@@ -138,8 +135,8 @@ def _rule(run: RunState, plan: Plan | None) -> Rule:
 
 def _certificates(
     run: RunState, trust: Trust, quantity: Quantity, start_ms: int, end_ms: int
-) -> tuple[Certificate, ...]:
-    """Those that were named; for an enrolled meter, the one that speaks for its channel."""
+) -> tuple[tuple[Certificate, ...], int]:
+    """Those that were named; for an enrolled meter, the one that speaks for its channel. And which table of it."""
     said = run.reference
     named = []
     for identifier in said.certificates:
@@ -147,9 +144,14 @@ def _certificates(
             raise Told("compare.unknown_certificate", id=identifier)
         named.append(trust.register[identifier])
     if named or said.meter is None:
-        return tuple(named)
+        return tuple(named), said.table or 1
     found = calibration.in_force(_bounds_of(said, trust, quantity), start_ms, end_ms).bound
-    return () if found is None else (found.certificate,)
+    return ((), 1) if found is None else ((found.certificate,), _table_of(found))
+
+
+def _table_of(bound: Bound) -> int:
+    said = results_for(bound.certificate, bound.result.instrument.serial, bound.result.quantity)
+    return said.index(bound.result) + 1
 
 
 def _bounds_of(reference: ReferenceState, trust: Trust, quantity: Quantity) -> list[Bound]:
@@ -191,15 +193,16 @@ def sides_of(
     measured: Measured,
     certificates: Sequence[Certificate],
     serial: str,
+    table: int,
     own: tuple[Certificate, Result] | None,
     drift_percent: float | None,
     more: InPlace,
 ) -> tuple[Sides, list[str]]:
     """What certificates say of both sides, and the standards with which both were calibrated.
 
-    `serial` is the reference's, as are `drift_percent` and `more`; `own` is what speaks for the channel.
+    `serial` is the reference's, as are `table`, `drift_percent` and `more`; `own` is what speaks for the channel.
     """
-    standard, objections = _standard(trust, measured, certificates, serial, drift_percent, more)
+    standard, objections = _standard(trust, measured, certificates, serial, table, drift_percent, more)
     channel = None if own is None else Standard(own[1], measured.quantity, measured.is_register)
     shared = [] if own is None else shared_equipment(own[0], certificates)
     u_shared = max((_relative_u(trust, name, measured) for name in shared), default=0.0)
@@ -211,14 +214,16 @@ def _standard(
     measured: Measured,
     certificates: Sequence[Certificate],
     serial: str,
+    table: int,
     drift_percent: float | None,
     more: InPlace,
 ) -> tuple[Standard | None, tuple[str, ...]]:
     objections = []
     for certificate in certificates:
-        result = result_for(certificate, serial, measured.quantity)
-        if result is None:
+        results = results_for(certificate, serial, measured.quantity)
+        if len(results) < table:
             continue
+        result = results[table - 1]
         if trust.register.standing(certificate, serial, measured.start_ms, measured.end_ms):
             objections.append("reference_not_in_force")
         if any(code in certificate.findings for code in _UNPROVEN):
@@ -228,11 +233,6 @@ def _standard(
         standard = Standard(result, measured.quantity, measured.is_register, age_ms, yearly, more)
         return standard, tuple(objections)
     return None, ()
-
-
-def result_for(certificate: Certificate, serial: str, quantity: Quantity) -> Result | None:
-    """What the certificate says about this quantity of this instrument."""
-    return next(iter(results_for(certificate, serial, quantity)), None)
 
 
 def _relative_u(trust: Trust, identifier: str, measured: Measured) -> float:
@@ -253,13 +253,15 @@ def _settings(
     channel: Series,
     reference: Series,
     run: RunState,
+    table: int,
     claim: tuple[str, int],
     shared: Iterable[str],
     more: InPlace,
 ) -> tuple[tuple[str, str], ...]:
     """What is not in the event and is needed to judge the raw data again: floats as Python reads them back.
 
-    `claim` is the certificate that speaks for the channel, and which of its tables.
+    `table` is that of the reference's certificate; `claim` the certificate that speaks for the channel, and which
+    of its tables.
     """
     told = {
         "kind": "register" if channel.is_register else "mean",
@@ -275,6 +277,7 @@ def _settings(
         "reference_jitter_ms": str(reference.jitter_ms),
         "reference_step": str(reference.step),
         "reference_drift_percent_per_year": run.drift_percent_per_year or "none",
+        "reference_table": str(table),
         "reference_in_place_percent": repr(more.percent),
         "reference_in_place": repr(more.absolute),
         "channel_basis": rule.channel_basis or "none",

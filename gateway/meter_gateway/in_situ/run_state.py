@@ -40,6 +40,9 @@ class ReferenceState(Table):
     serial: str
     name: str
     certificates: tuple[str, ...]
+    table: int | None = None
+    """Which of a certificate's results for the quantity speaks, from 1, where there are several."""
+
     meter: str | None = None
     channel: int | None = None
     modbus: ModbusState | None = None

@@ -6,6 +6,7 @@ import re
 from datetime import UTC, datetime
 from pathlib import Path
 
+import papers
 import pytest
 from plant import ENERGY, POWER, Plant, channels
 
@@ -139,6 +140,26 @@ def test_what_the_reference_s_binding_says_of_it_is_in_u(plant: Plant) -> None:
     plant.bind(of_reference=TRANSFORMER.replace("kW", "V"))
     with pytest.raises(AssertionError, match="unit of another quantity"):
         plant.compare()
+
+
+def test_of_several_tables_of_a_reference_a_person_names_one(plant: Plant) -> None:
+    plant.plan()
+    plant.measure(20)
+    tables = (papers.calibration("active_power", "PS-9", 10, 700, u=u) for u in (0.05, 0.1))
+    (plant.gateway.folder / "PORTABLE.toml").write_text(papers.certificate("PORTABLE", *tables, due="2099-12-31"))
+    named = ("--reference-meter", "R-1", "--reference-channel", "1", "--certificate", "PORTABLE")
+    for table in ((), ("--table", "3")):
+        with pytest.raises(AssertionError, match="PORTABLE has 2 tables of active_power"):
+            plant.compare(*named, "--reference-serial", "PS-9", *table)
+
+    def u_of(table: str) -> int:
+        event = plant.compare(*named, "--reference-serial", "PS-9", "--table", table)
+        raw = open_raw(event, plant.gateway.folder / "comparisons")
+        assert differences(event, raw, load_trust(load_config(plant.gateway.config))) == []
+        u: int = event.fields[cm.POINTS][0][cm.POINT_UNCERTAINTY]
+        return u
+
+    assert u_of("2") > u_of("1")
 
 
 def test_a_limit_of_the_run_s_own_is_not_widened_by_the_plan_s(plant: Plant) -> None:
