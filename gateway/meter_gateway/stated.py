@@ -9,7 +9,7 @@ import cbor2
 from meter_gateway.archive import StoredMessage
 from meter_gateway.model import Fields
 from meter_gateway.report import entry_of
-from meter_gateway.traceability import channel_budget
+from meter_gateway.traceability import budget_record
 from meter_gateway.traceability.channel_budget import ChannelBudget
 from meter_gateway.traceability.closed_form import ClosedForm
 from meter_gateway.traceability.uncertainty import Shown, shown
@@ -40,7 +40,7 @@ def latest(
         record = None if verdict is None or entry is None else record_of(verdict[f.VERDICT_BUDGET])
         if verdict is None or entry is None or record is None:
             continue
-        budget = channel_budget.from_record(record)[channel]
+        budget = budget_record.read(record)[channel]
         own = fields[message.epoch, message.sequence]
         earlier = fields.get((message.epoch, message.sequence - 1))
         before = None if earlier is None else earlier[f.READINGS]

@@ -18,7 +18,7 @@ from meter_gateway.metrology.conformity import DecisionRule
 from meter_gateway.policy import load_scheme
 from meter_gateway.rejudgement import PAGE, Rejudgement, Tally
 from meter_gateway.store import StoreUnavailable
-from meter_gateway.traceability import Trust, channel_budget
+from meter_gateway.traceability import Trust, budget_record
 from meter_gateway.traceability import certificate as c
 from meter_gateway.traceability.hierarchy import NO_INSTITUTES, Rules
 from meter_gateway.traceability.software import Approvals
@@ -309,7 +309,7 @@ def test_a_day_s_total_from_stored_parts_is_the_total_from_the_budget(gateway, m
             for message in stored[1:]
         ]
         record = archive.budget(stored[1].verdict[f.VERDICT_BUDGET])
-        known = channel_budget.from_record(record)[channel]
+        known = budget_record.read(record)[channel]
         totals[sign] = sums.over_intervals(
             [[sums.stated(entry, known.certificates, 1e-3) for entry in entries]], telescopes=True
         )

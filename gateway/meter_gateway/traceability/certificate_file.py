@@ -5,7 +5,6 @@ can be wrong on its own: units that are not the quantity's, an empty range, a cl
 """
 
 from collections.abc import Mapping
-from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -96,10 +95,6 @@ class _CalibrationResult(_Result):
         if self.error_unit != "%" and units.factor(self.error_unit, self.quantity) is None:
             known = units.allowed(self.quantity)
             raise problem(f"{self.error_unit} is no unit for an error", f"write % of the reading, or {known}")
-        references = sorted(point.reference for point in self.point)
-        twice = next((one for one, other in pairwise(references) if one == other), None)
-        if twice is not None:
-            raise problem(f"has two points at {twice}", "keep one of them: nothing lies between the two")
         return self
 
     def value(self, _tables: Mapping[str, MpeTable]) -> c.CalibrationResult:

@@ -1,4 +1,4 @@
-"""The uncertainty budget of one channel as long as its calibration is constant, as a record holds it (SPEC §8.7).
+"""The uncertainty budget of one channel as long as its calibration is constant (SPEC §8.7).
 
 Sources, and what each is common to (metrology.sums says why that matters):
 
@@ -14,20 +14,21 @@ Sources, and what each is common to (metrology.sums says why that matters):
 Drift grows with the time since the calibration. It is taken at the end of the step of thirty days in which a
 reading lies (`Bound.drift_days`), so that a budget is constant for so long and never says too little.
 
-A budget is made of decimals that fit a record, so that whoever reads the record back has the same budget.
+A budget is made of decimals that fit a record (budget_record.py), so that whoever reads the record back has the
+same budget.
 """
 
 import hashlib
 import math
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from decimal import ROUND_HALF_EVEN, ROUND_UP, Context, Decimal
-from itertools import pairwise
-from typing import Any, NamedTuple
+from itertools import groupby
+from operator import attrgetter
+from typing import NamedTuple
 
 from meter_gateway.metrology.budget import Distribution
 from meter_gateway.metrology.quantiles import degrees_of_freedom_of
-from meter_gateway.model import BudgetRecord
 from meter_gateway.traceability import units
 from meter_gateway.traceability.calibration import Bound
 from meter_gateway.traceability.certificate import CalibrationResult, Result, VerificationResult
@@ -35,7 +36,7 @@ from meter_gateway.traceability.parameters import Channel
 from meter_gateway.traceability.terms import CLASS, REPEATABILITY, RESOLUTION, Contribution, KnownError, Terms
 from meter_protocol import budgets as b
 from meter_protocol import fields as f
-from meter_protocol.quantities import BY_CODE, Quantity
+from meter_protocol.quantities import Quantity
 from meter_protocol.schema import MAX_CERTIFICATES
 
 COVERAGE = Decimal("0.95")
@@ -47,15 +48,12 @@ _DIGITS = 18
 
 _MAX_TEXT, _CUT = 200, 160
 _YEAR_DAYS = Decimal("365.25")
-_DISTRIBUTIONS = {
-    Distribution.NORMAL: b.NORMAL,
-    Distribution.RECTANGULAR: b.RECTANGULAR,
-    Distribution.TRIANGULAR: b.TRIANGULAR,
-    Distribution.U_SHAPED: b.U_SHAPED,
+_DIVISORS = {
+    Distribution.NORMAL: 1.0,
+    Distribution.RECTANGULAR: math.sqrt(3),
+    Distribution.TRIANGULAR: math.sqrt(6),
+    Distribution.U_SHAPED: math.sqrt(2),
 }
-_BY_CODE = {code: distribution for distribution, code in _DISTRIBUTIONS.items()}
-_DIVISORS = {b.NORMAL: 1.0, b.RECTANGULAR: math.sqrt(3), b.TRIANGULAR: math.sqrt(6), b.U_SHAPED: math.sqrt(2)}
-_KNOWN_ERRORS = {KnownError.CARRIED: b.CARRIED, KnownError.CORRECTED: b.CORRECTED}
 
 
 class Unstated(Exception):
@@ -79,12 +77,12 @@ class Source:
     @property
     def standard_uncertainty(self) -> float:
         """In % of the reading if relative, else in the quantity's own unit, the sensitivity taken in."""
-        return abs(float(self.value * self.sensitivity)) / _DIVISORS[_DISTRIBUTIONS[self.distribution]]
+        return abs(float(self.value * self.sensitivity)) / _DIVISORS[self.distribution]
 
     @property
     def own_standard_uncertainty(self) -> float:
         """Without the sensitivity."""
-        return abs(float(self.value)) / _DIVISORS[_DISTRIBUTIONS[self.distribution]]
+        return abs(float(self.value)) / _DIVISORS[self.distribution]
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,10 +212,26 @@ def points_of(result: Result) -> tuple[tuple[CalibratedPoint, ...], bool]:
     _, relative = _in_own_unit(Decimal(1), result.error_unit, result.quantity)
     if scale is None or not result.points or len(result.points) > MAX_POINTS:
         raise Unstated
-    points = sorted(_made_points(result, scale), key=lambda point: point.reference)
-    if any(one.reference == other.reference for one, other in pairwise(points)):
-        raise Unstated
-    return tuple(points), relative
+    points = sorted(_made_points(result, scale), key=_reference)
+    return tuple(_one_of(list(same)) for _, same in groupby(points, key=_reference)), relative
+
+
+_reference = attrgetter("reference")
+
+
+def _one_of(points: Sequence[CalibratedPoint]) -> CalibratedPoint:
+    """Points at one reference, of a run up and down or repeated: their mean error, with half its range as a
+    rectangular contribution beside the largest u (GUM 4.3.7; DKD-R 6-1 of a hysteresis)."""
+    if len(points) == 1:
+        return points[0]
+    errors = [point.error for point in points]
+    half_range = (max(errors) - min(errors)) / 2
+    k = max(point.k for point in points)
+    u = max(point.standard_uncertainty for point in points)
+    expanded = k * (u * u + half_range * half_range / 3).sqrt()
+    return CalibratedPoint(
+        points[0].reference, _fitting(sum(errors, Decimal(0)) / len(errors)), _upwards(expanded), k
+    )
 
 
 def _made_points(result: CalibrationResult, scale: Decimal) -> Iterator[CalibratedPoint]:
@@ -321,101 +335,3 @@ def _text(value: str) -> str:
     if len(octets) <= _MAX_TEXT:
         return value
     return octets[:_CUT].decode(errors="ignore") + "… " + hashlib.sha256(octets).hexdigest()[:16]
-
-
-# As a record
-
-
-def record(channels: Iterable[ChannelBudget]) -> BudgetRecord | None:
-    """None if there is nothing to say."""
-    entries = [_entry(each) for each in channels]
-    if not entries:
-        return None
-    encoded = b.encode({b.VERSION: f.PROTOCOL_VERSION, b.CHANNELS: entries})
-    return BudgetRecord(hashlib.sha256(encoded).digest(), encoded)
-
-
-def from_record(encoded: bytes) -> dict[int, ChannelBudget]:
-    """By channel. ProtocolError if it is no record."""
-    return {entry[b.CHANNEL]: _read(entry) for entry in b.decode(encoded)[b.CHANNELS]}
-
-
-def _entry(of: ChannelBudget) -> dict[int, Any]:
-    return {
-        b.CHANNEL: of.channel,
-        b.QUANTITY: of.quantity.code,
-        b.EXPONENT: of.exponent,
-        b.IS_INCREASE: of.is_increase,
-        b.CERTIFICATES: list(of.certificates),
-        b.DOCUMENT: of.document,
-        b.OPERATING_POINT: of.operating_point,
-        b.POINT_EXPONENT: of.point_exponent,
-        b.POINTS: [
-            [_pair(each) for each in (point.reference, point.error, point.expanded_uncertainty, point.k)]
-            for point in of.points
-        ],
-        b.POINTS_RELATIVE: of.points_relative,
-        b.SOURCES: [_source_entry(source) for source in of.sources],
-        b.COVERAGE: int(of.coverage * 10_000),
-        b.KNOWN_ERROR: _KNOWN_ERRORS[of.known_error],
-        b.TARGET: None if of.target is None else _pair(of.target),
-        b.TARGET_RELATIVE: of.target_relative,
-    }
-
-
-def _source_entry(source: Source) -> dict[int, Any]:
-    nu = source.degrees_of_freedom
-    return {
-        b.NAME: source.name,
-        b.DISTRIBUTION: _DISTRIBUTIONS[source.distribution],
-        b.VALUE: _pair(source.value),
-        b.SENSITIVITY: _pair(source.sensitivity),
-        b.RELATIVE: source.relative,
-        b.DEGREES_OF_FREEDOM: None if nu is None else _pair(nu),
-        b.COMMON: source.common,
-        b.STATED_BY: source.stated_by,
-    }
-
-
-def _read(entry: dict[int, Any]) -> ChannelBudget:
-    return ChannelBudget(
-        channel=entry[b.CHANNEL],
-        quantity=BY_CODE[entry[b.QUANTITY]],
-        exponent=entry[b.EXPONENT],
-        is_increase=entry[b.IS_INCREASE],
-        certificates=tuple(entry[b.CERTIFICATES]),
-        document=entry[b.DOCUMENT],
-        operating_point=entry[b.OPERATING_POINT],
-        point_exponent=entry[b.POINT_EXPONENT],
-        points=tuple(CalibratedPoint(*map(_decimal, point)) for point in entry[b.POINTS]),
-        points_relative=entry[b.POINTS_RELATIVE],
-        sources=tuple(_read_source(source) for source in entry[b.SOURCES]),
-        known_error=next(known for known, code in _KNOWN_ERRORS.items() if code == entry[b.KNOWN_ERROR]),
-        target=None if entry[b.TARGET] is None else _decimal(entry[b.TARGET]),
-        target_relative=entry[b.TARGET_RELATIVE],
-        coverage=Decimal(entry[b.COVERAGE]) / 10_000,
-    )
-
-
-def _read_source(entry: dict[int, Any]) -> Source:
-    nu = entry[b.DEGREES_OF_FREEDOM]
-    return Source(
-        entry[b.NAME],
-        _BY_CODE[entry[b.DISTRIBUTION]],
-        _decimal(entry[b.VALUE]),
-        _decimal(entry[b.SENSITIVITY]),
-        entry[b.RELATIVE],
-        None if nu is None else _decimal(nu),
-        entry[b.COMMON],
-        entry[b.STATED_BY],
-    )
-
-
-def _pair(value: Decimal) -> list[int]:
-    sign, digits, exponent = value.as_tuple()
-    mantissa = int("".join(map(str, digits)) or "0")
-    return [-mantissa if sign else mantissa, int(exponent)]
-
-
-def _decimal(pair: Sequence[int]) -> Decimal:
-    return Decimal(pair[0]).scaleb(pair[1])

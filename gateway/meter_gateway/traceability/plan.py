@@ -11,7 +11,7 @@ from typing import NamedTuple, Protocol
 
 from meter_gateway.metrology.conformity import SIMPLE_ACCEPTANCE, DecisionRule
 from meter_gateway.model import Finding
-from meter_gateway.traceability import calibration, channel_budget
+from meter_gateway.traceability import budget_record, calibration, channel_budget
 from meter_gateway.traceability.calibration import BEGINNING_MS, END_MS, Bound
 from meter_gateway.traceability.certificate import VerificationResult
 from meter_gateway.traceability.channel_budget import Unstated
@@ -108,7 +108,7 @@ class Piece:
         self.ranges = ranges
         self.max_jitter_ms = max_jitter_ms
         self.stated = stated
-        self.budget = channel_budget.record(each.form.budget for each in stated)
+        self.budget = budget_record.of(each.form.budget for each in stated)
         self._merged: dict[tuple[Finding, ...], tuple[Finding, ...]] = {}
 
     def with_findings(self, more: tuple[Finding, ...]) -> tuple[Finding, ...]:

@@ -10,7 +10,7 @@ from plant import POWER, Plant, channels
 
 from meter_gateway.metrology.conformity import Outcome
 from meter_gateway.store import Store
-from meter_gateway.traceability import channel_budget
+from meter_gateway.traceability import budget_record, channel_budget
 from meter_protocol import budgets as b
 from meter_protocol import comparison as cm
 from meter_protocol import fields as f
@@ -95,7 +95,7 @@ def repeatability_of(plant: Plant, sequence: int) -> channel_budget.Source | Non
     digest = plant.verdicts()[sequence][-1][f.VERDICT_BUDGET]
     record = store.archive.budget(digest) if digest is not None else None
     store.close()
-    known = channel_budget.from_record(record).get(POWER) if record is not None else None
+    known = budget_record.read(record).get(POWER) if record is not None else None
     return next((each for each in known.sources if each.name == "repeatability"), None) if known else None
 
 

@@ -159,7 +159,6 @@ WRONG = [
         "result[0].point[0].k: must be more than 0, not 0; write for example k",
     ),
     (CALIBRATION, "U = 0.05, k = 2 }", "k = 2 }", "result[0].point[0].U: is missing; add U = 0.05"),
-    (CALIBRATION, "reference = 1,", "reference = 100,", "result[0]: has two points at 100; keep one of them"),
     (CALIBRATION, "U = 0.05, k = 2 }", "u = 0.05, k = 2 }", "result[0].point[0].u: is not a known key"),
     (CALIBRATION, '"%"', '"W"', "result[0]: W is no unit for an error; write % of the reading, or W.h"),
     (CALIBRATION, '"adjusted"', '"expired"', "end[0].kind: must be 'superseded', 'withdrawn', 'adjusted' or"),

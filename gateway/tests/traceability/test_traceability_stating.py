@@ -18,7 +18,7 @@ from test_traceability_uncertainty import budget_of
 from meter_gateway.metrology.budget import Distribution
 from meter_gateway.metrology.conformity import GUARD_BANDS, SIMPLE_ACCEPTANCE, DecisionRule
 from meter_gateway.model import Assessed
-from meter_gateway.traceability import ChainState, Trust, assess_group, channel_budget, stating
+from meter_gateway.traceability import ChainState, Trust, assess_group, budget_record, stating
 from meter_gateway.traceability import certificate as c
 from meter_gateway.traceability.calibration import DAY_MS
 from meter_gateway.traceability.error_conformity import ErrorConformity
@@ -91,7 +91,7 @@ def test_a_healthy_message_states_every_reading_that_tells_of_its_interval() -> 
     assert [parts(each) for each in found[4:]] == [{ENERGY: energy, POWER: power}] * 2
     budget = found[3].budget
     assert budget is not None
-    assert set(channel_budget.from_record(budget.encoded)) == {ENERGY, POWER}
+    assert set(budget_record.read(budget.encoded)) == {ENERGY, POWER}
     assert found[4].budget is budget
 
 

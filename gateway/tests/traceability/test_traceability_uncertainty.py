@@ -14,7 +14,7 @@ from scenario import START_MS, calibration_result, certificate, verification_res
 
 from meter_gateway.metrology.budget import Budget, Distribution
 from meter_gateway.metrology.error_curve import OutsideCalibratedRange
-from meter_gateway.traceability import cbor_rows, channel_budget, units
+from meter_gateway.traceability import budget_record, cbor_rows, channel_budget, units
 from meter_gateway.traceability import certificate as c
 from meter_gateway.traceability.calibration import DAY_MS, Bound
 from meter_gateway.traceability.channel_budget import ChannelBudget, Unstated
@@ -118,12 +118,23 @@ def test_a_certificate_s_k_says_how_many_degrees_of_freedom_its_u_has() -> None:
     """U = 0.1 % with k = 2.87 is that of four: t95(4) = 2.7764 times 0.0348 %, and not 1.96 times."""
     few = tuple(c.Point(Decimal(at), Decimal(0), Decimal("0.1"), Decimal(k)) for at, k in ((1, 2), (600, "2.87")))
     found = budget_of(replace(ENERGY_RESULT, points=few))
-    assert channel_budget.from_record(channel_budget.record([found]).encoded) == {1: found}  # type: ignore[union-attr]
+    assert budget_record.read(budget_record.of([found]).encoded) == {1: found}  # type: ignore[union-attr]
     calibration, _ = components(found, Shown(10**9, 600 * KW))
     assert (calibration.degrees_of_freedom, calibration.distribution) == (4, Distribution.STUDENT)
     assert calibration.contribution == pytest.approx(10**9 * 0.001 / 2.87)
     assert ClosedForm(found).expanded(10**9, 600 * KW) == pytest.approx(10**12 * 0.001 * 2.7764 / 2.87, rel=1e-4)
     assert components(budget_of(), Shown(10**9, 200 * KW))[0].degrees_of_freedom == math.inf
+
+
+def test_points_of_a_run_up_and_down_are_one_with_their_hysteresis() -> None:
+    """At 300: 0.1 % up and 0.4 % down, of U 0.04 and 0.08 %: ē = 0.25 %, u² = 0.04² + (0.15/√3)²."""
+    run = points(("100", "0.1", "0.04"), ("300", "0.1", "0.04"), ("600", "0.1", "0.04"), ("300", "0.4", "0.08"))
+    found = budget_of(replace(ENERGY_RESULT, points=run))
+    assert [point.reference for point in found.points] == [100_000, 300_000, 600_000]
+    assert (found.points[1].error, found.points[1].k) == (Decimal("0.25"), 2)
+    assert float(found.points[1].standard_uncertainty) == pytest.approx(math.hypot(0.04, 0.15 / math.sqrt(3)))
+    assert entry(found, 10**6, 300 * KW)[4] == math.ceil(1e7 * math.hypot(0.04, 0.15 / math.sqrt(3)))
+    assert found.points[0] == budget_of(replace(ENERGY_RESULT, points=run[:1])).points[0]
 
 
 def test_a_class_is_rectangular_common_to_the_channel_and_has_no_error() -> None:
@@ -296,10 +307,10 @@ def test_who_reads_the_record_has_the_same_budget(
     result: c.Result, terms: tuple[Contribution, ...], known: KnownError, target: Target | None
 ) -> None:
     budget = budget_of(result, Terms(terms, known, target))
-    record = channel_budget.record([budget])
+    record = budget_record.of([budget])
     assert record is not None
-    assert channel_budget.from_record(record.encoded) == {1: budget}
-    again = channel_budget.record([budget_of(result, Terms(terms, known, target))])
+    assert budget_record.read(record.encoded) == {1: budget}
+    again = budget_record.of([budget_of(result, Terms(terms, known, target))])
     assert again == record
 
 
@@ -308,7 +319,7 @@ def test_a_name_that_is_too_long_keeps_apart_from_others() -> None:
     terms = Terms(tuple(contribution(f"s{n}", certificate=name) for n, name in enumerate(long)))
     found = budget_of(terms=terms)
     assert len(set(found.certificates)) == 3
-    assert channel_budget.record([found]) is not None
+    assert budget_record.of([found]) is not None
 
 
 # Against the target
