@@ -20,7 +20,7 @@ same budget.
 
 import hashlib
 import math
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from decimal import ROUND_HALF_EVEN, ROUND_UP, Context, Decimal
 from itertools import groupby
@@ -28,7 +28,7 @@ from operator import attrgetter
 from typing import NamedTuple
 
 from meter_gateway.metrology.budget import Distribution
-from meter_gateway.metrology.quantiles import degrees_of_freedom_of
+from meter_gateway.metrology.quantiles import CALIBRATION_K, degrees_of_freedom_of
 from meter_gateway.traceability import units
 from meter_gateway.traceability.calibration import Bound
 from meter_gateway.traceability.certificate import CalibrationResult, Result, VerificationResult
@@ -214,6 +214,11 @@ def points_of(result: Result) -> tuple[tuple[CalibratedPoint, ...], bool]:
         raise Unstated
     points = sorted(_made_points(result, scale), key=_reference)
     return tuple(_one_of(list(same)) for _, same in groupby(points, key=_reference)), relative
+
+
+def largest_k(points: Iterable[CalibratedPoint]) -> float:
+    """By which u of any of the points is at least the U that the certificate states; 2 or more."""
+    return max(CALIBRATION_K, *(float(point.k) for point in points))
 
 
 _reference = attrgetter("reference")

@@ -17,8 +17,7 @@ from itertools import pairwise
 from meter_gateway.metrology.conformity import DecisionRule, Outcome, decide, maximum_permissible_error
 from meter_gateway.metrology.error_curve import ErrorCurve, ErrorPoint
 from meter_gateway.metrology.errors import SMALLEST
-from meter_gateway.metrology.quantiles import CALIBRATION_K
-from meter_gateway.traceability.channel_budget import ChannelBudget
+from meter_gateway.traceability.channel_budget import ChannelBudget, largest_k
 from meter_gateway.traceability.terms import Band, ErrorRequirement
 
 EXCEEDED, NOT_PROVEN = "mpe_exceeded", "mpe_not_proven"
@@ -42,7 +41,7 @@ class ErrorConformity:
                 for point in budget.points
             ]
         )
-        self._k = max(CALIBRATION_K, *(float(point.k) for point in budget.points))
+        self._k = largest_k(budget.points)
         self._unit = float(Decimal(1).scaleb(budget.point_exponent))
         self._bands = _Bands(requirement)
         self._good = self._good_stretches() if self.is_comparable else []

@@ -15,12 +15,14 @@ from decimal import Decimal
 from meter_gateway.metrology.budget import Component, Distribution, normal
 from meter_gateway.metrology.error_curve import ErrorCurve, ErrorPoint
 from meter_gateway.metrology.errors import MetrologyError
+from meter_gateway.metrology.quantiles import CALIBRATION_K
 from meter_gateway.traceability.certificate import Result, VerificationResult
 from meter_gateway.traceability.channel_budget import (
     CalibratedPoint,
     ChannelBudget,
     Source,
     Unstated,
+    largest_k,
     points_of,
 )
 from meter_gateway.traceability.operating_point import MS_PER_HOUR
@@ -75,8 +77,9 @@ def components(budget: ChannelBudget, of: Shown) -> list[Component]:
 
 
 def of_certificate(result: Result, value: float, point: float) -> tuple[float, float]:
-    """(error, u) that the certificate alone states of a value at an operating point, all in own units.
+    """(error, U/2) that the certificate alone states of a value at an operating point, all in own units.
 
+    U/2 is more than u where few degrees of freedom made k more than 2: whoever expands it by 2 has U again.
     OutsideCalibratedRange beyond the calibrated points; MetrologyError where its units are not the quantity's.
     """
     if isinstance(result, VerificationResult):
@@ -87,7 +90,7 @@ def of_certificate(result: Result, value: float, point: float) -> tuple[float, f
         raise MetrologyError("the certificate's units are not the quantity's") from None
     at = _curve(points).at(point)
     scale = abs(value) / 100 if relative else 1.0
-    return at.error * scale, at.standard_uncertainty * scale
+    return at.error * scale, at.standard_uncertainty * largest_k(points) / CALIBRATION_K * scale
 
 
 def value_of(budget: ChannelBudget, of: Shown) -> float:

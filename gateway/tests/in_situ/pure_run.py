@@ -32,8 +32,8 @@ def series(*values: int, exponent: int = 0, offset_ms: int = 20, jitter_ms: int 
     return Series(exponent, False, readings, offset_ms, jitter_ms)
 
 
-def standard(u_percent: str = "0.05", error_percent: str = "0", **change: Any) -> Standard:
-    points = tuple(c.Point(Decimal(at), Decimal(error_percent), Decimal(u_percent), Decimal(2)) for at in (1, 700))
+def standard(u_percent: str = "0.05", error_percent: str = "0", k: str = "2", **change: Any) -> Standard:
+    points = tuple(c.Point(Decimal(at), Decimal(error_percent), Decimal(u_percent), Decimal(k)) for at in (1, 700))
     axis = c.Axis(POWER, "kW", None, None)
     result = c.CalibrationResult(c.Instrument("x", "y", "PS-9"), POWER, axis, "%", points, ())
     return replace(Standard(result, POWER, False), **change)

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pure_run import POWER, found, series, standard, steady
 
-from meter_gateway.in_situ.evaluation import Sides
+from meter_gateway.in_situ.evaluation import Point, Sides
 from meter_gateway.metrology import comparison
 from meter_gateway.metrology.comparison import Difference
 from meter_gateway.metrology.conformity import Outcome
@@ -53,6 +53,18 @@ def test_the_reference_s_drift_counts_from_its_calibration() -> None:
     sides = Sides(standard(age_ms=2 * year, drift_per_year=0.001), standard("0.2"))
     (point,) = found(series(*steady(100_200)), series(*steady(100_000)), sides).points
     assert point.uncertainty == pytest.approx(2 * math.hypot(25, 200 / math.sqrt(3)), rel=0.01)
+
+
+def test_a_comparison_takes_the_certificates_own_u() -> None:
+    """U of 0.05 % with k = 2.87 is 0.05 % all the same, and not 2u = 0.035 %; a u that is stated is doubled."""
+
+    def by(u: str, k: str) -> Point:
+        sides = Sides(standard(u, k=k), standard("0.2", k=k))
+        return found(series(*steady(100_200)), series(*steady(100_000)), sides).points[0]
+
+    two, few = by("0.05", "2"), by("0.05", "2.87")
+    assert (few.uncertainty, few.normalised_error) == pytest.approx((two.uncertainty, two.normalised_error))
+    assert by("0.025", "1").uncertainty == pytest.approx(two.uncertainty)
 
 
 def test_the_reference_s_known_error_is_corrected() -> None:
