@@ -17,6 +17,7 @@ reading, because no link is judged at the reading's time; the instrument's own c
 import base64
 import binascii
 import math
+from collections import defaultdict
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
@@ -236,15 +237,17 @@ def _ratios(above: Result, below: CalibrationResult) -> Iterator[float]:
 
 
 def _curve(result: Result, axis: Quantity) -> ErrorCurve | None:
-    """u of a standard over the axis; None where it has none."""
+    """u of a standard over the axis, the largest of points at one value; None where it has none."""
     if isinstance(result, VerificationResult) or result.axis.quantity is not axis:
         return None
     scale = units.factor(result.axis.unit, axis)
     if scale is None:
         return None
-    points = {float(point.reference * scale): point.expanded_uncertainty / point.k for point in result.points}
+    us: dict[float, list[Decimal]] = defaultdict(list)
+    for point in result.points:
+        us[float(point.reference * scale)].append(point.expanded_uncertainty / point.k)
     try:
-        return ErrorCurve([ErrorPoint(at, 0.0, float(u)) for at, u in points.items()])
+        return ErrorCurve([ErrorPoint(at, 0.0, float(max(of_one))) for at, of_one in us.items()])
     except MetrologyError:
         return None
 

@@ -170,6 +170,16 @@ def test_a_standard_that_is_better_by_just_the_ratio() -> None:
     assert faults(chain(below, exact, primary())) == WHOLE
 
 
+def test_of_points_at_one_value_the_most_uncertain_counts() -> None:
+    """A run up and down, the one half well known and the other not, in either order."""
+    (result,) = working().results
+    assert isinstance(result, c.CalibrationResult)
+    fine, coarse = result.points, with_u(result, "0.02").points
+    for points in ((*fine, *coarse), (*coarse, *fine)):
+        standard = working(results=(replace(result, points=points),))
+        assert faults(chain(instrument(), standard, primary())) == WHOLE | {"WORK-1": ("ratio",)}
+
+
 def test_a_laboratory_is_national_by_its_accreditation_too() -> None:
     rules = Rules(frozenset({"CNAS L0000"}), 3)
     assert faults(chain(instrument(), rules=rules)) == {"CAL-1": ()}

@@ -118,7 +118,9 @@ def test_a_certificate_s_k_says_how_many_degrees_of_freedom_its_u_has() -> None:
     """U = 0.1 % with k = 2.87 is that of four: t95(4) = 2.7764 times 0.0348 %, and not 1.96 times."""
     few = tuple(c.Point(Decimal(at), Decimal(0), Decimal("0.1"), Decimal(k)) for at, k in ((1, 2), (600, "2.87")))
     found = budget_of(replace(ENERGY_RESULT, points=few))
-    assert budget_record.read(budget_record.of([found]).encoded) == {1: found}  # type: ignore[union-attr]
+    record = budget_record.of([found])
+    assert record is not None
+    assert budget_record.read(record.encoded) == {1: found}
     calibration, _ = components(found, Shown(10**9, 600 * KW))
     assert (calibration.degrees_of_freedom, calibration.distribution) == (4, Distribution.STUDENT)
     assert calibration.contribution == pytest.approx(10**9 * 0.001 / 2.87)
